@@ -1,0 +1,191 @@
+//! Findings: one thing that is wrong or worth knowing, and where.
+//!
+//! Owns [`Finding`], its severity and its place. An `Err` says mailfix could
+//! not do its work; a finding says the work was done and this is what it shows.
+//! Must not know who found it; drawing is `cli::ui`'s.
+
+use std::ops::Range;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Works today, by luck or not as meant.
+    Warning,
+    /// Mail is lost, refused or stuck because of it.
+    Error,
+}
+
+/// Where in a file a finding points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file as the administrator knows it.
+    pub path: Utf8PathBuf,
+    /// The bytes of the file, lossily read; what the span counts in.
+    #[serde(skip)]
+    pub source: String,
+    /// Byte range in `source`; empty ranges point between two bytes.
+    #[serde(skip)]
+    pub span: Range<usize>,
+    /// Line of the span's start, from 1.
+    pub line: usize,
+    /// Column of the span's start in characters, from 1.
+    pub column: usize,
+}
+
+impl Place {
+    /// Makes a place from a byte range of a file that may not be UTF-8.
+    #[must_use]
+    pub fn new(path: impl Into<Utf8PathBuf>, bytes: &[u8], span: Range<usize>) -> Self {
+        // Lossy reading changes lengths, so both ends are measured by what stands before them.
+        let lossy_length =
+            |end: usize| String::from_utf8_lossy(&bytes[..end.min(bytes.len())]).len();
+        let source = String::from_utf8_lossy(bytes).into_owned();
+        let floor = |mut at: usize| {
+            at = at.min(source.len());
+            while !source.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let start = floor(lossy_length(span.start));
+        let end = floor(lossy_length(span.end.max(span.start))).max(start);
+        let before = source.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        Self {
+            path: path.into(),
+            source,
+            span: start..end,
+            line,
+            column,
+        }
+    }
+}
+
+/// One thing wrong or worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Stable identifier, such as `unknown-transport`.
+    pub code: &'static str,
+    /// One line: what is wrong.
+    pub title: String,
+    /// Where, if it stands in a file.
+    pub place: Option<Place>,
+    /// Why it matters, in a sentence.
+    pub why: Option<String>,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    /// Makes a finding without place, reason or fix.
+    #[must_use]
+    pub fn new(severity: Severity, code: &'static str, title: impl Into<String>) -> Self {
+        Self {
+            severity,
+            code,
+            title: title.into(),
+            place: None,
+            why: None,
+            fix: None,
+        }
+    }
+
+    /// Makes an error.
+    #[must_use]
+    pub fn error(code: &'static str, title: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, title)
+    }
+
+    /// Makes a warning.
+    #[must_use]
+    pub fn warning(code: &'static str, title: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, title)
+    }
+
+    /// Makes a note.
+    #[must_use]
+    pub fn note(code: &'static str, title: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, title)
+    }
+
+    /// Adds the place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Adds the reason.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn mend(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// Tells whether two findings are the same fault, wherever lines have moved to.
+    #[must_use]
+    pub fn same_fault(&self, other: &Self) -> bool {
+        self.code == other.code && self.title == other.title
+    }
+}
+
+/// Escapes what a terminal would act on: control characters become `\u{..}`.
+///
+/// Text from files, logs and DNS answers passes through here before it is shown.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || c == '\t' || !c.is_control() {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_survive_bytes_that_are_not_utf8() {
+        let place = Place::new("main.cf", b"# caf\xe9\nmyhostname = x\n", 7..17);
+        assert_eq!((place.line, place.column), (2, 1));
+        assert_eq!(&place.source[place.span.clone()], "myhostname");
+    }
+
+    #[test]
+    fn places_past_the_end_are_clamped() {
+        let place = Place::new("main.cf", b"a", 5..9);
+        assert_eq!(place.span, 1..1);
+    }
+
+    #[test]
+    fn terminal_escapes_are_shown_not_obeyed() {
+        assert_eq!(escape("a\x1b[31mb"), "a\\u{1b}[31mb");
+    }
+}

@@ -1,0 +1,4 @@
+//! mailfix
+
+pub mod finding;
+pub mod system;

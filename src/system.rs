@@ -1,0 +1,390 @@
+//! The machine: every file, every program and every clock we ever touch.
+//!
+//! Owns the [`System`] boundary. Looking takes `&self`, changing takes
+//! `&mut self`: code that was handed a `&dyn System` cannot write, so a dry
+//! run is simply "do not call apply".
+//! Must not know why anything is read or run.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// A regular file: its bytes and what `stat` says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// The content.
+    #[serde(with = "base64")]
+    pub bytes: Vec<u8>,
+    /// Permission bits, such as `0o644`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Extended attributes (ACLs, labels) by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, Vec<u8>)>,
+}
+
+/// What a path is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// What stands there, after symbolic links.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// The path after every symbolic link was followed.
+    pub real: Utf8PathBuf,
+    /// Modification time, seconds since 1970.
+    pub modified: i64,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// The kinds of things a path can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A socket, device or fifo.
+    Other,
+}
+
+/// What a program said.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Output {
+    /// Exit status; 128 + signal when a signal ended it.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Tells whether the program said it succeeded.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.status == 0
+    }
+
+    /// Standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// A question to the machine: it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// `postconf ARGUMENTS` (`-c DIR` is added when `config` is given): parameters, `-m`, `-M`.
+    Postconf {
+        /// The configuration directory, or the compiled-in one.
+        config: Option<Utf8PathBuf>,
+        /// Further arguments.
+        arguments: Vec<String>,
+    },
+    /// `postmap -c DIR -q - TABLE`: one lookup a key; stdout is `key<TAB>value` a line.
+    Lookup {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+        /// `type:name`, expanded.
+        table: String,
+        /// The keys, in order.
+        keys: Vec<String>,
+    },
+    /// `postfix -c DIR status`: status 0 when the mail system runs. Needs root.
+    Status {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+    },
+}
+
+/// A private copy of a configuration, laid out in a temporary directory and tried there.
+///
+/// In the bytes of files and in arguments every `@COPY@` becomes the temporary directory.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Rehearsal {
+    /// Files to lay out, by path relative to the temporary directory. Written with mode and
+    /// an old modification time (a program that reads a `main.cf` under two seconds old sleeps).
+    pub files: Vec<(Utf8PathBuf, File)>,
+    /// Directories to make first, relative.
+    pub directories: Vec<Utf8PathBuf>,
+    /// What to run in it, in order; all are run whatever earlier ones said.
+    pub runs: Vec<Trial>,
+    /// Files to read back afterwards, relative.
+    pub collect: Vec<Utf8PathBuf>,
+}
+
+/// One program run inside a private copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// `postconf -c @COPY@/CONFIG ARGUMENTS`
+    Postconf {
+        /// Configuration directory, relative.
+        config: Utf8PathBuf,
+        /// Further arguments.
+        arguments: Vec<String>,
+    },
+    /// `postfix -c @COPY@/CONFIG check`, through a pseudo-terminal where old versions need one
+    /// to say anything.
+    Check {
+        /// Configuration directory, relative.
+        config: Utf8PathBuf,
+    },
+    /// `postmap -c @COPY@/CONFIG [-o] TYPE:@COPY@/SOURCE`
+    Index {
+        /// Configuration directory, relative.
+        config: Utf8PathBuf,
+        /// Table type.
+        kind: String,
+        /// Source file, relative.
+        source: Utf8PathBuf,
+    },
+    /// `postmap -c @COPY@/CONFIG -q - TABLE`
+    Lookup {
+        /// Configuration directory, relative.
+        config: Utf8PathBuf,
+        /// `type:name`; `@COPY@` is replaced.
+        table: String,
+        /// The keys, in order.
+        keys: Vec<String>,
+    },
+}
+
+/// What a rehearsal showed.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Rehearsed {
+    /// One output a run, in order; the temporary path is written back as `@COPY@`.
+    pub outputs: Vec<Output>,
+    /// The collected files, in order; `None` where nothing was made.
+    pub collected: Vec<Option<Vec<u8>>>,
+}
+
+/// A change to the running mail system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    /// `postfix -c DIR check`
+    Check {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+    },
+    /// `postfix -c DIR reload`; its inverse is itself, on the old files.
+    Reload {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+    },
+    /// `postfix -c DIR stop`
+    Stop {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+    },
+    /// `postfix -c DIR start`
+    Start {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+    },
+}
+
+impl Command {
+    /// The words as a person would type them.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let (config, verb) = match self {
+            Self::Check { config } => (config, "check"),
+            Self::Reload { config } => (config, "reload"),
+            Self::Stop { config } => (config, "stop"),
+            Self::Start { config } => (config, "start"),
+        };
+        vec![
+            "postfix".to_owned(),
+            "-c".to_owned(),
+            config.to_string(),
+            verb.to_owned(),
+        ]
+    }
+}
+
+impl std::fmt::Display for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words().join(" "))
+    }
+}
+
+/// A failure of the machine, naming its thing.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// A path could not be read.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// The path.
+        path: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A path could not be written.
+    #[error("cannot write `{path}`: {source}")]
+    Write {
+        /// The path.
+        path: Utf8PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A path is no regular file.
+    #[error("`{path}` is not a regular file")]
+    NotAFile {
+        /// The path.
+        path: Utf8PathBuf,
+    },
+    /// A program is not installed.
+    #[error("`{program}` is not installed, or not on the path")]
+    Missing {
+        /// The program.
+        program: String,
+    },
+    /// A program could not be run.
+    #[error("cannot run `{program}`: {source}")]
+    Run {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program was not done in time.
+    #[error("`{program}` did not end within {seconds} s")]
+    Slow {
+        /// The program.
+        program: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Another mailfix is at work.
+    #[error("another mailfix is at work (it holds `{path}`)")]
+    Locked {
+        /// The lock file.
+        path: Utf8PathBuf,
+    },
+}
+
+/// Everything outside the process but DNS and the person.
+///
+/// Five verbs of looking and changing files and programs, and what they need beside them:
+/// `stat` and `list` (directories, symbolic links, leftovers), `rehearse` (the private copy),
+/// `addresses` and `uid` (no program says these the same way everywhere), `lock`.
+pub trait System {
+    /// Reads a regular file through symbolic links; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read, or is no regular file.
+    fn read(&self, path: &Utf8Path) -> Result<Option<File>, SystemError>;
+
+    /// Says what a path is, through symbolic links; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>, SystemError>;
+
+    /// Lists the names in a directory, sorted; empty when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn list(&self, path: &Utf8Path) -> Result<Vec<String>, SystemError>;
+
+    /// Asks a program.
+    ///
+    /// # Errors
+    /// When it is missing or cannot be run; what it says, also by its exit status, is no error.
+    fn query(&self, query: &Query) -> Result<Output, SystemError>;
+
+    /// Tries a configuration in a private temporary copy, which is gone afterwards.
+    ///
+    /// # Errors
+    /// When the copy cannot be made or a program not be started.
+    fn rehearse(&self, rehearsal: &Rehearsal) -> Result<Rehearsed, SystemError>;
+
+    /// The addresses of the network interfaces, loopback left out.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn addresses(&self) -> Result<Vec<IpAddr>, SystemError>;
+
+    /// Looks up a user's and its group's number by name (in the tree's own passwd file under a root).
+    ///
+    /// # Errors
+    /// When the user database cannot be read.
+    fn user(&self, name: &str) -> Result<Option<(u32, u32)>, SystemError>;
+
+    /// Tells whether we may do what only root may.
+    fn is_root(&self) -> bool;
+
+    /// Tells whether a process lives.
+    fn is_alive(&self, process: i32) -> bool;
+
+    /// The tree worked on instead of `/`, if any: nothing is run but `postconf -c` and `postmap`.
+    fn root(&self) -> Option<&Utf8Path>;
+
+    /// Replaces a file whole: temporary name beside the real file, fsync, rename, fsync of the
+    /// directory. Symbolic links stay, mode, owner and attributes become those of `file`.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old file then stands untouched.
+    fn write(&mut self, path: &Utf8Path, file: &File) -> Result<(), SystemError>;
+
+    /// Removes a file; absent is fine.
+    ///
+    /// # Errors
+    /// When it stays.
+    fn remove(&mut self, path: &Utf8Path) -> Result<(), SystemError>;
+
+    /// Makes one directory (its parent exists).
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn make_directory(
+        &mut self,
+        path: &Utf8Path,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    ) -> Result<(), SystemError>;
+
+    /// Removes a directory if it is empty; says whether it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn remove_directory(&mut self, path: &Utf8Path) -> Result<bool, SystemError>;
+
+    /// Runs a command that changes the running mail system.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn run(&mut self, command: &Command) -> Result<Output, SystemError>;
+}
+
+mod base64 {
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
