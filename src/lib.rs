@@ -1,4 +1,5 @@
 //! mailfix
 
 pub mod finding;
+pub mod plan;
 pub mod system;

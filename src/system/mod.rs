@@ -5,9 +5,12 @@
 //! run is simply "do not call apply".
 //! Must not know why anything is read or run.
 
-use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+
+use aws_lc_rs::digest;
+use camino::{Utf8Path, Utf8PathBuf};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 
 /// A regular file: its bytes and what `stat` says of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,14 +19,35 @@ pub struct File {
     #[serde(with = "base64")]
     pub bytes: Vec<u8>,
     /// Permission bits, such as `0o644`.
+    #[serde(with = "octal")]
     pub mode: u32,
     /// Owner.
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Extended attributes (ACLs, labels) by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Extended attributes (ACLs, labels), sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "attributes")]
     pub attributes: Vec<(String, Vec<u8>)>,
+}
+
+impl File {
+    /// Makes a file without extended attributes.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>, mode: u32, uid: u32, gid: u32) -> Self {
+        Self {
+            bytes: bytes.into(),
+            mode,
+            uid,
+            gid,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// The SHA-256 of the content, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        HEXLOWER.encode(digest::digest(&digest::SHA256, &self.bytes).as_ref())
+    }
 }
 
 /// What a path is.
@@ -272,6 +296,15 @@ pub enum SystemError {
         /// The limit.
         seconds: u64,
     },
+    /// The work was broken off by the person.
+    #[error("interrupted")]
+    Interrupted,
+    /// Under a root nothing of the running system is asked or changed.
+    #[error("`{command}` is not run for a tree")]
+    Rooted {
+        /// The command.
+        command: String,
+    },
     /// Another mailfix is at work.
     #[error("another mailfix is at work (it holds `{path}`)")]
     Locked {
@@ -368,7 +401,21 @@ pub trait System {
     /// When it cannot be looked at.
     fn remove_directory(&mut self, path: &Utf8Path) -> Result<bool, SystemError>;
 
-    /// Runs a command that changes the running mail system.
+    /// Removes what a killed `write` or `make_directory` of this path left beside it; says
+    /// whether there was something.
+    ///
+    /// # Errors
+    /// When it stays.
+    fn remove_leftover(&mut self, path: &Utf8Path) -> Result<bool, SystemError>;
+
+    /// Takes the lock that keeps other mailfix processes from changing anything, and keeps it
+    /// until the system is dropped; the directory of `path` exists. From then on a Ctrl-C waits.
+    ///
+    /// # Errors
+    /// [`SystemError::Locked`] when another process holds it.
+    fn lock(&mut self, path: &Utf8Path) -> Result<(), SystemError>;
+
+    /// Runs a command that changes the running mail system. Refused under a root.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -386,5 +433,54 @@ mod base64 {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         BASE64.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
+/// Extended attributes as a map from name to base64.
+mod attributes {
+    use std::collections::BTreeMap;
+
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(
+        attributes: &[(String, Vec<u8>)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            attributes
+                .iter()
+                .map(|(name, value)| (name, BASE64.encode(value))),
+        )
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(String, Vec<u8>)>, D::Error> {
+        BTreeMap::<String, String>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(name, value)| match BASE64.decode(value.as_bytes()) {
+                Ok(value) => Ok((name, value)),
+                Err(error) => Err(D::Error::custom(error)),
+            })
+            .collect()
+    }
+}
+
+/// Permission bits as administrators write them: `"0644"`.
+pub(crate) mod octal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes fields by reference"
+    )]
+    pub fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{mode:04o}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u32::from_str_radix(&text, 8).map_err(D::Error::custom)
     }
 }
