@@ -5,6 +5,12 @@
 //! run is simply "do not call apply".
 //! Must not know why anything is read or run.
 
+mod program;
+mod real;
+mod rehearsal;
+mod signal;
+mod tree;
+
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
@@ -12,8 +18,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+pub use real::RealSystem;
+
 /// A regular file: its bytes and what `stat` says of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// The content.
     #[serde(with = "base64")]

@@ -1,0 +1,578 @@
+//! The machine itself, or a tree of files that looks like one.
+//!
+//! Owns how files are read and replaced, and what is kept of them: whoever
+//! reads a file of ours at any moment finds the old one or the new one, whole
+//! (rename(2)), and so does a machine that lost its power (fsync(2)).
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where the machine is touched"
+)]
+
+use std::fs::{Metadata, Permissions};
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, User, geteuid};
+use xattr::FileExt;
+
+use super::program::{Program, Programs};
+use super::rehearsal::rehearse;
+use super::signal::Hold;
+use super::tree::{Tree, is_absent};
+use super::{
+    Command, File, Kind, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError, Trial,
+};
+
+/// What the name of a file that is not finished begins and ends with.
+///
+/// The whole name follows from the file's, so that the next run finds what a killed one left.
+/// Packages that write files atomically choose names at random, which nobody finds again.
+const UNFINISHED: (&str, &str) = (".", ".mailfix-new");
+
+/// The extended attribute that is a POSIX access list (acl(5)).
+const ACCESS_LIST: &str = "system.posix_acl_access";
+
+/// The real [`System`].
+#[derive(Debug)]
+pub struct RealSystem {
+    tree: Tree,
+    rooted: bool,
+    programs: Programs,
+    lock: Option<Lock>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    path: Utf8PathBuf,
+    /// The lock lasts as long as the open file.
+    _file: std::fs::File,
+    _hold: Hold,
+}
+
+impl RealSystem {
+    /// Takes this machine, or with a root the tree below it instead of `/`.
+    ///
+    /// # Errors
+    /// When the root is no directory.
+    pub fn new(root: Option<Utf8PathBuf>) -> Result<Self, SystemError> {
+        let rooted = root.is_some();
+        let top = root.unwrap_or_else(|| "/".into());
+        Ok(Self {
+            tree: Tree::new(&top).map_err(cannot_read(&top))?,
+            rooted,
+            programs: Programs::new(),
+            lock: None,
+        })
+    }
+
+    /// Finds a path for reading: its real name in the tree, and where the kernel has it.
+    fn find(&self, path: &Utf8Path) -> Result<(Utf8PathBuf, Utf8PathBuf), SystemError> {
+        let real = self.tree.resolve(path).map_err(cannot_read(path))?;
+        let outside = self.tree.outside(&real);
+        Ok((real, outside))
+    }
+
+    /// Finds a path for writing.
+    fn place(&self, path: &Utf8Path) -> Result<Utf8PathBuf, SystemError> {
+        let real = self.tree.resolve(path).map_err(cannot_write(path))?;
+        Ok(self.tree.outside(&real))
+    }
+
+    fn program(&self, name: &'static str) -> Result<Program, SystemError> {
+        let program = self.programs.program(name)?;
+        Ok(program.interruptible(self.lock.is_none()))
+    }
+
+    /// Maps the file of `type:name` into the tree.
+    fn table(&self, table: &str) -> Result<String, SystemError> {
+        if !self.rooted {
+            return Ok(table.to_owned());
+        }
+        let refused = || SystemError::Rooted {
+            command: format!("postmap -q - {table}"),
+        };
+        // A proxied table is read by the running system's proxymap(8); its file is the same.
+        let direct = table.strip_prefix("proxy:").unwrap_or(table);
+        let (kind, name) = direct.split_once(':').ok_or_else(refused)?;
+        if matches!(kind, "unionmap" | "pipemap" | "randmap") && name.contains(":/") {
+            return Err(refused());
+        }
+        if !name.starts_with('/') {
+            return Ok(direct.to_owned());
+        }
+        // The index may be a symbolic link of its own, so it is what has to be found.
+        let suffix = match kind {
+            "hash" | "btree" => ".db",
+            "lmdb" => ".lmdb",
+            "cdb" => ".cdb",
+            _ => "",
+        };
+        let (_, outside) = self.find(Utf8Path::new(&format!("{name}{suffix}")))?;
+        let found = match outside.as_str().strip_suffix(suffix) {
+            Some(found) => found.to_owned(),
+            None => self.find(Utf8Path::new(name))?.1.into_string(),
+        };
+        Ok(format!("{kind}:{found}"))
+    }
+}
+
+impl System for RealSystem {
+    fn read(&self, path: &Utf8Path) -> Result<Option<File>, SystemError> {
+        let (_, outside) = self.find(path)?;
+        let open = std::fs::File::options()
+            .read(true)
+            // Opening a fifo would wait for its other end.
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+            .open(&outside);
+        let mut opened = match open {
+            Ok(opened) => opened,
+            Err(error) if is_absent(&error) => return Ok(None),
+            // A socket cannot be opened at all.
+            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+                return Err(SystemError::NotAFile { path: path.into() });
+            }
+            Err(error) => return Err(cannot_read(path)(error)),
+        };
+        let metadata = opened.metadata().map_err(cannot_read(path))?;
+        if !metadata.is_file() {
+            return Err(SystemError::NotAFile { path: path.into() });
+        }
+        let mut bytes = Vec::new();
+        opened.read_to_end(&mut bytes).map_err(cannot_read(path))?;
+        Ok(Some(File {
+            bytes,
+            mode: mode(&metadata),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            attributes: attributes(&opened).map_err(cannot_read(path))?,
+        }))
+    }
+
+    fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>, SystemError> {
+        let (real, outside) = self.find(path)?;
+        let metadata = match std::fs::symlink_metadata(outside) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(cannot_read(path)(error)),
+        };
+        Ok(Some(Stat {
+            kind: if metadata.is_file() {
+                Kind::File
+            } else if metadata.is_dir() {
+                Kind::Directory
+            } else {
+                Kind::Other
+            },
+            mode: mode(&metadata),
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            real,
+            modified: metadata.mtime(),
+            size: metadata.size(),
+        }))
+    }
+
+    fn list(&self, path: &Utf8Path) -> Result<Vec<String>, SystemError> {
+        let (_, outside) = self.find(path)?;
+        let entries = match std::fs::read_dir(outside) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(cannot_read(path)(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(cannot_read(path))?.file_name();
+            // Names that are not UTF-8 are none that we could have made or could open.
+            names.extend(name.into_string());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn query(&self, query: &Query) -> Result<Output, SystemError> {
+        match query {
+            Query::Postconf { config, arguments } => {
+                let mut program = self.program("postconf")?;
+                if let Some(config) = config {
+                    program = program.argument("-c").argument(self.find(config)?.1);
+                }
+                program.arguments(arguments).run()
+            }
+            Query::Lookup {
+                config,
+                table,
+                keys,
+            } => self
+                .program("postmap")?
+                .argument("-c")
+                .argument(self.find(config)?.1)
+                .argument("-q")
+                .argument("-")
+                .argument(self.table(table)?)
+                .lines(keys)
+                .run(),
+            // A tree does not run.
+            Query::Status { .. } if self.rooted => Ok(Output {
+                status: 1,
+                ..Output::default()
+            }),
+            Query::Status { config } => self
+                .program("postfix")?
+                .on_terminal()
+                .argument("-c")
+                .argument(config)
+                .argument("status")
+                .run(),
+        }
+    }
+
+    fn rehearse(&self, rehearsal: &Rehearsal) -> Result<Rehearsed, SystemError> {
+        if self.rooted
+            && rehearsal
+                .runs
+                .iter()
+                .any(|trial| matches!(trial, Trial::Check { .. }))
+        {
+            return Err(SystemError::Rooted {
+                command: "postfix check".to_owned(),
+            });
+        }
+        rehearse(&self.programs, rehearsal, self.lock.is_none())
+    }
+
+    fn addresses(&self) -> Result<Vec<IpAddr>, SystemError> {
+        let interfaces =
+            getifaddrs().map_err(|error| cannot_read("the network interfaces")(error.into()))?;
+        let mut addresses: Vec<IpAddr> = interfaces
+            .filter(|interface| !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+            .filter_map(|interface| {
+                let address = interface.address?;
+                let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+                v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+            })
+            .filter(|address| match address {
+                IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
+                IpAddr::V6(v6) => {
+                    !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified()
+                }
+            })
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    fn user(&self, name: &str) -> Result<Option<(u32, u32)>, SystemError> {
+        if !self.rooted {
+            let user = User::from_name(name)
+                .map_err(|error| cannot_read("the user database")(error.into()))?;
+            return Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())));
+        }
+        // passwd(5): name:password:uid:gid:…
+        let passwd = self.read("/etc/passwd".into())?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&passwd.bytes)
+            .lines()
+            .find_map(|line| {
+                let mut fields = line.split(':');
+                if fields.next() != Some(name) {
+                    return None;
+                }
+                let uid = fields.nth(1)?.parse().ok()?;
+                Some((uid, fields.next()?.parse().ok()?))
+            }))
+    }
+
+    fn is_root(&self) -> bool {
+        geteuid().is_root()
+    }
+
+    fn is_alive(&self, process: i32) -> bool {
+        // kill(2): 0 and negative numbers mean groups of processes.
+        !self.rooted
+            && process > 0
+            && matches!(
+                kill(Pid::from_raw(process), None),
+                Ok(()) | Err(Errno::EPERM)
+            )
+    }
+
+    fn root(&self) -> Option<&Utf8Path> {
+        self.rooted.then(|| self.tree.top())
+    }
+
+    fn write(&mut self, path: &Utf8Path, file: &File) -> Result<(), SystemError> {
+        let place = self.place(path)?;
+        match std::fs::symlink_metadata(&place) {
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(SystemError::NotAFile { path: path.into() });
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(cannot_write(path)(error));
+            }
+            _ => {}
+        }
+        replace(&place, file).map_err(cannot_write(path))
+    }
+
+    fn remove(&mut self, path: &Utf8Path) -> Result<(), SystemError> {
+        let place = self.place(path)?;
+        match std::fs::symlink_metadata(&place) {
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(SystemError::NotAFile { path: path.into() });
+            }
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(cannot_write(path)(error)),
+        }
+        std::fs::remove_file(&place)
+            .and_then(|()| sync_directory(parent(&place)))
+            .map_err(cannot_write(path))
+    }
+
+    fn make_directory(
+        &mut self,
+        path: &Utf8Path,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    ) -> Result<(), SystemError> {
+        let place = self.place(path)?;
+        make_directory(&place, mode, uid, gid).map_err(cannot_write(path))
+    }
+
+    fn remove_directory(&mut self, path: &Utf8Path) -> Result<bool, SystemError> {
+        let place = self.place(path)?;
+        match std::fs::remove_dir(&place) {
+            Ok(()) => {
+                sync_directory(parent(&place)).map_err(cannot_write(path))?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(cannot_write(path)(error)),
+        }
+    }
+
+    fn remove_leftover(&mut self, path: &Utf8Path) -> Result<bool, SystemError> {
+        let place = self.place(path)?;
+        let Some(unfinished) = unfinished(&place) else {
+            return Ok(false);
+        };
+        remove_unfinished(&unfinished).map_err(cannot_write(path))
+    }
+
+    fn lock(&mut self, path: &Utf8Path) -> Result<(), SystemError> {
+        let place = self.place(path)?;
+        if self.lock.as_ref().is_some_and(|lock| lock.path == place) {
+            return Ok(());
+        }
+        let file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(&place)
+            .map_err(cannot_write(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(SystemError::Locked { path: path.into() });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(cannot_write(path)(error)),
+        }
+        self.lock = Some(Lock {
+            path: place,
+            _file: file,
+            _hold: Hold::new().map_err(cannot_write(path))?,
+        });
+        Ok(())
+    }
+
+    fn run(&mut self, command: &Command) -> Result<Output, SystemError> {
+        if self.rooted {
+            return Err(SystemError::Rooted {
+                command: command.to_string(),
+            });
+        }
+        let words = command.words();
+        self.program("postfix")?
+            .on_terminal()
+            .uninterrupted()
+            .arguments(words.get(1..).unwrap_or_default())
+            .run()
+    }
+}
+
+fn cannot_read(path: impl AsRef<Utf8Path>) -> impl FnOnce(io::Error) -> SystemError {
+    let path = path.as_ref().to_owned();
+    |source| SystemError::Read { path, source }
+}
+
+fn cannot_write(path: impl AsRef<Utf8Path>) -> impl FnOnce(io::Error) -> SystemError {
+    let path = path.as_ref().to_owned();
+    |source| SystemError::Write { path, source }
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.mode() & 0o7777
+}
+
+fn parent(place: &Utf8Path) -> &Utf8Path {
+    place.parent().unwrap_or(place)
+}
+
+/// The name that `place` has while it is not finished; `/` has none.
+fn unfinished(place: &Utf8Path) -> Option<Utf8PathBuf> {
+    let (before, after) = UNFINISHED;
+    let name = place.file_name()?;
+    Some(place.with_file_name(format!("{before}{name}{after}")))
+}
+
+/// Removes what a killed run left; says whether there was something.
+fn remove_unfinished(unfinished: &Utf8Path) -> io::Result<bool> {
+    let removed = match std::fs::symlink_metadata(unfinished) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir(unfinished),
+        Ok(_) => std::fs::remove_file(unfinished),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn nameless() -> io::Error {
+    io::Error::other("it has no name")
+}
+
+/// Replaces a file whole. A hard link to the old one keeps the old content: there is no way to
+/// change all names of a file at once.
+fn replace(place: &Utf8Path, file: &File) -> io::Result<()> {
+    let unfinished = unfinished(place).ok_or_else(nameless)?;
+    remove_unfinished(&unfinished)?;
+    let written = fill(&unfinished, file).and_then(|()| std::fs::rename(&unfinished, place));
+    if written.is_err() {
+        // The first failure is the one to tell.
+        let _ = remove_unfinished(&unfinished);
+    }
+    written?;
+    sync_directory(parent(place))
+}
+
+fn fill(unfinished: &Utf8Path, file: &File) -> io::Result<()> {
+    let mut new = std::fs::File::options()
+        .write(true)
+        .read(true)
+        .create_new(true)
+        // Nobody else reads it before it has its owner and mode.
+        .mode(0o600)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(unfinished)?;
+    new.write_all(&file.bytes)?;
+    let metadata = new.metadata()?;
+    if (metadata.uid(), metadata.gid()) != (file.uid, file.gid) {
+        std::os::unix::fs::fchown(&new, Some(file.uid), Some(file.gid))?;
+    }
+    set_attributes(&new, &file.attributes)?;
+    // Last, as a change of owner or access list changes the mode.
+    new.set_permissions(Permissions::from_mode(file.mode))?;
+    new.sync_all()
+}
+
+fn make_directory(place: &Utf8Path, mode: u32, uid: u32, gid: u32) -> io::Result<()> {
+    if std::fs::symlink_metadata(place).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    // As with files: it appears with its owner and mode, or not at all.
+    let unfinished = unfinished(place).ok_or_else(nameless)?;
+    remove_unfinished(&unfinished)?;
+    let make = || -> io::Result<()> {
+        std::fs::DirBuilder::new().mode(0o700).create(&unfinished)?;
+        let metadata = std::fs::symlink_metadata(&unfinished)?;
+        if (metadata.uid(), metadata.gid()) != (uid, gid) {
+            std::os::unix::fs::lchown(&unfinished, Some(uid), Some(gid))?;
+        }
+        std::fs::set_permissions(&unfinished, Permissions::from_mode(mode))?;
+        std::fs::rename(&unfinished, place)
+    };
+    let result = make();
+    if result.is_err() {
+        let _ = remove_unfinished(&unfinished);
+    }
+    result?;
+    sync_directory(parent(place))
+}
+
+/// Makes a rename or removal survive a power failure.
+fn sync_directory(directory: &Utf8Path) -> io::Result<()> {
+    match std::fs::File::open(directory)?.sync_all() {
+        // fsync(2): some file systems have nothing to synchronize in a directory.
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        result => result,
+    }
+}
+
+/// Tells whether losing an attribute changes who may do what, or loses what a person noted.
+/// The others are labels that the system gives by itself, and that even root may not be let set.
+fn is_essential(name: &str) -> bool {
+    name.starts_with("user.") || name.starts_with("system.") || name == "security.capability"
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    let unsupported = [Errno::ENOTSUP as i32, Errno::ENOSYS as i32];
+    error
+        .raw_os_error()
+        .is_some_and(|code| unsupported.contains(&code))
+}
+
+fn attributes(file: &std::fs::File) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let names = match file.list_xattr() {
+        Ok(names) => names,
+        Err(error) if is_unsupported(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut attributes = Vec::new();
+    for name in names {
+        if let (Some(value), Ok(name)) = (file.get_xattr(&name)?, name.into_string()) {
+            attributes.push((name, value));
+        }
+    }
+    attributes.sort_unstable();
+    Ok(attributes)
+}
+
+fn set_attributes(file: &std::fs::File, wanted: &[(String, Vec<u8>)]) -> io::Result<()> {
+    let present = attributes(file)?;
+    let is_inherited = |name: &str| present.iter().any(|(present, _)| present == name);
+    if is_inherited(ACCESS_LIST) && !wanted.iter().any(|(name, _)| name == ACCESS_LIST) {
+        // A directory's default list would open a file that was closed.
+        file.remove_xattr(ACCESS_LIST)?;
+    }
+    for attribute in wanted {
+        if present.contains(attribute) {
+            continue;
+        }
+        let (name, value) = attribute;
+        match file.set_xattr(name, value) {
+            Err(error) if is_essential(name) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
