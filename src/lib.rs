@@ -1,7 +1,13 @@
 //! mailfix
 
+pub mod address;
+pub mod data_file;
 pub mod diff;
+pub mod embedded;
 pub mod finding;
 pub mod plan;
+pub mod profile;
+pub mod provider;
+pub mod spelling;
 pub mod system;
 pub mod template;

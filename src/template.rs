@@ -8,15 +8,7 @@ use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Ser
 use serde::Serialize;
 
 /// The templates that are built in, by file name.
-pub const TEMPLATES: &[(&str, &str)] = &[
-    ("service.cf", include_str!("../templates/service.cf")),
-    ("transport", include_str!("../templates/transport")),
-    (
-        "dns_reply_filter",
-        include_str!("../templates/dns_reply_filter"),
-    ),
-    ("INSTALL.txt", include_str!("../templates/INSTALL.txt")),
-];
+pub use crate::embedded::TEMPLATES;
 
 /// A template that could not be rendered.
 #[derive(Debug, thiserror::Error)]
