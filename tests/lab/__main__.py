@@ -1,0 +1,158 @@
+"""`script/lab`: runs worlds, lists them, opens a shell in one."""
+
+import argparse
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import cage, network, world
+from .cage import LabError
+from .ledger import Ledger
+from .named import Named
+from .receiver import Receivers
+from .sender import ENVIRONMENT, Sender
+from .steps import Run
+
+ROOT = world.HERE.parent.parent
+CANDIDATES = ["target/debug/mailfix", "target/release/mailfix"]
+
+
+def main() -> int:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="script/lab", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list", help="name every world")
+    run = verbs.add_parser("run", help="run worlds and check what they expect")
+    run.add_argument("worlds", nargs="+", metavar="WORLD")
+    everything = verbs.add_parser("all", help="run every world")
+    everything.set_defaults(worlds=[])
+    shell = verbs.add_parser("shell", help="build a world and open a shell in its sender")
+    shell.add_argument("worlds", nargs=1, metavar="WORLD")
+    for verb in (run, everything):
+        verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worlds at a time (1)")
+        verb.add_argument("--keep", action="store_true", help="keep logs and files of the sender, and say where")
+    for verb in (run, everything, shell):
+        verb.add_argument("--mailfix", type=Path, metavar="PATH", help=f"the program (default {CANDIDATES[0]})")
+    # The verb the laboratory runs itself with, once the cage is closed.
+    inside = verbs.add_parser("inside")
+    inside.add_argument("action", choices=["run", "shell"])
+    inside.add_argument("worlds", nargs=1)
+    inside.add_argument("--mailfix", type=Path)
+    inside.add_argument("--keep", type=Path)
+    arguments = parser.parse_args()
+    try:
+        return _act(arguments)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
+
+
+def _act(arguments: argparse.Namespace) -> int:
+    if arguments.verb == "list":
+        for name in world.names():
+            print(f"{name:28} {world.load(name).title}")
+        return 0
+    if arguments.verb == "inside":
+        return _inside(arguments)
+    if lacking := cage.missing():
+        raise LabError(f"this needs {', '.join(lacking)}")
+    worlds = [world.load(name) for name in arguments.worlds or world.names()]
+    mailfix = _mailfix(arguments.mailfix)
+    if mailfix is None and any(each.needs_mailfix for each in worlds):
+        raise LabError(f"there is no program to try: build it (`cargo build`) or name it with --mailfix")
+    options = ["--mailfix", str(mailfix)] if mailfix else []
+    if arguments.verb == "shell":
+        return cage.run_inside(["shell", worlds[0].name, *options])
+    if len(worlds) > 1:
+        return _side_by_side(arguments, [each.name for each in worlds], options)
+    if arguments.keep:
+        options += ["--keep", tempfile.mkdtemp(prefix="mailfix-lab-")]
+    return cage.run_inside(["run", worlds[0].name, *options])
+
+
+def _side_by_side(arguments: argparse.Namespace, names: list[str], options: list[str]) -> int:
+    """Runs each world in a process of its own and prints its report in one piece."""
+    options = options + (["--keep"] if arguments.keep else [])
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        command = ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-B", "-m", "lab", "run", name, *options]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for future in concurrent.futures.as_completed({pool.submit(run, name): name for name in names}):
+            done = future.result()
+            print(done.stdout, end="", flush=True)
+            if done.returncode != 0:
+                failed.append(done.args[done.args.index("run") + 1])
+    print(f"{len(names) - len(failed)} of {len(names)} worlds as expected", end="")
+    print(f"; not: {', '.join(sorted(failed))}" if failed else "")
+    return 1 if failed else 0
+
+
+def _inside(arguments: argparse.Namespace) -> int:
+    """Builds the world in the cage and runs it."""
+    began = time.monotonic()
+    this = world.load(arguments.worlds[0])
+    print(f"{this.name}: {this.title}", flush=True)
+    ground = cage.prepare_ground()
+    network.build(list(this.hosts))
+    ledger = Ledger(ground / "ledger.jsonl")
+    named = Named(world.NAMED_IPV4, world.NAMED_IPV6, ground / "named.log")
+    named.start(this.records)
+    Receivers(this.hosts, named, ledger).start()
+    sender = Sender(this.sender, ground, arguments.mailfix)
+    run = Run(this, sender, named, ledger)
+    try:
+        sender.start()
+        print(f"  --   world built in {time.monotonic() - began:.1f} s", flush=True)
+        if arguments.action == "shell":
+            return _shell(sender)
+        run.all_steps()
+    finally:
+        if arguments.keep:
+            _keep(ground, sender, arguments.keep)
+    if run.failures:
+        print("       --- end of mail.log ---")
+        print("\n".join(f"       {line}" for line in sender.log().splitlines()[-20:]))
+    word = "FAILED" if run.failures else "passed"
+    print(f"{this.name}: {word} in {time.monotonic() - began:.1f} s", flush=True)
+    return 1 if run.failures else 0
+
+
+def _shell(sender: Sender) -> int:
+    print(f"  --   Postfix's files: {sender.directory}; its log: /var/log/mail.log; `exit` ends the world")
+    environment = {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb"), "MAIL_CONFIG": sender.directory}
+    return subprocess.run([*sender.inside(), "bash", "--norc", "-i"], env=environment).returncode
+
+
+def _keep(ground: Path, sender: Sender, target: Path) -> None:
+    """Copies what tells the story out of the cage."""
+    for source in (ground / "ledger.jsonl", ground / "named.log", sender.path("/var/log/mail.log")):
+        if source.exists():
+            shutil.copy(source, target)
+    for path in (sender.directory, "/etc/mailfix", "/var/lib/mailfix"):
+        if sender.path(path).exists():
+            shutil.copytree(sender.path(path), target / path.lstrip("/"), symlinks=True, dirs_exist_ok=True)
+    print(f"  --   kept in {target}")
+
+
+def _mailfix(named: Path | None) -> Path | None:
+    """Returns the program to try: the one named, else the one that was built."""
+    if named is not None:
+        if not named.is_file():
+            raise LabError(f"there is no program `{named}`")
+        return named.resolve()
+    return next((ROOT / each for each in CANDIDATES if (ROOT / each).is_file()), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
