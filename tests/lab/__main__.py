@@ -21,6 +21,12 @@ from .steps import Run
 ROOT = world.HERE.parent.parent
 CANDIDATES = ["target/debug/mailfix", "target/release/mailfix"]
 
+# The status that says this machine cannot build a world.
+CANNOT = 3
+
+# How much of the sender's log is shown when something is not as expected.
+LOG_LINES = 20
+
 
 def main() -> int:
     """Reads the command line."""
@@ -63,11 +69,12 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == "inside":
         return _inside(arguments)
     if lacking := cage.missing():
-        raise LabError(f"this needs {', '.join(lacking)}")
+        print(f"lab: this needs {', '.join(lacking)}", file=sys.stderr)
+        return CANNOT
     worlds = [world.load(name) for name in arguments.worlds or world.names()]
     mailfix = _mailfix(arguments.mailfix)
     if mailfix is None and any(each.needs_mailfix for each in worlds):
-        raise LabError(f"there is no program to try: build it (`cargo build`) or name it with --mailfix")
+        raise LabError("there is no program to try: build it (`cargo build`) or name it with --mailfix")
     options = ["--mailfix", str(mailfix)] if mailfix else []
     if arguments.verb == "shell":
         return cage.run_inside(["shell", worlds[0].name, *options])
@@ -117,15 +124,22 @@ def _inside(arguments: argparse.Namespace) -> int:
         if arguments.action == "shell":
             return _shell(sender)
         run.all_steps()
+    except LabError:
+        _print_log(sender)
+        raise
     finally:
         if arguments.keep:
             _keep(ground, sender, arguments.keep)
     if run.failures:
-        print("       --- end of mail.log ---")
-        print("\n".join(f"       {line}" for line in sender.log().splitlines()[-20:]))
+        _print_log(sender)
     word = "FAILED" if run.failures else "passed"
     print(f"{this.name}: {word} in {time.monotonic() - began:.1f} s", flush=True)
     return 1 if run.failures else 0
+
+
+def _print_log(sender: Sender) -> None:
+    print("       --- end of mail.log ---")
+    print("\n".join(f"       {line}" for line in sender.log().splitlines()[-LOG_LINES:]), flush=True)
 
 
 def _shell(sender: Sender) -> int:

@@ -73,15 +73,8 @@ class Run:
         for who, recipient, message_id in messages:
             results[who].append(self._outcome(recipient, message_id, began, deadline))
         for who, outcome in expected.items():
-            wrong = [found for found in results[who] if found[0] != outcome]
-            pattern = says.get(who, "")
-            silent = [found for found in results[who] if not re.search(pattern, found[1])]
-            problem = ""
-            if wrong:
-                problem = f"{len(wrong)} of {each} otherwise: {wrong[0][0]} ({wrong[0][1]})"
-            elif silent:
-                problem = f"no match of /{pattern}/ in: {silent[0][1]}"
             once = ", once" if outcome in ("ipv4", "ipv6") else ""
+            problem = _send_problem(results[who], outcome, says.get(who, ""))
             self._check(number, f"{each} to {who}: {outcome}{once}", problem)
 
     def _outcome(self, recipient: str, message_id: str, began: int, deadline: float) -> tuple[str, str]:
@@ -174,6 +167,19 @@ class Run:
         text = self.sender.log()[self._log_read :]
         problems = _text_problems(text, {"has": patterns, **options})
         self._check(number, "the mail log of the last step as expected", "; ".join(problems))
+
+
+def _send_problem(results: list[tuple[str, str]], outcome: str, pattern: str) -> str:
+    """Returns what is wrong with how the messages to one recipient ended; empty if nothing is."""
+    if outcome == "mixed":
+        counts = collections.Counter(found for found, _ in results)
+        return "" if counts.keys() == {"ipv4", "bounced"} else f"not some of both: {dict(counts)}"
+    for found, text in results:
+        if found != outcome:
+            return f"{found}: {text}"
+        if not re.search(pattern, text):
+            return f"no match of /{pattern}/ in: {text}"
+    return ""
 
 
 def _text_problems(text: str, options: dict[str, Any]) -> list[str]:

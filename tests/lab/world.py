@@ -24,7 +24,9 @@ FIRST_HOST = 100
 HOST_NAME = "mail.sender.example"
 DOMAIN = "sender.example"
 
-OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck"]
+# What can come of messages. "stuck": the delivery agent dies and the log has no
+# status line. "mixed": of several, some bounce and all others arrive over IPv4.
+OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck", "mixed"]
 
 # What each verb of a step takes besides itself: key and type.
 VERBS: dict[str, dict[str, type]] = {

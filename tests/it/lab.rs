@@ -1,0 +1,51 @@
+//! End to end: worlds of the laboratory with a real Postfix, see `tests/lab/README.md`.
+//!
+//! The worlds are data; this only starts them. Where the machine cannot build one the
+//! test says that it skipped; `CI=true` makes that a failure.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// How many worlds run at a time: each keeps about one processor busy.
+const JOBS: &str = "2";
+
+/// Worlds that pass with the program as it is.
+const WORLDS: &[&str] = &[
+    "coin-toss",
+    "cure-by-hand",
+    "cure-by-hand-chroot",
+    "google-ipv6-stock",
+];
+
+/// `script/lab`'s status for "this machine lacks something".
+const LACKING: i32 = 3;
+
+#[test]
+fn every_world_can_be_read() {
+    lab(&["list"]);
+}
+
+#[test]
+fn worlds_end_as_they_say() {
+    let program = ["--jobs", JOBS, "--mailfix", env!("CARGO_BIN_EXE_mailfix")];
+    lab(&[&["run"], &program, WORLDS].concat());
+}
+
+/// Runs the laboratory and prints its report; panics if it does not end well.
+fn lab(arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("script/lab");
+    let output = Command::new(script).args(arguments).output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.expect("`script/lab` is there and executable");
+    let report = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    if status.code() == Some(LACKING) && !in_ci {
+        println!("skipped: {report}");
+        return;
+    }
+    assert!(status.success(), "{report}");
+    println!("{report}");
+}
