@@ -5,6 +5,7 @@
 //! run is simply "do not call apply".
 //! Must not know why anything is read or run.
 
+mod memory;
 mod program;
 mod real;
 mod rehearsal;
@@ -18,6 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+pub use memory::{Fault, MemorySystem, Node};
 pub use real::RealSystem;
 
 /// A regular file: its bytes and what `stat` says of it.
@@ -49,6 +51,14 @@ impl File {
             gid,
             attributes: Vec::new(),
         }
+    }
+
+    /// Tells whether content, mode and owner are the same. Attributes do not count: labels are
+    /// given by the system, and some of them cannot be set.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+            && (self.mode, self.uid, self.gid) == (other.mode, other.uid, other.gid)
     }
 
     /// The SHA-256 of the content, in hexadecimal.

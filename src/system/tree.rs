@@ -51,31 +51,7 @@ impl Tree {
     /// # Errors
     /// When a directory cannot be searched, a link is not UTF-8, or links go in circles.
     pub(super) fn resolve(&self, path: &Utf8Path) -> io::Result<Utf8PathBuf> {
-        let mut to_do = steps(&self.absolute(path)?);
-        let mut done = Utf8PathBuf::from("/");
-        let mut links = 0;
-        while let Some(step) = to_do.pop() {
-            match step {
-                Step::Top => done = "/".into(),
-                Step::Up => {
-                    done.pop();
-                }
-                Step::Down(name) => {
-                    let next = done.join(name);
-                    match self.link(&next)? {
-                        None => done = next,
-                        Some(_) if links == MOST_LINKS => {
-                            return Err(io::Error::other("too many symbolic links"));
-                        }
-                        Some(target) => {
-                            links += 1;
-                            to_do.extend(steps(&target));
-                        }
-                    }
-                }
-            }
-        }
-        Ok(done)
+        follow(&self.absolute(path)?, |path| self.link(path))
     }
 
     fn absolute(&self, path: &Utf8Path) -> io::Result<Utf8PathBuf> {
@@ -95,6 +71,41 @@ impl Tree {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Follows the symbolic links of an absolute path; `link` says where one leads, if it is one.
+///
+/// # Errors
+/// Those of `link`, and when links go in circles.
+pub(super) fn follow(
+    path: &Utf8Path,
+    link: impl Fn(&Utf8Path) -> io::Result<Option<Utf8PathBuf>>,
+) -> io::Result<Utf8PathBuf> {
+    let mut to_do = steps(path);
+    let mut done = Utf8PathBuf::from("/");
+    let mut links = 0;
+    while let Some(step) = to_do.pop() {
+        match step {
+            Step::Top => done = "/".into(),
+            Step::Up => {
+                done.pop();
+            }
+            Step::Down(name) => {
+                let next = done.join(name);
+                match link(&next)? {
+                    None => done = next,
+                    Some(_) if links == MOST_LINKS => {
+                        return Err(io::Error::other("too many symbolic links"));
+                    }
+                    Some(target) => {
+                        links += 1;
+                        to_do.extend(steps(&target));
+                    }
+                }
+            }
+        }
+    }
+    Ok(done)
 }
 
 /// Tells whether an error means that nothing is there.
