@@ -8,6 +8,7 @@ pub mod finding;
 pub mod plan;
 pub mod profile;
 pub mod provider;
+pub mod site;
 pub mod spelling;
 pub mod system;
 pub mod template;

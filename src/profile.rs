@@ -165,9 +165,9 @@ impl Profile {
             .find(|(name, ..)| name == named)
             .copied()
             .unwrap_or_else(|| {
-                let names = STOCK.iter().map(|(name, ..)| *name);
+                let all = STOCK.iter().map(|(name, ..)| *name);
                 let finding =
-                    data_file::unknown("unknown-value", "stock configuration", named, names);
+                    data_file::unknown("unknown-value", "stock configuration", named, all);
                 faults.add(data.stock.configuration.span(), finding);
                 Default::default()
             });
@@ -216,7 +216,7 @@ impl Profile {
     /// Tells whether a word names a file rather than a profile that mailfix brings.
     #[must_use]
     pub fn is_path(word: &str) -> bool {
-        word.contains('/') || word.ends_with(".toml")
+        word.contains('/') || Utf8Path::new(word).extension() == Some("toml")
     }
 
     /// Makes the finding for a profile name that mailfix does not know.

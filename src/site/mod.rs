@@ -1,0 +1,190 @@
+//! The site: what the operator declares in `mailfix.toml`.
+//!
+//! Owns [`Site`], its schema and its validation: after [`Site::parse`] every name is a domain
+//! name, every address one the world can reach, every provider and profile one that exists.
+//! Must not know what a platform is like, nor what DNS says.
+
+mod data;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use ipnet::IpNet;
+
+use crate::data_file::{self, DataError};
+
+pub use data::{All, Control, Ipv6Wish, Policy};
+pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector};
+
+/// A site file that is wrong: every fault in it, with its place.
+pub type SiteError = DataError;
+
+/// What the operator declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The profile's name or the path of its file, if the operator chose one.
+    pub profile: Option<String>,
+    /// Whether addresses that the world cannot reach are allowed: laboratories, NAT.
+    pub allow_non_global: bool,
+    /// The server.
+    pub server: Server,
+    /// Who controls which DNS zone.
+    pub dns: Dns,
+    /// The domains that mail is sent for, in lower case; never empty.
+    pub domains: Vec<String>,
+    /// Further servers that send for these domains.
+    pub other_servers: Vec<OtherServer>,
+    /// SPF records of third parties that send for these domains.
+    pub spf_includes: Vec<String>,
+    /// How the domains' SPF record ends.
+    pub spf_all: All,
+    /// The DKIM key that mail is signed with, if it is.
+    pub dkim: Option<Dkim>,
+    /// The DMARC record.
+    pub dmarc: Dmarc,
+    /// Wishes about providers, by their id.
+    pub providers: BTreeMap<String, ProviderWish>,
+    /// Codes of findings that are not to be shown.
+    pub silence: Vec<String>,
+}
+
+/// The server that mail leaves from; it has at least one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its host name, in lower case.
+    pub hostname: String,
+    /// The IPv4 addresses that mail leaves from.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// The IPv6 addresses that mail leaves from.
+    pub ipv6: Vec<Ipv6Addr>,
+}
+
+/// Who controls which DNS zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// The zones of the server's name and of the domains.
+    pub forward: Control,
+    /// The reverse zones of the IPv4 addresses.
+    pub reverse4: Control,
+    /// The reverse zones of the IPv6 addresses.
+    pub reverse6: Control,
+    /// Networks whose reverse zone differs.
+    pub reverse: Vec<Reverse>,
+}
+
+/// A network whose reverse zone is controlled otherwise than its family's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reverse {
+    /// The network.
+    pub network: IpNet,
+    /// Who controls its reverse zone.
+    pub control: Control,
+}
+
+/// A further server that sends for the domains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherServer {
+    /// Its host name, in lower case.
+    pub name: String,
+    /// Its IPv4 addresses.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// Its IPv6 addresses.
+    pub ipv6: Vec<Ipv6Addr>,
+}
+
+/// The DKIM key that mail is signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dkim {
+    /// The selector its record is published under.
+    pub selector: String,
+    /// The file of the private key; the public part is derived from it.
+    pub key: Utf8PathBuf,
+}
+
+/// What the DMARC record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dmarc {
+    /// What receivers shall do with mail that fails.
+    pub policy: Policy,
+    /// Where they send aggregate reports: `mailto:` addresses, separated by commas.
+    pub reports: Option<String>,
+}
+
+/// What the operator wishes about one provider.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ProviderWish {
+    /// Whether mail goes there over IPv6.
+    pub ipv6: Ipv6Wish,
+    /// Domains that the provider hosts and that mail goes to, in lower case.
+    ///
+    /// Postfix before 3.0 cannot tell them by their MX.
+    pub hosted_domains: Vec<String>,
+}
+
+impl Site {
+    /// Reads a site file.
+    ///
+    /// # Errors
+    /// When anything in it is wrong; nothing is guessed.
+    pub fn parse(bytes: impl AsRef<[u8]>, path: &Utf8Path) -> Result<Self, SiteError> {
+        Self::parse_with(bytes, path, false)
+    }
+
+    /// Reads a site file, allowing addresses that the world cannot reach even if it does not.
+    ///
+    /// # Errors
+    /// When anything in it is wrong.
+    pub fn parse_with(
+        bytes: impl AsRef<[u8]>,
+        path: &Utf8Path,
+        allow_non_global: bool,
+    ) -> Result<Self, SiteError> {
+        let text = data_file::text(bytes.as_ref(), path)?;
+        let data = data_file::parse(text, path)?;
+        validate::site(data, text, path, allow_non_global)
+    }
+
+    /// Tells who controls the reverse zone of an address: the smallest network that has it
+    /// decides, and the family where none does.
+    #[must_use]
+    pub fn reverse_control(&self, address: IpAddr) -> Control {
+        self.dns
+            .reverse
+            .iter()
+            .filter(|reverse| reverse.network.contains(&address))
+            .max_by_key(|reverse| reverse.network.prefix_len())
+            .map_or(
+                match address {
+                    IpAddr::V4(_) => self.dns.reverse4,
+                    IpAddr::V6(_) => self.dns.reverse6,
+                },
+                |reverse| reverse.control,
+            )
+    }
+
+    /// Lists the addresses that mail leaves from, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let v4 = self.server.ipv4.iter().copied().map(IpAddr::V4);
+        v4.chain(self.server.ipv6.iter().copied().map(IpAddr::V6))
+    }
+
+    /// Lists every address that sends for the domains, the other servers' included.
+    pub fn sending_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses()
+            .chain(self.other_servers.iter().flat_map(|server| {
+                let v4 = server.ipv4.iter().copied().map(IpAddr::V4);
+                v4.chain(server.ipv6.iter().copied().map(IpAddr::V6))
+            }))
+    }
+
+    /// Gives the wish about a provider, which is the default where the operator has none.
+    #[must_use]
+    pub fn wish(&self, provider: &str) -> ProviderWish {
+        self.providers.get(provider).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

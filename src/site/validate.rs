@@ -1,0 +1,487 @@
+//! From the site file as written to a [`Site`] that holds only what can be true.
+//!
+//! Owns the rules, each told once: [`host_name`], [`domain_name`], [`address`] and their
+//! kin answer with the fault in words, so that the wizard refuses an answer exactly where the
+//! file would be refused.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use camino::Utf8Path;
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::data::{self, Data};
+use super::{Dkim, Dmarc, Dns, OtherServer, ProviderWish, Reverse, Server, Site, SiteError};
+use crate::address::Scope;
+use crate::data_file::{self, Faults};
+use crate::finding::Finding;
+use crate::profile::Profile;
+use crate::provider::Provider;
+
+/// Length of the longest domain name in text, without the final dot (RFC 1035, 2.3.4).
+const LONGEST_NAME: usize = 253;
+
+/// Length of the longest label of a domain name (RFC 1035, 2.3.4).
+const LONGEST_LABEL: usize = 63;
+
+/// What a rule says of a value: what it means, or why it is refused.
+pub type Verdict<T> = Result<T, Box<Finding>>;
+
+/// Validates a domain name; gives it in lower case.
+///
+/// Labels may begin with `_`, as those of SPF and DKIM records do.
+///
+/// # Errors
+/// When it is none; the finding has no place yet.
+pub fn domain_name(text: &str) -> Verdict<String> {
+    name(text, true, "domain name", "example.org")
+}
+
+/// Validates the name of a host: a domain name of letters, digits and hyphens (RFC 1123, 2.1).
+///
+/// # Errors
+/// When it is none; the finding has no place yet.
+pub fn host_name(text: &str) -> Verdict<String> {
+    name(text, false, "host name", "mail.example.org")
+}
+
+fn name(text: &str, underscores: bool, what: &str, example: &str) -> Verdict<String> {
+    match fault_in_name(text, underscores, what, example) {
+        None => Ok(text.to_ascii_lowercase()),
+        Some((title, None)) => Err(Box::new(Finding::error("bad-name", title))),
+        Some((title, Some(fix))) => Err(Box::new(Finding::error("bad-name", title).mend(fix))),
+    }
+}
+
+/// Finds the first fault in a name: what is wrong and, where that is plain, what to do.
+fn fault_in_name(
+    text: &str,
+    underscores: bool,
+    what: &str,
+    example: &str,
+) -> Option<(String, Option<String>)> {
+    if text.is_empty() {
+        return Some((format!("the {what} is empty"), None));
+    }
+    if !text.is_ascii() {
+        return Some((
+            format!("`{text}` is not ASCII"),
+            Some("write it in the form that DNS has, as `xn--…`".to_owned()),
+        ));
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Some((format!("`{text}` is an address, not a {what}"), None));
+    }
+    if let Some(rest) = text.strip_suffix('.') {
+        return Some((
+            format!("`{text}` ends in a dot"),
+            Some(format!("write `{rest}`")),
+        ));
+    }
+    if text.len() > LONGEST_NAME {
+        let letters = text.len();
+        return Some((
+            format!("the {what} has {letters} letters; DNS allows {LONGEST_NAME}"),
+            None,
+        ));
+    }
+    if !text.contains('.') {
+        return Some((
+            format!("`{text}` is not a full {what}"),
+            Some(format!("write all of it, such as `{example}`")),
+        ));
+    }
+    let no_name = |why: String| Some((format!("`{text}` is no {what}: {why}"), None));
+    for label in text.split('.') {
+        let stranger = label
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || *c == '-' || (underscores && *c == '_')));
+        if let Some(c) = stranger {
+            return no_name(format!("`{c}` cannot stand in one"));
+        }
+        if label.is_empty() {
+            return no_name("nothing stands between two dots".to_owned());
+        }
+        if label.len() > LONGEST_LABEL {
+            return no_name(format!("`{label}` is longer than {LONGEST_LABEL} letters"));
+        }
+        if label.starts_with('-') || label.ends_with('-') {
+            return no_name(format!("`{label}` begins or ends with a hyphen"));
+        }
+    }
+    // A name whose last label is a number is taken for an address (RFC 1123, 2.1).
+    let last = text.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|b| b.is_ascii_digit()) {
+        return no_name("its last part is a number".to_owned());
+    }
+    None
+}
+
+/// A family of addresses.
+pub trait Family: std::str::FromStr + Into<IpAddr> + Copy + Eq + std::hash::Hash {
+    /// Its name.
+    const NAME: &'static str;
+    /// The key its addresses stand under in `mailfix.toml`.
+    const KEY: &'static str;
+}
+
+impl Family for Ipv4Addr {
+    const NAME: &'static str = "IPv4";
+    const KEY: &'static str = "ipv4";
+}
+
+impl Family for Ipv6Addr {
+    const NAME: &'static str = "IPv6";
+    const KEY: &'static str = "ipv6";
+}
+
+/// Validates an address that the world must be able to reach.
+///
+/// # Errors
+/// When it is none, of the other family, or not public unless that is allowed; the finding
+/// has no place yet.
+pub fn address<F: Family>(text: &str, allow_non_global: bool) -> Verdict<F> {
+    let Ok(address) = text.parse::<F>() else {
+        let family = F::NAME;
+        let finding = Finding::error(
+            "bad-address",
+            format!("`{text}` is not an {family} address"),
+        );
+        return Err(Box::new(match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => finding.mend("it is an IPv4 address: it belongs to `ipv4`"),
+            Ok(IpAddr::V6(_)) => finding.mend("it is an IPv6 address: it belongs to `ipv6`"),
+            Err(_) if text.parse::<IpNet>().is_ok() => {
+                finding.mend("it is a network: write the single addresses that mail leaves from")
+            }
+            Err(_) if text.contains('%') => finding.mend("write it without the interface"),
+            Err(_) => finding,
+        }));
+    };
+    let scope = Scope::of(address.into());
+    // These can never be a source, not even in a laboratory.
+    let never = matches!(scope, Scope::Unspecified | Scope::Multicast | Scope::Mapped);
+    if scope.is_global() || (allow_non_global && !never) {
+        return Ok(address);
+    }
+    let finding = Finding::error("not-public", format!("`{text}` is {scope}"))
+        .because("the address must be the one that other mail servers see");
+    Err(Box::new(match scope {
+        Scope::Mapped => finding.mend("write it as IPv4, under `ipv4`"),
+        Scope::Unspecified | Scope::Multicast => finding,
+        Scope::Private | Scope::Shared => finding.mend(
+            "write the public address before the NAT; in a laboratory, set \
+             `allow_non_global = true` or give `--allow-non-global`",
+        ),
+        _ => finding
+            .mend("in a laboratory, set `allow_non_global = true` or give `--allow-non-global`"),
+    }))
+}
+
+/// Validates a DKIM selector: one or more labels of a domain name.
+///
+/// # Errors
+/// When it is none; the finding has no place yet.
+// RFC 6376, 3.1
+pub fn selector(text: &str) -> Verdict<String> {
+    let good = !text.is_empty()
+        && text.split('.').all(|label| {
+            (1..=LONGEST_LABEL).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+    if good {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let finding = Finding::error("bad-selector", format!("`{text}` is no DKIM selector"));
+    let finding =
+        finding.because("letters, digits, `-` and dots between them, such as `mail` or `2026a`");
+    Err(Box::new(finding))
+}
+
+/// Validates where DMARC reports go: `mailto:` addresses, separated by commas.
+///
+/// # Errors
+/// When it is none; the finding has no place yet.
+// RFC 9989, "rua": commas and exclamation marks inside are written %2C and %21.
+pub fn reports(text: &str) -> Verdict<String> {
+    for place in text.split(',') {
+        let address = place.trim().strip_prefix("mailto:");
+        let good = address
+            .and_then(|address| address.rsplit_once('@'))
+            .is_some_and(|(local, domain)| {
+                !local.is_empty()
+                    && !local.contains([' ', '!', ';', '@', '"', '\\'])
+                    && local.chars().all(|c| c.is_ascii_graphic())
+                    && domain_name(domain).is_ok()
+            });
+        if !good {
+            let finding = Finding::error(
+                "bad-address",
+                format!("`{}` is no place for reports", place.trim()),
+            );
+            return Err(Box::new(match address {
+                None if place.contains('@') => {
+                    finding.mend(format!("write `mailto:{}`", place.trim()))
+                }
+                _ => finding.because("reports go to `mailto:` and a mail address"),
+            }));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// Validates everything.
+pub(super) fn site(
+    data: Data,
+    text: &str,
+    path: &Utf8Path,
+    allow_non_global: bool,
+) -> Result<Site, SiteError> {
+    let mut judge = Judge {
+        faults: Faults::new(path, text),
+        allow_non_global: allow_non_global || data.allow_non_global,
+    };
+    let profile = data.profile.map(|profile| {
+        let name = profile.get_ref();
+        if !Profile::is_path(name) && !Profile::names().any(|known| known == name) {
+            judge.faults.add(profile.span(), Profile::unknown(name));
+        }
+        profile.into_inner()
+    });
+    let server = judge.server(data.server);
+    let dns = Dns {
+        forward: data.dns.forward,
+        reverse4: data.dns.reverse4,
+        reverse6: data.dns.reverse6,
+        reverse: judge.reverse(data.dns.reverse),
+    };
+    let domains = judge.domains(data.domains, text.len());
+    let other_servers = data
+        .other_servers
+        .into_iter()
+        .map(|other| judge.other_server(other))
+        .collect();
+    let spf_includes = judge.names(data.third_parties.spf_includes, "include");
+    let dkim = data.dkim.map(|dkim| judge.dkim(&dkim));
+    let reports = data
+        .dmarc
+        .reports
+        .and_then(|text| judge.value(&text, reports));
+    let providers = judge.providers(data.providers);
+    let allow_non_global = judge.allow_non_global;
+    judge.faults.finish(Site {
+        profile,
+        allow_non_global,
+        server,
+        dns,
+        domains,
+        other_servers,
+        spf_includes,
+        spf_all: data.spf.all,
+        dkim,
+        dmarc: Dmarc {
+            policy: data.dmarc.policy,
+            reports,
+        },
+        providers,
+        silence: data.checks.silence,
+    })
+}
+
+/// What is gathered while a file is judged.
+struct Judge<'a> {
+    faults: Faults<'a>,
+    allow_non_global: bool,
+}
+
+impl Judge<'_> {
+    /// Applies a rule to one value; a fault gets the value's place.
+    fn value<T>(&mut self, text: &Spanned<String>, rule: impl Fn(&str) -> Verdict<T>) -> Option<T> {
+        rule(text.get_ref())
+            .map_err(|finding| self.faults.add(text.span(), *finding))
+            .ok()
+    }
+
+    fn server(&mut self, server: Spanned<data::Server>) -> Server {
+        let span = server.span();
+        let server = server.into_inner();
+        let hostname = self.value(&server.hostname, host_name);
+        if server.ipv4.is_empty() && server.ipv6.is_empty() {
+            self.faults.add(
+                span,
+                Finding::error("no-address", "the server has no address")
+                    .mend("name the addresses that mail leaves from in `ipv4` and `ipv6`"),
+            );
+        }
+        Server {
+            hostname: hostname.unwrap_or_default(),
+            ipv4: self.addresses(&server.ipv4),
+            ipv6: self.addresses(&server.ipv6),
+        }
+    }
+
+    fn other_server(&mut self, server: Spanned<data::OtherServer>) -> OtherServer {
+        let span = server.span();
+        let server = server.into_inner();
+        let name = self.value(&server.name, host_name);
+        if server.ipv4.is_empty() && server.ipv6.is_empty() {
+            self.faults.add(
+                span,
+                Finding::error(
+                    "no-address",
+                    format!("the server `{}` has no address", server.name.get_ref()),
+                )
+                .mend("name the addresses that its mail leaves from in `ipv4` and `ipv6`"),
+            );
+        }
+        OtherServer {
+            name: name.unwrap_or_default(),
+            ipv4: self.addresses(&server.ipv4),
+            ipv6: self.addresses(&server.ipv6),
+        }
+    }
+
+    fn addresses<F: Family>(&mut self, list: &[Spanned<String>]) -> Vec<F> {
+        let allow = self.allow_non_global;
+        let mut known = HashSet::new();
+        let mut addresses = Vec::new();
+        for text in list {
+            let Some(one) = self.value(text, |text| address::<F>(text, allow)) else {
+                continue;
+            };
+            if known.insert(one) {
+                addresses.push(one);
+            } else {
+                self.twice(text, "address");
+            }
+        }
+        addresses
+    }
+
+    fn domains(&mut self, domains: Vec<data::Domain>, end: usize) -> Vec<String> {
+        if domains.is_empty() {
+            self.faults.add(
+                end..end,
+                Finding::error("no-domain", "no domain is named")
+                    .because("what DNS must say depends on the domains that mail is sent for")
+                    .mend("add `[[domain]]` and below it `name = \"example.org\"`"),
+            );
+        }
+        let names = domains.into_iter().map(|domain| domain.name);
+        self.names(names.collect(), "domain")
+    }
+
+    /// Validates domain names that must differ from one another.
+    fn names(&mut self, list: Vec<Spanned<String>>, what: &str) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for text in list {
+            if let Some(name) = self.value(&text, domain_name) {
+                if names.contains(&name) {
+                    self.twice(&text, what);
+                } else {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    fn twice(&mut self, text: &Spanned<String>, what: &str) {
+        self.faults.add(
+            text.span(),
+            Finding::error(
+                "duplicate",
+                format!("the {what} `{}` stands here a second time", text.get_ref()),
+            )
+            .mend("remove one of the two"),
+        );
+    }
+
+    fn reverse(&mut self, list: Vec<data::Reverse>) -> Vec<Reverse> {
+        let mut networks: Vec<Reverse> = Vec::new();
+        for reverse in list {
+            let Some(network) = self.value(&reverse.network, network) else {
+                continue;
+            };
+            if networks.iter().any(|known| known.network == network) {
+                self.twice(&reverse.network, "network");
+            } else {
+                networks.push(Reverse {
+                    network,
+                    control: reverse.control,
+                });
+            }
+        }
+        networks
+    }
+
+    fn dkim(&mut self, dkim: &data::Dkim) -> Dkim {
+        let key = self.value(&dkim.key, |text| {
+            let path = Utf8Path::new(text);
+            if path.is_absolute() {
+                return Ok(path.to_owned());
+            }
+            let finding =
+                Finding::error("relative-path", format!("`{text}` is not an absolute path"));
+            Err(finding
+                .mend("write it from the root, beginning with `/`")
+                .into())
+        });
+        Dkim {
+            selector: self.value(&dkim.selector, selector).unwrap_or_default(),
+            key: key.unwrap_or_default(),
+        }
+    }
+
+    fn providers(
+        &mut self,
+        wishes: BTreeMap<Spanned<String>, data::Provider>,
+    ) -> BTreeMap<String, ProviderWish> {
+        let mut providers = BTreeMap::new();
+        for (id, wish) in wishes {
+            if !Provider::ids().any(|known| known == id.get_ref()) {
+                let finding = data_file::unknown(
+                    "unknown-provider",
+                    "provider",
+                    id.get_ref(),
+                    Provider::ids(),
+                );
+                self.faults.add(id.span(), finding);
+            }
+            let wish = ProviderWish {
+                ipv6: wish.ipv6,
+                hosted_domains: self.names(wish.hosted_domains, "domain"),
+            };
+            providers.insert(id.into_inner(), wish);
+        }
+        providers
+    }
+}
+
+/// Validates a network, written with its first address.
+///
+/// # Errors
+/// When it is none; the finding has no place yet.
+pub fn network(text: &str) -> Verdict<IpNet> {
+    let Ok(network) = text.parse::<IpNet>() else {
+        let finding = Finding::error("bad-network", format!("`{text}` is not a network"));
+        return Err(Box::new(match text.parse::<IpAddr>() {
+            Ok(address) => {
+                let network = IpNet::from(address);
+                finding.mend(format!("write `{network}` for the one address"))
+            }
+            Err(_) => finding.because("an address, `/` and a length, such as `2001:db8::/48`"),
+        }));
+    };
+    let whole = network.trunc();
+    if whole == network {
+        return Ok(network);
+    }
+    let title = format!("`{text}` has bits set beyond its length");
+    let finding = Finding::error("bad-network", title).mend(format!("write `{whole}`"));
+    Err(Box::new(finding))
+}
