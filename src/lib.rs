@@ -6,6 +6,7 @@ pub mod diff;
 pub mod embedded;
 pub mod finding;
 pub mod plan;
+pub mod postfix;
 pub mod profile;
 pub mod provider;
 pub mod site;

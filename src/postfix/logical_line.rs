@@ -1,0 +1,330 @@
+//! Logical lines: which physical lines belong together.
+//!
+//! Owns the reading rules shared by `main.cf`, `master.cf` and lookup tables
+//! (postconf(5), "The general format of the main.cf file"), and the cutting and splicing of
+//! a logical line without touching its comments. Must not know what a line says.
+
+use std::ops::Range;
+
+/// Tells whether Postfix takes a byte for white space (`isspace` in the C locale).
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Strips white space from both ends.
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !is_blank(*byte));
+    let Some(start) = start else { return &[] };
+    let end = bytes.iter().rposition(|byte| !is_blank(*byte));
+    &bytes[start..=end.unwrap_or(start)]
+}
+
+/// Splits into physical lines, each with its newline if it has one.
+pub(super) fn physical_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n')
+}
+
+/// What a physical line is for the logical lines around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Physical {
+    /// Empty, all blanks, or a comment: dropped wherever it stands.
+    Ignored,
+    /// Begins a logical line.
+    Start,
+    /// Begins with a blank: belongs to the logical line above.
+    Continuation,
+}
+
+/// Tells what a physical line is.
+pub(super) fn classify(line: &[u8]) -> Physical {
+    match line.iter().find(|byte| !is_blank(**byte)) {
+        None | Some(b'#') => Physical::Ignored,
+        Some(_) if is_blank(line[0]) => Physical::Continuation,
+        Some(_) => Physical::Start,
+    }
+}
+
+/// What a piece of a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PieceKind {
+    /// Comments and blank lines between logical lines.
+    Filler,
+    /// One logical line, with the comments and blank lines inside it.
+    Line,
+    /// A logical line that begins with a blank: Postfix warns and ignores it.
+    Orphan,
+}
+
+/// Cuts a document into its pieces, which together are every byte of it.
+///
+/// Comments and blank lines after the last line of a value belong to no value.
+pub(super) fn pieces(text: &[u8]) -> Vec<(PieceKind, Range<usize>)> {
+    let mut pieces: Vec<(PieceKind, Range<usize>)> = Vec::new();
+    // The logical line that a continuation would attach to, and where its content ends.
+    let mut open: Option<(PieceKind, Range<usize>)> = None;
+    let mut at = 0;
+    let close = |pieces: &mut Vec<_>, open: Option<(PieceKind, Range<usize>)>, to: usize| {
+        let Some((kind, range)) = open else {
+            if to > 0 {
+                pieces.push((PieceKind::Filler, 0..to));
+            }
+            return;
+        };
+        let end = range.end;
+        pieces.push((kind, range));
+        if end < to {
+            pieces.push((PieceKind::Filler, end..to));
+        }
+    };
+    for line in physical_lines(text) {
+        let end = at + line.len();
+        match (classify(line), &mut open) {
+            (Physical::Ignored, _) => {}
+            (Physical::Continuation, Some((_, range))) => range.end = end,
+            (physical, _) => {
+                close(&mut pieces, open.take(), at);
+                let kind = match physical {
+                    Physical::Start => PieceKind::Line,
+                    _ => PieceKind::Orphan,
+                };
+                open = Some((kind, at..end));
+            }
+        }
+        at = end;
+    }
+    close(&mut pieces, open, at);
+    pieces
+}
+
+/// The line end a document uses for most of its lines.
+pub(super) fn line_end(text: &[u8]) -> &'static [u8] {
+    let (mut lines, mut with_return) = (0_usize, 0_usize);
+    for line in physical_lines(text) {
+        lines += usize::from(line.ends_with(b"\n"));
+        with_return += usize::from(line.ends_with(b"\r\n"));
+    }
+    if with_return * 2 > lines {
+        b"\r\n"
+    } else {
+        b"\n"
+    }
+}
+
+/// What Postfix sees of a logical line, and where each byte of it stands in the text.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The content lines, newlines deleted, up to the first NUL byte.
+    pub bytes: Vec<u8>,
+    /// Where each content line begins: in `bytes`, in the text.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Content {
+    /// Joins the content lines of a logical line.
+    pub fn of(text: &[u8]) -> Self {
+        let mut content = Self {
+            bytes: Vec::with_capacity(text.len()),
+            lines: Vec::with_capacity(1),
+        };
+        let mut at = 0;
+        for line in physical_lines(text) {
+            if classify(line) != Physical::Ignored {
+                content.lines.push((content.bytes.len(), at));
+                let end = line.len() - usize::from(line.ends_with(b"\n"));
+                content.bytes.extend_from_slice(&line[..end]);
+            }
+            at += line.len();
+        }
+        // C strings end here; the programs go on with the next logical line.
+        if let Some(nul) = content.bytes.iter().position(|byte| *byte == 0) {
+            content.bytes.truncate(nul);
+        }
+        content
+    }
+
+    /// Gives the place in the text of a byte of the content.
+    pub fn place(&self, at: usize) -> usize {
+        let line = self.lines.partition_point(|(start, _)| *start <= at);
+        let (start, place) = self.lines[line.saturating_sub(1)];
+        place + (at - start)
+    }
+
+    /// Gives the place in the text of a range of the content.
+    pub fn span(&self, range: &Range<usize>) -> Range<usize> {
+        if range.is_empty() {
+            let end = range
+                .start
+                .checked_sub(1)
+                .map_or(0, |last| self.place(last) + 1);
+            return end..end;
+        }
+        self.place(range.start)..self.place(range.end - 1) + 1
+    }
+
+    /// Gives the content lines as ranges of `bytes`.
+    pub fn line_ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.lines.iter().enumerate().map(|(index, (start, _))| {
+            let end = self
+                .lines
+                .get(index + 1)
+                .map_or(self.bytes.len(), |next| next.0);
+            (*start).min(self.bytes.len())..end.min(self.bytes.len())
+        })
+    }
+}
+
+/// Cuts ranges of the content out of a logical line.
+///
+/// Comments and blank lines stay, and so do indents and line ends; a
+/// continuation line of which nothing is left goes.
+pub(super) fn without(text: &[u8], cuts: &[Range<usize>]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(text.len());
+    let mut at = 0;
+    let mut first = true;
+    for line in physical_lines(text) {
+        if classify(line) == Physical::Ignored {
+            kept.extend_from_slice(line);
+            continue;
+        }
+        let body = line.len() - usize::from(line.ends_with(b"\n"));
+        let indent = line.iter().take_while(|byte| is_blank(**byte)).count();
+        let tail = body - usize::from(line.ends_with(b"\r\n"));
+        let start = kept.len();
+        for (offset, byte) in line.iter().enumerate() {
+            let fixed = offset < indent || offset >= tail;
+            if fixed || !cuts.iter().any(|cut| cut.contains(&(at + offset))) {
+                kept.push(*byte);
+            }
+        }
+        if !first && kept[start..].iter().all(|byte| is_blank(*byte)) {
+            kept.truncate(start);
+        }
+        first = false;
+        at += body;
+    }
+    kept
+}
+
+/// Keeps the comments and blank lines of a logical line and nothing else.
+pub(super) fn ignored_lines(text: &[u8]) -> Vec<u8> {
+    physical_lines(text)
+        .filter(|line| classify(line) == Physical::Ignored)
+        .flatten()
+        .copied()
+        .collect()
+}
+
+/// Tells the indent of the physical line that holds a place of the text.
+pub(super) fn indent_at(text: &[u8], place: usize) -> &[u8] {
+    let start = text[..place]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let length = text[start..]
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
+    &text[start..start + length]
+}
+
+/// Gives the end of the visible part of the physical line that holds a place: before its line end.
+pub(super) fn line_stop(text: &[u8], place: usize) -> usize {
+    let newline = text[place..].iter().position(|byte| *byte == b'\n');
+    let stop = newline.map_or(text.len(), |length| place + length);
+    if newline.is_some() && stop > place && text[stop - 1] == b'\r' {
+        stop - 1
+    } else {
+        stop
+    }
+}
+
+/// Splits at `separators` outside of `{ }`, as Postfix does since 3.0.
+pub(super) fn split_outside_braces(text: &[u8], separators: &[u8]) -> Vec<Range<usize>> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut depth = 0_usize;
+    for (at, byte) in text.iter().enumerate() {
+        if depth == 0 && separators.contains(byte) {
+            if let Some(start) = start.take() {
+                words.push(start..at);
+            }
+            continue;
+        }
+        start.get_or_insert(at);
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    if let Some(start) = start {
+        words.push(start..text.len());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &[u8], expected: &[(PieceKind, &[u8])]) {
+        let got = pieces(text);
+        let got: Vec<_> = got
+            .iter()
+            .map(|(kind, range)| (*kind, &text[range.clone()]))
+            .collect();
+        assert_eq!(got, expected, "{}", String::from_utf8_lossy(text));
+    }
+
+    #[test]
+    fn comments_inside_a_value_stay_inside_and_those_after_it_do_not() {
+        use PieceKind::{Filler, Line, Orphan};
+        check(b"", &[]);
+        check(b"# only", &[(Filler, b"# only")]);
+        check(
+            b"a\n#c\n\n  b\n#d\ne",
+            &[(Line, b"a\n#c\n\n  b\n"), (Filler, b"#d\n"), (Line, b"e")],
+        );
+        check(
+            b"\n a\n b\nc\n",
+            &[(Filler, b"\n"), (Orphan, b" a\n b\n"), (Line, b"c\n")],
+        );
+        check(
+            b"a\n \t\r\n  #x\n\x0bb",
+            &[(Line, b"a\n \t\r\n  #x\n\x0bb")],
+        );
+    }
+
+    #[test]
+    fn content_is_joined_and_places_lead_back() {
+        let text = b"a = 1\n# c\n\n  2\r\n";
+        let content = Content::of(text);
+        assert_eq!(content.bytes, b"a = 1  2\r");
+        assert_eq!(content.place(7), 13);
+        assert_eq!(content.span(&(4..8)), 4..14);
+        assert_eq!(Content::of(b"a = b\0c\n").bytes, b"a = b");
+    }
+
+    #[test]
+    fn cutting_leaves_comments_indents_and_line_ends() {
+        let text = b"a = x,\r\n# about y\r\n  y,\r\n  z\r\n";
+        let content = Content::of(text);
+        let y = content.bytes.iter().position(|byte| *byte == b'y').unwrap();
+        let z = content.bytes.iter().position(|byte| *byte == b'z').unwrap();
+        assert_eq!(
+            without(text, std::slice::from_ref(&(y..z))),
+            b"a = x,\r\n# about y\r\n  z\r\n"
+        );
+        assert_eq!(
+            without(text, &[5..y + 1]),
+            b"a = x\r\n# about y\r\n  ,\r\n  z\r\n"
+        );
+    }
+
+    #[test]
+    fn most_lines_decide_the_line_end() {
+        assert_eq!(line_end(b"a\r\nb\r\nc\n"), b"\r\n");
+        assert_eq!(line_end(b"a\nb\r\n"), b"\n");
+        assert_eq!(line_end(b"a"), b"\n");
+    }
+}

@@ -1,0 +1,20 @@
+//! Postfix's files as documents that print back every byte.
+//!
+//! Owns the syntax of `main.cf`, `master.cf` and lookup-table sources, the
+//! knowledge of their parameters, `$name` expansion and what versions mean.
+//! Must not know any word of the rest of this crate: it uses the standard
+//! library, and others turn a [`Problem`] into what they show.
+//! Follows postconf(5), master(5), postmap(1), regexp_table(5) and what the
+//! programs do where the manuals are silent.
+//!
+//! Parsing never fails. A line Postfix would refuse is kept as it is and
+//! reported by `problems()`.
+
+mod logical_line;
+pub mod main_cf;
+mod problem;
+pub mod version;
+
+pub use main_cf::{MainCf, Setting, split_list};
+pub use problem::{EditError, Problem, ProblemKind};
+pub use version::{CompatibilityLevel, Version};
