@@ -161,15 +161,11 @@ impl Content {
         self.place(range.start)..self.place(range.end - 1) + 1
     }
 
-    /// Gives the content lines as ranges of `bytes`.
-    pub fn line_ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        self.lines.iter().enumerate().map(|(index, (start, _))| {
-            let end = self
-                .lines
-                .get(index + 1)
-                .map_or(self.bytes.len(), |next| next.0);
-            (*start).min(self.bytes.len())..end.min(self.bytes.len())
-        })
+    /// Gives where in the content a place of the text is.
+    pub fn offset(&self, place: usize) -> usize {
+        let line = self.lines.partition_point(|(_, start)| *start <= place);
+        let (offset, start) = self.lines[line.saturating_sub(1)];
+        offset + (place - start)
     }
 }
 
@@ -263,6 +259,20 @@ pub(super) fn split_outside_braces(text: &[u8], separators: &[u8]) -> Vec<Range<
     words
 }
 
+/// Tells whether every `{` is closed and no `}` stands alone.
+pub(super) fn is_balanced(text: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let closed = text.iter().all(|byte| match byte {
+        b'{' => {
+            depth += 1;
+            true
+        }
+        b'}' => depth.checked_sub(1).map(|less| depth = less).is_some(),
+        _ => true,
+    });
+    closed && depth == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,7 +326,7 @@ mod tests {
             b"a = x,\r\n# about y\r\n  z\r\n"
         );
         assert_eq!(
-            without(text, &[5..y + 1]),
+            without(text, std::slice::from_ref(&(5..y + 1))),
             b"a = x\r\n# about y\r\n  ,\r\n  z\r\n"
         );
     }

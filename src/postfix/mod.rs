@@ -4,7 +4,7 @@
 //! knowledge of their parameters, `$name` expansion and what versions mean.
 //! Must not know any word of the rest of this crate: it uses the standard
 //! library, and others turn a [`Problem`] into what they show.
-//! Follows postconf(5), master(5), postmap(1), regexp_table(5) and what the
+//! Follows postconf(5), master(5), postmap(1), `regexp_table(5)` and what the
 //! programs do where the manuals are silent.
 //!
 //! Parsing never fails. A line Postfix would refuse is kept as it is and
@@ -12,9 +12,13 @@
 
 mod logical_line;
 pub mod main_cf;
+pub mod master_cf;
 mod problem;
 pub mod version;
 
 pub use main_cf::{MainCf, Setting, split_list};
+pub use master_cf::{
+    Argument, ArgumentKind, Field, MasterCf, Service, ServiceType, effective_chroot,
+};
 pub use problem::{EditError, Problem, ProblemKind};
 pub use version::{CompatibilityLevel, Version};

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::logical_line::{
-    self, Content, Physical, PieceKind, classify, is_blank, physical_lines, split_outside_braces,
-    trim,
+    self, Content, Physical, PieceKind, classify, is_balanced, is_blank, physical_lines,
+    split_outside_braces, trim,
 };
 use super::{EditError, Problem, ProblemKind};
 
@@ -158,9 +158,8 @@ impl Item {
         let old = content.span(&parts.value);
         let value_is_folded = self.text[equals..old.start].contains(&b'\n');
         // A value that moves to the line of the `=` is never read as a comment.
-        let keeps_start = !parts.value.is_empty()
-            && !value.is_empty()
-            && !(value_is_folded && value.starts_with(b"#"));
+        let would_be_comment = value_is_folded && value.starts_with(b"#");
+        let keeps_start = !(parts.value.is_empty() || value.is_empty() || would_be_comment);
         let (mut text, anchor);
         if keeps_start {
             anchor = old.start;
@@ -515,7 +514,7 @@ fn separator(
         ),
         None => (&b", "[..], content.place(parts.equals)),
     };
-    let commas = gap.iter().filter(|byte| **byte == b',').count();
+    let commas = gap.split(|byte| *byte == b',').count() - 1;
     let folded = text[gap_place..last_place].contains(&b'\n');
     if folded && !item.starts_with('#') {
         let mut separator = if commas > 0 {
@@ -550,11 +549,9 @@ fn check_name(name: &str) -> Result<(), EditError> {
 fn check_item(name: &str, item: &str) -> Result<(), EditError> {
     let bytes = item.as_bytes();
     let words = split_outside_braces(bytes, LIST_SEPARATORS);
-    let balanced = bytes.iter().filter(|byte| **byte == b'{').count()
-        == bytes.iter().filter(|byte| **byte == b'}').count();
     let one = words.len() == 1 && words[0] == (0..bytes.len());
     if one
-        && balanced
+        && is_balanced(bytes)
         && trim(bytes).len() == bytes.len()
         && !bytes.iter().any(|byte| matches!(byte, b'\n' | 0))
     {
