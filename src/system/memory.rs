@@ -241,6 +241,15 @@ impl System for MemorySystem {
         }
     }
 
+    fn read_after(&self, path: &Utf8Path, offset: u64) -> Result<Option<Vec<u8>>, SystemError> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let file = self.read(path)?;
+        Ok(file.map(|file| match file.bytes.get(start..) {
+            Some(end) => end.to_vec(),
+            None => file.bytes,
+        }))
+    }
+
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>, SystemError> {
         let real = self.resolve(path)?;
         let (kind, mode, uid, gid, size) = match self.nodes.get(&real) {

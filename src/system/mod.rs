@@ -355,6 +355,13 @@ pub trait System {
     /// When it cannot be read.
     fn list(&self, path: &Utf8Path) -> Result<Vec<String>, SystemError>;
 
+    /// Reads what was added to a file behind a place in it: the end of a log, whatever its length.
+    /// A file that is shorter than that was replaced, and is read from its start.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read.
+    fn read_after(&self, path: &Utf8Path, offset: u64) -> Result<Option<Vec<u8>>, SystemError>;
+
     /// Asks a program.
     ///
     /// # Errors

@@ -9,7 +9,7 @@
 )]
 
 use std::fs::{Metadata, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
@@ -79,6 +79,33 @@ impl RealSystem {
         Ok((real, outside))
     }
 
+    /// Opens a regular file for reading; `None` when nothing is there.
+    fn open(
+        &self,
+        path: &Utf8Path,
+    ) -> Result<Option<(std::fs::File, std::fs::Metadata)>, SystemError> {
+        let (_, outside) = self.find(path)?;
+        let open = std::fs::File::options()
+            .read(true)
+            // Opening a fifo would wait for its other end.
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+            .open(&outside);
+        let opened = match open {
+            Ok(opened) => opened,
+            Err(error) if is_absent(&error) => return Ok(None),
+            // A socket cannot be opened at all.
+            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+                return Err(SystemError::NotAFile { path: path.into() });
+            }
+            Err(error) => return Err(cannot_read(path)(error)),
+        };
+        let metadata = opened.metadata().map_err(cannot_read(path))?;
+        if !metadata.is_file() {
+            return Err(SystemError::NotAFile { path: path.into() });
+        }
+        Ok(Some((opened, metadata)))
+    }
+
     /// Finds a path for writing.
     fn place(&self, path: &Utf8Path) -> Result<Utf8PathBuf, SystemError> {
         let real = self.tree.resolve(path).map_err(cannot_write(path))?;
@@ -125,25 +152,9 @@ impl RealSystem {
 
 impl System for RealSystem {
     fn read(&self, path: &Utf8Path) -> Result<Option<File>, SystemError> {
-        let (_, outside) = self.find(path)?;
-        let open = std::fs::File::options()
-            .read(true)
-            // Opening a fifo would wait for its other end.
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-            .open(&outside);
-        let mut opened = match open {
-            Ok(opened) => opened,
-            Err(error) if is_absent(&error) => return Ok(None),
-            // A socket cannot be opened at all.
-            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-                return Err(SystemError::NotAFile { path: path.into() });
-            }
-            Err(error) => return Err(cannot_read(path)(error)),
+        let Some((mut opened, metadata)) = self.open(path)? else {
+            return Ok(None);
         };
-        let metadata = opened.metadata().map_err(cannot_read(path))?;
-        if !metadata.is_file() {
-            return Err(SystemError::NotAFile { path: path.into() });
-        }
         let mut bytes = Vec::new();
         opened.read_to_end(&mut bytes).map_err(cannot_read(path))?;
         Ok(Some(File {
@@ -194,6 +205,19 @@ impl System for RealSystem {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    fn read_after(&self, path: &Utf8Path, offset: u64) -> Result<Option<Vec<u8>>, SystemError> {
+        let Some((mut opened, metadata)) = self.open(path)? else {
+            return Ok(None);
+        };
+        let start = if metadata.size() < offset { 0 } else { offset };
+        let mut bytes = Vec::new();
+        opened
+            .seek(io::SeekFrom::Start(start))
+            .and_then(|_| opened.read_to_end(&mut bytes))
+            .map_err(cannot_read(path))?;
+        Ok(Some(bytes))
     }
 
     fn query(&self, query: &Query) -> Result<Output, SystemError> {
