@@ -3,8 +3,10 @@
 pub mod address;
 pub mod data_file;
 pub mod diff;
+pub mod dns;
 pub mod embedded;
 pub mod finding;
+pub mod mail;
 pub mod plan;
 pub mod postfix;
 pub mod profile;

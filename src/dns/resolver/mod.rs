@@ -1,0 +1,171 @@
+//! The boundary to DNS.
+//!
+//! Owns [`Resolver`], what it answers and how it fails. "There is no record"
+//! is an answer; a server that failed, refused or kept silent is an error,
+//! and the two are never confused.
+//! Must not know what an answer is good for.
+
+mod fixed;
+mod real;
+
+use std::io;
+
+use super::{Name, Record, RecordType};
+
+pub use fixed::FixedResolver;
+pub use real::RealResolver;
+
+/// Answers questions to DNS.
+///
+/// Lookups take `&self` and may run side by side in threads.
+pub trait Resolver: Sync {
+    /// Asks for the records of one type at a name; aliases are followed.
+    ///
+    /// # Errors
+    /// Whenever it could not be found out whether there are such records.
+    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError>;
+}
+
+/// What DNS says of a name and a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// These records; never empty. Their owner differs from the name asked for when that is an
+    /// alias.
+    Records(Vec<Record>),
+    /// The name exists and has no record of the type.
+    NoData,
+    /// The name does not exist (NXDOMAIN).
+    NoSuchName,
+}
+
+impl Answer {
+    /// Gives the records; none for both ways of saying that there are none.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Records(records) => records,
+            Self::NoData | Self::NoSuchName => &[],
+        }
+    }
+}
+
+/// Why a lookup gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DnsError {
+    /// Nothing may be asked.
+    #[error("{kind} of `{}` was not looked up: offline", .name.host())]
+    Offline {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+    },
+    /// No server is known.
+    #[error("{kind} of `{}` was not looked up: no DNS server is known", .name.host())]
+    NoServer {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+    },
+    /// No answer came in time.
+    #[error("{server} did not answer in time for {kind} of `{}`", .name.host())]
+    Timeout {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server, or the servers.
+        server: String,
+    },
+    /// The server cannot be reached.
+    #[error("{server} could not be asked for {kind} of `{}`: {reason}", .name.host())]
+    Unreachable {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+        /// What the system says.
+        reason: io::ErrorKind,
+    },
+    /// SERVFAIL: the server tried and could not find out.
+    #[error("{server} failed (SERVFAIL) on {kind} of `{}`", .name.host())]
+    ServerFailure {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+    },
+    /// REFUSED: the server does not answer us.
+    #[error("{server} refused to answer for {kind} of `{}`", .name.host())]
+    Refused {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+    },
+    /// Another failure code.
+    #[error("{server} answered {code} for {kind} of `{}`", .name.host())]
+    Code {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+        /// The code's name or number.
+        code: String,
+    },
+    /// The server points elsewhere: it does not resolve for others.
+    #[error("{server} only refers to other servers for {kind} of `{}`", .name.host())]
+    Referral {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+    },
+    /// The answer cannot be understood.
+    #[error("{server} gave a malformed answer for {kind} of `{}`", .name.host())]
+    Malformed {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+    },
+}
+
+/// Answers that nothing may be asked; for `--offline`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OfflineResolver;
+
+impl Resolver for OfflineResolver {
+    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        let name = name.clone();
+        Err(DnsError::Offline { name, kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_says_so() {
+        let name = "mail.example.org".parse().unwrap();
+        let error = OfflineResolver.lookup(&name, RecordType::A).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "A of `mail.example.org` was not looked up: offline"
+        );
+    }
+}

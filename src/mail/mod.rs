@@ -1,0 +1,9 @@
+//! The records of mail authentication: SPF, DKIM and DMARC, parsed and printed.
+//!
+//! Owns what stands in them and the keys behind DKIM. A record that is read is
+//! read strictly and with places, for faults in it are what is looked for.
+//! Must not know Postfix, and asks DNS nothing itself: where a lookup is
+//! needed, the caller hands it in.
+//! Follows RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 9989 (DMARC).
+
+pub mod spf;

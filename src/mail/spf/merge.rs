@@ -1,0 +1,344 @@
+//! Adding senders to an SPF record.
+//!
+//! Owns the one record a domain may have: what stands there stays, in its
+//! order; only what is missing is added, and nothing ever opens the record to
+//! the world.
+//! Follows RFC 7208, 3.2 and 4.6.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::record::VERSION;
+use super::{Content, Mechanism, Qualifier, Spf, SpfError};
+use crate::dns::Name;
+
+/// Who is to be allowed to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Single addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Whole networks.
+    pub networks: Vec<IpNet>,
+    /// Domains whose records name further senders.
+    pub includes: Vec<Name>,
+    /// How a record ends that says nothing of other hosts yet.
+    pub all: Closing,
+}
+
+/// How a record ends; there is no way to say that everybody may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Closing {
+    /// `-all`: nobody else may.
+    Fail,
+    /// `~all`: probably nobody else may.
+    #[default]
+    SoftFail,
+    /// `?all`: nothing is said of others.
+    Neutral,
+}
+
+impl Closing {
+    /// Gives the term.
+    #[must_use]
+    pub fn term(self) -> &'static str {
+        match self {
+            Self::Fail => "-all",
+            Self::SoftFail => "~all",
+            Self::Neutral => "?all",
+        }
+    }
+}
+
+/// Makes the one record that lets the wanted senders send.
+///
+/// Terms that stand there keep their text and order, `+all` excepted, which becomes the wanted
+/// end. Addresses and networks go before the first term that costs a lookup (or that would turn
+/// them away), includes behind the last term before `all`.
+///
+/// # Errors
+/// When an included name cannot stand in a record, having no dot or no proper top label.
+pub fn merge(existing: Option<&Spf>, wanted: &Wanted) -> Result<Spf, Vec<SpfError>> {
+    let mut terms: Vec<String> = Vec::new();
+    let (mut cheap_at, mut include_at) = (None, None);
+    for term in existing.map(Spf::terms).unwrap_or_default() {
+        let mut text = term.text.clone();
+        if let Content::Directive(directive) = &term.content {
+            if directive.mechanism == Mechanism::All {
+                include_at.get_or_insert(terms.len());
+                if directive.qualifier == Qualifier::Pass {
+                    wanted.all.term().clone_into(&mut text);
+                }
+            }
+            let dear = !matches!(directive.mechanism, Mechanism::Ip4(_) | Mechanism::Ip6(_));
+            if dear || directive.qualifier != Qualifier::Pass {
+                cheap_at.get_or_insert(terms.len());
+            }
+        } else {
+            // Modifiers apply wherever they stand; they are left at the end.
+            let only_modifiers_follow = existing.is_some_and(|spf| {
+                spf.directives()
+                    .all(|(other, _)| other.span.end <= term.span.start)
+            });
+            if only_modifiers_follow {
+                cheap_at.get_or_insert(terms.len());
+                include_at.get_or_insert(terms.len());
+            }
+        }
+        terms.push(text);
+    }
+    let cheap_at = cheap_at.unwrap_or(terms.len());
+    let include_at = include_at.unwrap_or(terms.len());
+    let includes = missing_includes(existing, wanted);
+    let networks = missing_networks(existing, wanted);
+    let ends = existing.is_some_and(|spf| spf.all().is_some() || spf.redirect().is_some());
+    let end = (!ends).then(|| wanted.all.term().to_owned());
+    // From the back, so that the first place stays right.
+    terms.splice(include_at..include_at, includes.into_iter().chain(end));
+    terms.splice(cheap_at..cheap_at, networks);
+    terms.insert(0, VERSION.to_owned());
+    Spf::parse(&terms.join(" "))
+}
+
+/// The terms for addresses and networks that no term names yet.
+fn missing_networks(existing: Option<&Spf>, wanted: &Wanted) -> Vec<String> {
+    let mut missing: Vec<IpNet> = Vec::new();
+    let singles = wanted.addresses.iter().map(IpAddr::to_canonical);
+    let wholes = wanted.networks.iter().map(IpNet::trunc);
+    // Networks first, so that an address inside one is not named beside it.
+    for network in wholes.chain(singles.map(IpNet::from)) {
+        let stands = existing.is_some_and(|spf| allows(spf, &network));
+        if !stands && !missing.iter().any(|other| other.contains(&network)) {
+            missing.push(network);
+        }
+    }
+    let whole = |network: &IpNet| network.prefix_len() < network.max_prefix_len();
+    missing.sort_by_key(|network| (network.addr().is_ipv6(), whole(network)));
+    missing.iter().map(network_term).collect()
+}
+
+/// Tells whether a record lets a whole network send, by what is written in it.
+fn allows(spf: &Spf, network: &IpNet) -> bool {
+    for (_, directive) in spf.directives() {
+        if directive.mechanism == Mechanism::All {
+            return false;
+        }
+        let Some(written) = directive.mechanism.network() else {
+            continue;
+        };
+        let pass = directive.qualifier == Qualifier::Pass;
+        if written.contains(network) {
+            return pass;
+        }
+        if !pass && network.contains(&written) {
+            return false;
+        }
+    }
+    false
+}
+
+fn network_term(network: &IpNet) -> String {
+    let mechanism = if network.addr().is_ipv4() {
+        "ip4"
+    } else {
+        "ip6"
+    };
+    if network.prefix_len() == network.max_prefix_len() {
+        format!("{mechanism}:{}", network.addr())
+    } else {
+        format!("{mechanism}:{network}")
+    }
+}
+
+/// The terms for includes that do not stand in the record, however they are qualified there.
+fn missing_includes(existing: Option<&Spf>, wanted: &Wanted) -> Vec<String> {
+    let stands = |name: &Name| {
+        existing.is_some_and(|spf| {
+            spf.directives().any(|(_, directive)| {
+                matches!(&directive.mechanism, Mechanism::Include(spec) if spec.name().as_ref() == Some(name))
+            })
+        })
+    };
+    let mut missing: Vec<&Name> = Vec::new();
+    for name in &wanted.includes {
+        if !stands(name) && !missing.contains(&name) {
+            missing.push(name);
+        }
+    }
+    missing
+        .iter()
+        .map(|name| format!("include:{}", name.host()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn wanted(addresses: &[&str], includes: &[&str]) -> Wanted {
+        Wanted {
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            networks: Vec::new(),
+            includes: includes.iter().map(|text| text.parse().unwrap()).collect(),
+            all: Closing::SoftFail,
+        }
+    }
+
+    fn check(existing: &str, wanted: &Wanted, expected: &str) {
+        let spf = (!existing.is_empty()).then(|| Spf::parse(existing).unwrap());
+        let merged = merge(spf.as_ref(), wanted).unwrap();
+        assert_eq!(merged.to_string(), expected);
+        assert_eq!(
+            merge(Some(&merged), wanted).unwrap(),
+            merged,
+            "a second run changes nothing"
+        );
+    }
+
+    #[test]
+    fn fresh_records() {
+        check(
+            "",
+            &wanted(
+                &["2001:db8::1", "192.0.2.1", "192.0.2.1"],
+                &["_spf.google.com"],
+            ),
+            "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 include:_spf.google.com ~all",
+        );
+        let mut strict = wanted(&["192.0.2.1", "198.51.100.7"], &[]);
+        strict.networks = vec!["192.0.2.9/24".parse().unwrap()];
+        strict.all = Closing::Fail;
+        check("", &strict, "v=spf1 ip4:198.51.100.7 ip4:192.0.2.0/24 -all");
+        check("", &wanted(&[], &[]), "v=spf1 ~all");
+        check(
+            "",
+            &wanted(&["::ffff:192.0.2.1"], &[]),
+            "v=spf1 ip4:192.0.2.1 ~all",
+        );
+    }
+
+    #[test]
+    fn what_stands_there_stays() {
+        let both = wanted(&["192.0.2.1", "2001:db8::1"], &["spf.example.net"]);
+        check(
+            "v=spf1 IP4:192.0.2.0/24 include:_spf.google.com ?mx -all",
+            &both,
+            "v=spf1 IP4:192.0.2.0/24 ip6:2001:db8::1 include:_spf.google.com ?mx \
+             include:spf.example.net -all",
+        );
+        check(
+            "v=spf1 a mx ~all",
+            &both,
+            "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 a mx include:spf.example.net ~all",
+        );
+        check(
+            "v=spf1 ip4:192.0.2.1 ip6:2001:db8::/32 INCLUDE:SPF.example.net. ?all",
+            &both,
+            "v=spf1 ip4:192.0.2.1 ip6:2001:db8::/32 INCLUDE:SPF.example.net. ?all",
+        );
+    }
+
+    #[test]
+    fn records_end_as_they_did() {
+        let one = wanted(&["192.0.2.1"], &["spf.example.net"]);
+        check(
+            "v=spf1 mx redirect=_spf.example.org",
+            &one,
+            "v=spf1 ip4:192.0.2.1 mx include:spf.example.net redirect=_spf.example.org",
+        );
+        check(
+            "v=spf1 redirect=_spf.example.org",
+            &one,
+            "v=spf1 ip4:192.0.2.1 include:spf.example.net redirect=_spf.example.org",
+        );
+        check(
+            "v=spf1 mx",
+            &one,
+            "v=spf1 ip4:192.0.2.1 mx include:spf.example.net ~all",
+        );
+        check(
+            "v=spf1 mx exp=why.example.org",
+            &one,
+            "v=spf1 ip4:192.0.2.1 mx include:spf.example.net ~all exp=why.example.org",
+        );
+        check(
+            "v=spf1 exp=why.example.org mx -all",
+            &one,
+            "v=spf1 exp=why.example.org ip4:192.0.2.1 mx include:spf.example.net -all",
+        );
+        // What stands behind `all` is never looked at: it does not count as there.
+        check(
+            "v=spf1 -all ip4:192.0.2.1",
+            &wanted(&["192.0.2.1"], &[]),
+            "v=spf1 ip4:192.0.2.1 -all ip4:192.0.2.1",
+        );
+    }
+
+    #[test]
+    fn nothing_opens_the_record_to_the_world() {
+        check(
+            "v=spf1 mx +all",
+            &wanted(&["192.0.2.1"], &[]),
+            "v=spf1 ip4:192.0.2.1 mx ~all",
+        );
+        check("v=spf1 all", &wanted(&[], &[]), "v=spf1 ~all");
+    }
+
+    #[test]
+    fn addresses_go_before_terms_that_turn_them_away() {
+        check(
+            "v=spf1 -ip4:192.0.2.0/24 ip4:192.0.2.1 -all",
+            &wanted(&["192.0.2.1"], &[]),
+            "v=spf1 ip4:192.0.2.1 -ip4:192.0.2.0/24 ip4:192.0.2.1 -all",
+        );
+    }
+
+    #[test]
+    fn names_that_no_record_can_hold_are_refused() {
+        let errors = merge(None, &wanted(&[], &["localhost"])).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            "`localhost` is no domain name with at least one dot"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn merged_records_cover_what_was_wanted(
+            terms in prop::collection::vec(
+                "[?~-]?(a|mx|ip4:192\\.0\\.2\\.[0-9]|ip6:2001:db8::[0-9]|include:[ab]\\.example|all|exp=x\\.example|ip4:192\\.0\\.2\\.0/2[4-9])",
+                0..6,
+            ),
+            v4 in prop::collection::vec(0u8..20, 0..3),
+            v6 in prop::collection::vec(0u8..20, 0..3),
+            fresh in any::<bool>(),
+        ) {
+            let existing = Spf::parse(&format!("v=spf1 {}", terms.join(" "))).ok().filter(|_| !fresh);
+            let mut addresses: Vec<IpAddr> = v4.iter().map(|&end| [192, 0, 2, end].into()).collect();
+            addresses.extend(v6.iter().map(|&end| {
+                IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(end)])
+            }));
+            let wanted = Wanted {
+                addresses,
+                networks: vec![],
+                includes: vec!["a.example".parse().unwrap()],
+                all: Closing::Fail,
+            };
+            let merged = merge(existing.as_ref(), &wanted).unwrap();
+            for &address in &wanted.addresses {
+                prop_assert!(merged.covers_literal(address), "{} {}", merged, address);
+            }
+            prop_assert_ne!(merged.all(), Some(Qualifier::Pass));
+            prop_assert_eq!(Spf::parse(&merged.to_string()).unwrap(), merged.clone());
+            prop_assert_eq!(merge(Some(&merged), &wanted).unwrap(), merged.clone());
+            if let Some(existing) = existing {
+                let mut kept = merged.terms().iter();
+                for term in existing.terms() {
+                    let stays = kept.any(|other| other.text == term.text || term.text == "all");
+                    prop_assert!(stays, "{} lost {}", merged, term);
+                }
+            }
+        }
+    }
+}
