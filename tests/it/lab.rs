@@ -21,6 +21,11 @@ const WORLDS: &[&str] = &[
 const LACKING: i32 = 3;
 
 #[test]
+fn the_laboratory_itself_is_sound() {
+    println!("{}", lab(&["self-test"]));
+}
+
+#[test]
 fn every_world_can_be_read() {
     println!("{}", lab(&["list"]));
 }

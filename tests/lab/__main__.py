@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 from pathlib import Path
 
 from . import cage, network, world
@@ -33,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/lab", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="name every world")
+    verbs.add_parser("self-test", help="test the laboratory's own parts")
     run = verbs.add_parser("run", help="run worlds and check what they expect")
     run.add_argument("worlds", nargs="+", metavar="WORLD")
     everything = verbs.add_parser("all", help="run every world")
@@ -66,6 +68,8 @@ def _act(arguments: argparse.Namespace) -> int:
         for name in world.names():
             print(f"{name:28} {world.load(name).title}")
         return 0
+    if arguments.verb == "self-test":
+        return 0 if unittest.main("lab.selftest", argv=["self-test"], exit=False).result.wasSuccessful() else 1
     if arguments.verb == "inside":
         return _inside(arguments)
     if lacking := cage.missing():

@@ -30,7 +30,7 @@ PROGRAMS = {
 GROUND = Path("/media")
 
 # How long the inner process may take to end after Ctrl-C.
-GRACE_SECONDS = 10
+GRACE_SECONDS = 3
 
 
 def missing() -> list[str]:
@@ -57,6 +57,8 @@ def run_inside(arguments: list[str]) -> int:
     command += ["--fork", "--kill-child", "--mount-proc"]
     command += [sys.executable, "-B", "-m", "lab", "inside", *arguments]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # A shell lets what it starts in the background ignore Ctrl-C; this must not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command)
     try:
         return process.wait()

@@ -95,7 +95,8 @@ class _Session(socketserver.StreamRequestHandler):
         self._forget()
         try:
             self._converse()
-        except OSError:
+        except (OSError, dns.DnsError):
+            # The client went away, or nothing can be judged: the connection breaks off.
             return
 
     def _converse(self) -> None:

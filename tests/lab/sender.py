@@ -33,11 +33,20 @@ PACKAGE_FILES = [
 # Debian's script that fills the jail, run by its unit and init script.
 FILL_JAIL = "/usr/lib/postfix/configure-instance.sh"
 
-# What the machine underneath may have that must not show through.
-HIDDEN = [
-    "etc/postfix", "etc/mailfix", "etc/aliases", "var/lib/mailfix", "var/lib/postfix", "var/spool/postfix",
-    "var/mail", "var/log", "Library", "tmp", "run", "home",
-]  # fmt: skip
+# Directories of the machine underneath of which nothing must show through, and their modes.
+EMPTY = {
+    "etc/postfix": 0o755,
+    "home": 0o755,
+    "run": 0o755,
+    "tmp": 0o1777,
+    "var/lib/postfix": 0o755,
+    "var/log": 0o755,
+    "var/mail": 0o1777,
+    "var/spool/postfix": 0o755,
+}
+
+# What the sender does not have, whatever the machine underneath has.
+ABSENT = ["Library", "etc/aliases", "etc/aliases.db", "etc/mailfix", "var/lib/mailfix"]
 
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -102,11 +111,16 @@ class Sender:
         upper, work = self._layers / "upper", self._layers / "work"
         for directory in (upper, work, self.root):
             directory.mkdir(parents=True)
+        for path, mode in EMPTY.items():
+            # "opaque": the layer below does not show through (the kernel's overlayfs.rst).
+            target = _layer_directory(upper, path)
+            target.chmod(mode)
+            os.setxattr(target, "trusted.overlay.opaque", b"y")
+        for path in ABSENT:
+            _layer_directory(upper, os.path.dirname(path))
+            os.mknod(upper / path, stat.S_IFCHR, os.makedev(0, 0))  # a "whiteout"
         shell("mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", self.root)
-        for hidden in HIDDEN:
-            _remove(self.root / hidden)
-        for directory, mode in (("tmp", 0o1777), ("run/lock", 0o1777), ("var/mail", 0o777), ("var/log", 0o755)):
-            self._directory(f"/{directory}").chmod(mode)
+        self._directory("/run/lock").chmod(0o1777)
         self._build_devices()
         for path, text in {
             "/etc/resolv.conf": f"nameserver {NAMED_IPV4}\n",
@@ -132,7 +146,8 @@ class Sender:
             (devices / name).mkdir()
         shell("mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=0620", "lab-pts", devices / "pts")
         shell("mount", "-t", "tmpfs", "-o", "mode=1777", "lab-shm", devices / "shm")
-        for name, target in {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
+        links = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+        for name, target in links.items():
             (devices / name).symlink_to(target)
 
     def _boot(self) -> None:
@@ -145,7 +160,12 @@ class Sender:
         command += [sys.executable]
         # A session of its own: Ctrl-C is for the laboratory, not for the machine.
         self._init = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            start_new_session=True,
         )
         assert self._init.stdout is not None
         if self._init.stdout.readline() != "ready\n":
@@ -231,7 +251,7 @@ class Sender:
         for path, text in settings.files.items():
             self.write(path, text)
         self._directory(settings.queue_directory)
-        owner = pwd_of(self.root, "postfix")
+        owner = _user_number(self.root, "postfix")
         os.chown(self._directory(settings.data_directory), owner, -1)
         self._directory(f"/home/{USER}")
 
@@ -253,8 +273,7 @@ class Sender:
     def _master_cf(self) -> str:
         """Returns Debian's master.cf with the chroot column the world wants."""
         stock = Path("/etc/postfix/master.cf.proto").read_text()
-        column = re.compile(r"(?m)^(\S+\s+(?:inet|unix|fifo|unix-dgram|pass)\s+\S+\s+\S+\s+)y(?=\s)")
-        stock = re.sub(r"(?m)^#.*\n", "", stock)
+        column = re.compile(r"(?m)^([^#\s]\S*[ \t]+(?:inet|unix|fifo|unix-dgram|pass)(?:[ \t]+\S+){2}[ \t]+)y(?=[ \t])")
         return column.sub(rf"\g<1>{self.settings.chroot}", stock) + self.settings.master_cf
 
     def _fill_jail(self) -> None:
@@ -302,7 +321,7 @@ class Sender:
             raise LabError(f"sendmail ended with {done.returncode}: {done.stderr}")
 
 
-def pwd_of(root: Path, user: str) -> int:
+def _user_number(root: Path, user: str) -> int:
     """Returns a user's number from the machine's own passwd file."""
     for line in (root / "etc/passwd").read_text().splitlines():
         fields = line.split(":")
@@ -329,8 +348,13 @@ def _node(path: Path) -> Node:
     return Node(status.st_mode, status.st_uid, status.st_gid, content, attributes, status.st_mtime_ns)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif path.exists() or path.is_symlink():
-        path.unlink()
+def _layer_directory(layer: Path, path: str) -> Path:
+    """Makes a directory of a layer, its parents with the modes they have underneath."""
+    target = layer
+    for name in Path(path).parts:
+        target /= name
+        if not target.exists():
+            target.mkdir()
+            below = Path("/") / target.relative_to(layer)
+            target.chmod(below.stat().st_mode & 0o7777 if below.is_dir() else 0o755)
+    return target
