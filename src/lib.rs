@@ -1,6 +1,7 @@
 //! mailfix
 
 pub mod address;
+pub mod apply;
 pub mod data_file;
 pub mod diff;
 pub mod dns;
@@ -12,6 +13,8 @@ pub mod postfix;
 pub mod profile;
 pub mod provider;
 pub mod site;
+pub mod receipt;
 pub mod spelling;
 pub mod system;
 pub mod template;
+pub mod undo;

@@ -31,7 +31,7 @@ pub struct Step {
     /// Directories it makes, parents first. They are not there yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directories: Vec<NewDirectory>,
-    /// Files it changes.
+    /// Files it changes, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileChange>,
     /// Directories it removes if they are empty then, children first: what an inverse step

@@ -22,6 +22,19 @@ use serde::{Deserialize, Serialize};
 pub use memory::{Fault, MemorySystem, Node};
 pub use real::RealSystem;
 
+/// What the name of a file that is not finished begins and ends with.
+///
+/// The whole name follows from the file's, so that the next run finds what a killed one left.
+/// Packages that write files atomically choose names at random, which nobody finds again.
+const UNFINISHED: (&str, &str) = (".", ".mailfix-new");
+
+/// Tells whether a name is that of a file a killed run did not finish.
+#[must_use]
+pub fn is_unfinished(name: &str) -> bool {
+    let (before, after) = UNFINISHED;
+    name.starts_with(before) && name.ends_with(after)
+}
+
 /// A regular file: its bytes and what `stat` says of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {

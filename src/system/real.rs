@@ -28,13 +28,8 @@ use super::signal::Hold;
 use super::tree::{Tree, is_absent};
 use super::{
     Command, File, Kind, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError, Trial,
+    UNFINISHED,
 };
-
-/// What the name of a file that is not finished begins and ends with.
-///
-/// The whole name follows from the file's, so that the next run finds what a killed one left.
-/// Packages that write files atomically choose names at random, which nobody finds again.
-const UNFINISHED: (&str, &str) = (".", ".mailfix-new");
 
 /// The extended attribute that is a POSIX access list (acl(5)).
 const ACCESS_LIST: &str = "system.posix_acl_access";
