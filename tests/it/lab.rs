@@ -14,6 +14,7 @@ const WORLDS: &[&str] = &[
     "coin-toss",
     "cure-by-hand",
     "cure-by-hand-chroot",
+    "cure-by-hand-mistyped",
     "google-ipv6-stock",
 ];
 

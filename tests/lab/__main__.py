@@ -32,7 +32,7 @@ LOG_LINES = 20
 def main() -> int:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="script/lab", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="name every world")
     verbs.add_parser("self-test", help="test the laboratory's own parts")
     run = verbs.add_parser("run", help="run worlds and check what they expect")

@@ -28,6 +28,6 @@ def statuses(log: str, message_id: str, recipient: str) -> list[Status]:
     ]
 
 
-def shows_dying_agent(log: str) -> bool:
-    """Says whether a delivery agent died: then there are no status lines at all."""
-    return _DEAD.search(log) is not None
+def dying_agent(log: str) -> str:
+    """Returns what the log says of an agent that died, which leaves no status line; empty if none did."""
+    return next((line for line in log.splitlines() if _DEAD.search(line)), "")

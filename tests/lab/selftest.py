@@ -93,6 +93,11 @@ class Log(unittest.TestCase):
         self.assertEqual(maillog.statuses(log, "<2@sender.example>", "a@example.org"), [])
         self.assertEqual(maillog.statuses(log, "<1@sender.example>", "b@example.org"), [])
 
+    def test_death_of_an_agent(self) -> None:
+        death = "Nov 25 19:56:44 mail postfix/smtp[9]: fatal: unknown service: smtp/tcp"
+        self.assertEqual(maillog.dying_agent(f"{QUEUED}\n{death}\n"), death)
+        self.assertEqual(maillog.dying_agent(f"{QUEUED}\n{SENT}\n"), "")
+
 
 class Worlds(unittest.TestCase):
     """The schema of a world file."""

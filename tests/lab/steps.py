@@ -71,26 +71,30 @@ class Run:
         results = collections.defaultdict(list)
         deadline = time.monotonic() + options.get("within", SEND_SECONDS)
         for who, recipient, message_id in messages:
-            results[who].append(self._outcome(recipient, message_id, began, deadline))
+            results[who].append(self._outcome(recipient, message_id, expected[who], began, deadline))
         for who, outcome in expected.items():
             once = ", once" if outcome in ("ipv4", "ipv6") else ""
             problem = _send_problem(results[who], outcome, says.get(who, ""))
             self._check(number, f"{each} to {who}: {outcome}{once}", problem)
 
-    def _outcome(self, recipient: str, message_id: str, began: int, deadline: float) -> tuple[str, str]:
+    def _outcome(
+        self, recipient: str, message_id: str, expected: str, began: int, deadline: float
+    ) -> tuple[str, str]:
         """Waits for a message to come to an end; returns how it did and in what words."""
 
         def ended() -> tuple[str, str] | None:
             log = self.sender.log()[began:]
-            statuses = maillog.statuses(log, message_id, recipient)
-            if statuses:
+            if statuses := maillog.statuses(log, message_id, recipient):
                 return self._judge(statuses[-1], recipient, message_id)
-            return ("stuck", "a delivery agent dies") if maillog.shows_dying_agent(log) else None
+            death = maillog.dying_agent(log)
+            # Only who expects it need not wait whether a status line still comes.
+            return ("stuck", death) if death and expected == "stuck" else None
 
         try:
             return until("a status line", ended, max(deadline - time.monotonic(), 0))
         except LabError:
-            return "lost", "no status line in time"
+            death = maillog.dying_agent(self.sender.log()[began:])
+            return ("stuck", death) if death else ("lost", "no status line in time")
 
     def _judge(self, status: maillog.Status, recipient: str, message_id: str) -> tuple[str, str]:
         arrivals = self.ledger.accepted(message_id, recipient)
