@@ -190,3 +190,157 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    /// What a server that knows the zone text would send as answer and authority.
+    fn reply(query: &[u8], rcode: Rcode, answer: &str, authority: &str) -> Vec<u8> {
+        let asked = Message::from_octets(query.to_vec()).unwrap();
+        let mut builder = MessageBuilder::new_vec()
+            .start_answer(&asked, rcode)
+            .unwrap();
+        builder.header_mut().set_ra(true);
+        let entries = |text: &str| {
+            let mut zone = domain::zonefile::inplace::Zonefile::from(text);
+            zone.set_origin(domain::base::Name::root());
+            zone.map(|entry| match entry.unwrap() {
+                domain::zonefile::inplace::Entry::Record(record) => record,
+                include @ domain::zonefile::inplace::Entry::Include { .. } => {
+                    panic!("{include:?}")
+                }
+            })
+        };
+        for record in entries(answer) {
+            builder.push(record).unwrap();
+        }
+        let mut builder = builder.authority();
+        for record in entries(authority) {
+            builder.push(record).unwrap();
+        }
+        builder.finish()
+    }
+
+    const SOA: &str = "example.org. 60 IN SOA ns.example.org. a.example.org. 1 2 3 4 5\n";
+    const NS: &str = "example.org. 60 IN NS ns.example.org.\n";
+
+    #[test]
+    fn answers_are_told_apart() {
+        let asked = name("mail.example.org");
+        let query = query(&asked, RecordType::A);
+        let check = |rcode, answer: &str, authority: &str, expected: Reply| {
+            let bytes = reply(&query, rcode, answer, authority);
+            assert_eq!(read(&bytes, &query, &asked, RecordType::A), expected);
+        };
+        let none = || Reply::Answer(Answer::NoData);
+        check(Rcode::NOERROR, "", SOA, none());
+        check(Rcode::NOERROR, "", "", none());
+        check(Rcode::NOERROR, "", NS, Reply::Referral);
+        check(Rcode::NXDOMAIN, "", SOA, Reply::Answer(Answer::NoSuchName));
+        check(Rcode::SERVFAIL, "", "", Reply::Failure(Rcode::SERVFAIL));
+        check(Rcode::REFUSED, "", "", Reply::Failure(Rcode::REFUSED));
+        let a = "x.example.org. 60 IN A 192.0.2.1\n";
+        let chain = format!(
+            "Mail.example.org. 60 IN CNAME y.example.org.\n{a}y.example.org. 60 IN CNAME x.example.org.\n"
+        );
+        let found = Record {
+            owner: name("x.example.org"),
+            ttl: 60,
+            data: RecordData::A("192.0.2.1".parse().unwrap()),
+        };
+        let found = || Reply::Answer(Answer::Records(vec![found.clone()]));
+        check(Rcode::NOERROR, &chain, "", found());
+        // A record of a name that was not asked for is none of ours.
+        check(Rcode::NOERROR, a, "", none());
+        check(
+            Rcode::NOERROR,
+            "mail.example.org. 60 IN CNAME mail.example.org.\n",
+            "",
+            Reply::Malformed,
+        );
+    }
+
+    #[test]
+    fn only_the_answer_to_our_question_counts() {
+        let asked = name("mail.example.org");
+        let query = query(&asked, RecordType::A);
+        let good = reply(&query, Rcode::NOERROR, "", SOA);
+        let judge = |bytes: &[u8]| read(bytes, &query, &asked, RecordType::A);
+        let altered = |at: usize, bits: u8| {
+            let mut bytes = good.clone();
+            bytes[at] ^= bits;
+            bytes
+        };
+        assert_eq!(judge(&good), Reply::Answer(Answer::NoData));
+        assert_eq!(judge(&altered(0, 1)), Reply::Foreign, "another id");
+        assert_eq!(judge(&altered(2, 0x80)), Reply::Foreign, "a question");
+        assert_eq!(judge(&altered(2, 0x08)), Reply::Foreign, "another opcode");
+        assert_eq!(judge(&altered(13, 1)), Reply::Foreign, "another name");
+        assert_eq!(judge(&altered(5, 1)), Reply::Foreign, "no question");
+        let end = query.len();
+        assert_eq!(judge(&altered(end - 3, 2)), Reply::Foreign, "another type");
+        assert_eq!(judge(&altered(end - 1, 2)), Reply::Foreign, "another class");
+        assert_eq!(
+            judge(&altered(13, 0x20)),
+            Reply::Answer(Answer::NoData),
+            "case"
+        );
+        assert_eq!(judge(&altered(2, 0x02)), Reply::Truncated);
+        assert_eq!(judge(&[]), Reply::Foreign);
+        assert_eq!(judge(&query), Reply::Foreign);
+        for length in 0..good.len() {
+            let cut = judge(&good[..length]);
+            assert!(
+                matches!(cut, Reply::Foreign | Reply::Malformed),
+                "{length} {cut:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ids_are_random() {
+        let ids: std::collections::BTreeSet<_> = (0..50)
+            .map(|_| query(&Name::root(), RecordType::A)[..2].to_vec())
+            .collect();
+        assert!(ids.len() > 40);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(tail in prop::collection::vec(any::<u8>(), 0..300), counts in any::<[u8; 3]>()) {
+            let asked = name("mail.example.org");
+            let query = query(&asked, RecordType::Txt);
+            // A head that is ours, so that what follows is looked at.
+            let mut bytes = query.clone();
+            bytes[2] |= 0x80;
+            bytes[7] = counts[0] % 8;
+            bytes[9] = counts[1] % 4;
+            bytes[11] = counts[2] % 4;
+            bytes.extend(&tail);
+            let _ = read(&bytes, &query, &asked, RecordType::Txt);
+            let _ = read(&tail, &query, &asked, RecordType::Txt);
+        }
+
+        #[test]
+        fn damaged_answers_do_not_panic(at in 0usize..400, bits in any::<u8>(), cut in 0usize..400) {
+            let asked = name("example.org");
+            let query = query(&asked, RecordType::Mx);
+            let answer = "example.org. 60 IN MX 10 mail.example.org.\n\
+                          example.org. 60 IN TXT \"a\" \"b\"\n\
+                          example.org. 60 IN SRV 0 0 25 mail.example.org.\n\
+                          example.org. 60 IN AAAA 2001:db8::1\n\
+                          example.org. 60 IN TYPE65280 \\# 2 ABCD\n";
+            let mut bytes = reply(&query, Rcode::NOERROR, answer, SOA);
+            let length = bytes.len();
+            bytes[at % length] ^= bits;
+            bytes.truncate(cut % length + 1);
+            let _ = read(&bytes, &query, &asked, RecordType::Mx);
+        }
+    }
+}

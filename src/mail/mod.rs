@@ -6,4 +6,9 @@
 //! needed, the caller hands it in.
 //! Follows RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 9989 (DMARC).
 
+pub mod dkim;
+pub mod dmarc;
 pub mod spf;
+mod tag_list;
+
+pub use tag_list::{TagError, TagFault};
