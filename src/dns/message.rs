@@ -77,12 +77,13 @@ pub(super) fn read(bytes: &[u8], query: &[u8], name: &Name, kind: RecordType) ->
     match follow(&answers, name, kind) {
         None => Reply::Malformed,
         Some((_, found)) if !found.is_empty() => Reply::Answer(Answer::Records(found)),
-        Some(_) => {
+        Some((end, _)) => {
             // RFC 2308, 2.2: an SOA says "no data"; name servers without it are a referral. A
-            // server that does not recurse and shows neither has not looked.
+            // server that does not recurse knows its own zones only, and where an alias leads
+            // out of them it has not looked.
             let has = |kind| authority.iter().any(|record| record.data.kind() == kind);
-            let referral = has(RecordType::Ns) || !(header.ra() || header.aa());
-            if !has(RecordType::Soa) && referral {
+            let looked = header.ra() || (header.aa() && end == *name);
+            if !has(RecordType::Soa) && (has(RecordType::Ns) || !looked) {
                 Reply::Referral
             } else {
                 Reply::Answer(Answer::NoData)
