@@ -144,6 +144,17 @@ impl Finding {
         self
     }
 
+    /// Tells all of it but the place in one line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = self.title.clone();
+        for more in [&self.why, &self.fix].into_iter().flatten() {
+            words.push_str("; ");
+            words.push_str(more);
+        }
+        words
+    }
+
     /// Tells whether two findings are the same fault, wherever lines have moved to.
     #[must_use]
     pub fn same_fault(&self, other: &Self) -> bool {

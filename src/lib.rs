@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod apply;
+pub mod ask;
 pub mod data_file;
 pub mod diff;
 pub mod dns;
