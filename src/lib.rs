@@ -19,3 +19,4 @@ pub mod spelling;
 pub mod system;
 pub mod template;
 pub mod undo;
+pub mod wizard;

@@ -1,0 +1,341 @@
+//! From answers to `mailfix.toml`.
+//!
+//! Owns the editing of the file in place: what an answer does not change keeps its bytes,
+//! comments stay where they are, and the same answers again change nothing.
+
+use camino::Utf8Path;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, TableLike, Value};
+
+use super::{Answers, Id, NONE, WizardError};
+use crate::data_file::{DataError, Faults};
+use crate::finding::Finding;
+use crate::site::Site;
+
+/// The file that a new site begins with.
+const START: &str = include_str!("start.toml");
+
+/// What some editors put before UTF-8 text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Writes the answers into the text of a site file, or into a new one.
+///
+/// # Errors
+/// When the text that is there is no site file, or the answers do not make one.
+pub fn site_file(
+    answers: &Answers,
+    existing: Option<&str>,
+    path: &Utf8Path,
+    allow_non_global: bool,
+) -> Result<String, WizardError> {
+    let text = existing.unwrap_or(START);
+    // The start has addresses for documentation, as examples.
+    let allowing = allow_non_global || existing.is_none();
+    let before = Site::parse_with(text, path, allowing)?;
+    let old = Answers::of_site(&before);
+    let mut document = parse(text, path)?;
+    let mut changed = false;
+    for (id, value) in answers.iter() {
+        if old.get(id) != Some(value) {
+            edit(&mut document, id, value, answers);
+            changed = true;
+        }
+    }
+    let stored = document.get("allow_non_global").and_then(Item::as_bool);
+    if allow_non_global && stored != Some(true) {
+        set(document.as_table_mut(), "allow_non_global", true);
+        changed = true;
+    }
+    if !changed {
+        return Ok(text.to_owned());
+    }
+    let text = like(text, document.to_string());
+    Site::parse_with(&text, path, allow_non_global)?;
+    Ok(text)
+}
+
+fn parse(text: &str, path: &Utf8Path) -> Result<DocumentMut, DataError> {
+    text.parse::<DocumentMut>().or_else(|error| {
+        let mut faults = Faults::new(path, text);
+        let span = error.span().unwrap_or(0..0);
+        faults.add(span, Finding::error("syntax", error.message()));
+        faults.finish(DocumentMut::new())
+    })
+}
+
+/// Gives new text the line ends and the mark at the beginning that the old one has.
+fn like(old: &str, new: String) -> String {
+    let mut new = new;
+    if old.contains("\r\n") {
+        new = new.replace("\r\n", "\n").replace('\n', "\r\n");
+    }
+    if old.starts_with(BYTE_ORDER_MARK) && !new.starts_with(BYTE_ORDER_MARK) {
+        new.insert(0, BYTE_ORDER_MARK);
+    }
+    new
+}
+
+/// Puts one answer into the document.
+fn edit(document: &mut DocumentMut, id: Id, value: &str, answers: &Answers) {
+    match id {
+        Id::Profile => set(document.as_table_mut(), "profile", value),
+        Id::Hostname => set(table(document, "server"), "hostname", value),
+        Id::Ipv4 => set_list(table(document, "server"), "ipv4", answers.list(id)),
+        Id::Ipv6 => set_list(table(document, "server"), "ipv6", answers.list(id)),
+        Id::Domain => set_tables(document, "domain", answers.list(id)),
+        Id::ForwardDns => set(table(document, "dns"), "forward", value),
+        Id::ReverseDns4 => set(table(document, "dns"), "reverse4", value),
+        Id::ReverseDns6 => set(table(document, "dns"), "reverse6", value),
+        Id::OtherServers => set_other_servers(document, answers),
+        Id::ThirdParties => {
+            let third_parties = table(document, "third_parties");
+            set_list(third_parties, "spf_includes", answers.list(id));
+        }
+        Id::Dmarc => set(table(document, "dmarc"), "policy", value),
+        Id::DmarcReports if value == NONE => {
+            table(document, "dmarc").remove("reports");
+        }
+        Id::DmarcReports => set(table(document, "dmarc"), "reports", value),
+        Id::DkimSelector if value == NONE => {
+            if let Some(Item::Table(dkim)) = document.remove("dkim") {
+                keep_comments(document, &dkim);
+            }
+        }
+        Id::DkimSelector => set(table(document, "dkim"), "selector", value),
+        Id::DkimKey => set(table(document, "dkim"), "key", value),
+        Id::SpfAll => set(table(document, "spf"), "all", value),
+    }
+}
+
+/// Finds a table of the document, however it is written; makes it where it is missing.
+fn table<'a>(document: &'a mut DocumentMut, key: &str) -> &'a mut dyn TableLike {
+    let item = document.entry(key).or_insert_with(toml_edit::table);
+    if !item.is_table_like() {
+        *item = toml_edit::table();
+    }
+    item.as_table_like_mut()
+        .expect("what is no table was made one")
+}
+
+/// Sets one value; blanks and comments around an old one stay.
+fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    let mut value = value.into();
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => {
+            table.insert(key, Item::Value(value));
+        }
+    }
+}
+
+/// Tells whether two values of a list mean the same name or address.
+fn same(a: &str, b: &str) -> bool {
+    use std::net::IpAddr;
+    a.eq_ignore_ascii_case(b)
+        || matches!((a.parse::<IpAddr>(), b.parse::<IpAddr>()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Makes a list hold the wanted values; those that it has already stay as they are written.
+fn set_list<'a>(table: &mut dyn TableLike, key: &str, wanted: impl Iterator<Item = &'a str>) {
+    let wanted: Vec<&str> = wanted.collect();
+    let Some(list) = table.get_mut(key).and_then(Item::as_array_mut) else {
+        set(table, key, wanted.into_iter().collect::<Array>());
+        return;
+    };
+    let written: Vec<String> = list
+        .iter()
+        .map(|value| value.as_str().unwrap_or_default().to_owned())
+        .collect();
+    let mut missing = wanted
+        .iter()
+        .filter(|value| !written.iter().any(|old| same(old, value)));
+    let mut superfluous = Vec::new();
+    for (index, old) in written.iter().enumerate() {
+        if wanted.iter().any(|value| same(old, value)) {
+            continue;
+        }
+        match missing.next() {
+            Some(value) => {
+                list.replace(index, *value);
+            }
+            None => superfluous.push(index),
+        }
+    }
+    for value in missing {
+        push(list, value);
+    }
+    for index in superfluous.into_iter().rev() {
+        remove(list, index);
+    }
+}
+
+/// Adds a value at the end of a list, on a line of its own where the others have one.
+fn push(list: &mut Array, value: &str) {
+    let neighbour = list.iter().last().map(|value| raw(value.decor().prefix()));
+    let Some(prefix) = neighbour else {
+        list.push(value);
+        return;
+    };
+    let mut value = Value::from(value);
+    let trailing = list.trailing().as_str().unwrap_or_default().to_owned();
+    match prefix.rsplit_once('\n') {
+        // A comment after the last comma is about the value before it.
+        Some((_, indent)) if list.trailing_comma() && trailing.contains('#') => {
+            let (comments, end) = trailing.rsplit_once('\n').unwrap_or((&trailing, ""));
+            value
+                .decor_mut()
+                .set_prefix(format!("{comments}\n{indent}"));
+            list.set_trailing(format!("\n{end}"));
+        }
+        Some((_, indent)) => value.decor_mut().set_prefix(format!("\n{indent}")),
+        None => {
+            value.decor_mut().set_prefix(" ");
+            // The blank before the bracket stays before the bracket.
+            if let Some(neighbour) = list.len().checked_sub(1).and_then(|at| list.get_mut(at))
+                && !raw(neighbour.decor().suffix()).contains('#')
+            {
+                value
+                    .decor_mut()
+                    .set_suffix(raw(neighbour.decor().suffix()));
+                neighbour.decor_mut().set_suffix("");
+            }
+        }
+    }
+    list.push_formatted(value);
+}
+
+/// Removes a value from a list, but no comment.
+fn remove(list: &mut Array, index: usize) {
+    let removed = list.remove(index);
+    let before = raw(removed.decor().prefix());
+    let after = raw(removed.decor().suffix());
+    let comments = if before.contains('#') || after.contains('#') {
+        format!("{before}{after}")
+    } else {
+        String::new()
+    };
+    match list.get_mut(index) {
+        // What comes first in the list takes the place of what did.
+        Some(next) if index == 0 && comments.is_empty() => {
+            let prefix = raw(next.decor().prefix());
+            let prefix = if prefix.contains('#') {
+                before + prefix.trim_start()
+            } else {
+                before
+            };
+            next.decor_mut().set_prefix(prefix);
+        }
+        Some(next) => {
+            let prefix = comments + &raw(next.decor().prefix());
+            next.decor_mut().set_prefix(prefix);
+        }
+        None if comments.is_empty() => {}
+        None => {
+            let trailing = comments + list.trailing().as_str().unwrap_or_default();
+            list.set_trailing(trailing);
+        }
+    }
+}
+
+fn raw(text: Option<&RawString>) -> String {
+    text.and_then(RawString::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Finds an array of tables of the document; makes it where it is missing.
+fn tables<'a>(document: &'a mut DocumentMut, key: &str) -> &'a mut ArrayOfTables {
+    let item = document
+        .entry(key)
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    if !item.is_array_of_tables() {
+        // Written as a list of tables in braces.
+        *item = std::mem::take(item).into_array_of_tables().map_or_else(
+            |_| Item::ArrayOfTables(ArrayOfTables::new()),
+            Item::ArrayOfTables,
+        );
+    }
+    item.as_array_of_tables_mut()
+        .expect("what is no array of tables was made one")
+}
+
+fn name_of(table: &Table) -> String {
+    let name = table.get("name").and_then(Item::as_str);
+    name.unwrap_or_default().to_owned()
+}
+
+/// Makes an array hold one table for each wanted name.
+fn set_tables<'a>(document: &mut DocumentMut, key: &str, wanted: impl Iterator<Item = &'a str>) {
+    let wanted: Vec<&str> = wanted.collect();
+    let tables = tables(document, key);
+    let written: Vec<String> = tables.iter().map(name_of).collect();
+    let mut missing = wanted
+        .iter()
+        .filter(|name| !written.iter().any(|old| same(old, name)));
+    let mut superfluous = Vec::new();
+    for (index, old) in written.iter().enumerate() {
+        if wanted.iter().any(|name| same(old, name)) {
+            continue;
+        }
+        match (missing.next(), tables.get_mut(index)) {
+            (Some(name), Some(table)) => set(table, "name", *name),
+            _ => superfluous.push(index),
+        }
+    }
+    for name in missing {
+        let mut table = Table::new();
+        set(&mut table, "name", *name);
+        tables.push(table);
+    }
+    let mut homeless = Vec::new();
+    for index in superfluous.into_iter().rev() {
+        let removed = tables.remove(index);
+        let comments = raw(removed.decor().prefix());
+        match tables.get_mut(index) {
+            Some(next) if comments.contains('#') => {
+                let prefix = comments + &raw(next.decor().prefix());
+                next.decor_mut().set_prefix(prefix);
+            }
+            Some(_) => {}
+            None => homeless.push(removed),
+        }
+    }
+    if tables.is_empty() {
+        document.remove(key);
+    }
+    for table in homeless.into_iter().rev() {
+        keep_comments(document, &table);
+    }
+}
+
+fn set_other_servers(document: &mut DocumentMut, answers: &Answers) {
+    let servers = answers.other_servers();
+    let names = servers.iter().map(|server| server.name.as_str());
+    set_tables(document, "other_server", names);
+    let Some(tables) = document
+        .get_mut("other_server")
+        .and_then(Item::as_array_of_tables_mut)
+    else {
+        return;
+    };
+    for table in tables.iter_mut() {
+        let name = name_of(table);
+        if let Some(server) = servers.iter().find(|server| same(&server.name, &name)) {
+            let v4: Vec<String> = server.ipv4.iter().map(ToString::to_string).collect();
+            let v6: Vec<String> = server.ipv6.iter().map(ToString::to_string).collect();
+            set_list(table, "ipv4", v4.iter().map(String::as_str));
+            set_list(table, "ipv6", v6.iter().map(String::as_str));
+        }
+    }
+}
+
+/// Moves the comments before a removed table to the end of the document.
+fn keep_comments(document: &mut DocumentMut, removed: &Table) {
+    let comments = raw(removed.decor().prefix());
+    if comments.contains('#') {
+        let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
+        document.set_trailing(format!("{trailing}{comments}"));
+    }
+}
