@@ -58,42 +58,41 @@ pub(super) enum PieceKind {
 /// Cuts a document into its pieces, which together are every byte of it.
 ///
 /// Comments and blank lines after the last line of a value belong to no value.
-pub(super) fn pieces(text: &[u8]) -> Vec<(PieceKind, Range<usize>)> {
-    let mut pieces: Vec<(PieceKind, Range<usize>)> = Vec::new();
-    // The logical line that a continuation would attach to, and where its content ends.
-    let mut open: Option<(PieceKind, Range<usize>)> = None;
+pub(super) fn pieces(text: &[u8]) -> impl Iterator<Item = (PieceKind, Range<usize>)> {
+    let mut lines = physical_lines(text).peekable();
+    // Where the piece begins, and where the physical lines looked at end.
+    let mut start = 0;
     let mut at = 0;
-    let close = |pieces: &mut Vec<_>, open: Option<(PieceKind, Range<usize>)>, to: usize| {
-        let Some((kind, range)) = open else {
-            if to > 0 {
-                pieces.push((PieceKind::Filler, 0..to));
-            }
-            return;
+    std::iter::from_fn(move || {
+        if start < at {
+            // What stands behind the last content line, up to the next logical line.
+            let piece = (PieceKind::Filler, start..at);
+            start = at;
+            return Some(piece);
+        }
+        let kind = match classify(lines.peek()?) {
+            Physical::Ignored => PieceKind::Filler,
+            Physical::Start => PieceKind::Line,
+            Physical::Continuation => PieceKind::Orphan,
         };
-        let end = range.end;
-        pieces.push((kind, range));
-        if end < to {
-            pieces.push((PieceKind::Filler, end..to));
-        }
-    };
-    for line in physical_lines(text) {
-        let end = at + line.len();
-        match (classify(line), &mut open) {
-            (Physical::Ignored, _) => {}
-            (Physical::Continuation, Some((_, range))) => range.end = end,
-            (physical, _) => {
-                close(&mut pieces, open.take(), at);
-                let kind = match physical {
-                    Physical::Start => PieceKind::Line,
-                    _ => PieceKind::Orphan,
-                };
-                open = Some((kind, at..end));
+        let mut end = at;
+        while let Some(line) = lines.peek() {
+            match (classify(line), kind) {
+                (Physical::Ignored, _) => {}
+                (Physical::Start, _) if end > start => break,
+                (_, PieceKind::Filler) => break,
+                _ => end = at + line.len(),
             }
+            at += line.len();
+            lines.next();
         }
-        at = end;
-    }
-    close(&mut pieces, open, at);
-    pieces
+        if kind == PieceKind::Filler {
+            end = at;
+        }
+        let piece = (kind, start..end);
+        start = end;
+        Some(piece)
+    })
 }
 
 /// The line end a document uses for most of its lines.
@@ -278,10 +277,8 @@ mod tests {
     use super::*;
 
     fn check(text: &[u8], expected: &[(PieceKind, &[u8])]) {
-        let got = pieces(text);
-        let got: Vec<_> = got
-            .iter()
-            .map(|(kind, range)| (*kind, &text[range.clone()]))
+        let got: Vec<_> = pieces(text)
+            .map(|(kind, range)| (kind, &text[range]))
             .collect();
         assert_eq!(got, expected, "{}", String::from_utf8_lossy(text));
     }

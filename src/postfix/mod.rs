@@ -14,6 +14,7 @@ mod logical_line;
 pub mod main_cf;
 pub mod master_cf;
 mod problem;
+pub mod table;
 pub mod version;
 
 pub use main_cf::{MainCf, Setting, split_list};
@@ -21,4 +22,5 @@ pub use master_cf::{
     Argument, ArgumentKind, Field, MasterCf, Service, ServiceType, effective_chroot,
 };
 pub use problem::{EditError, Problem, ProblemKind};
+pub use table::{Entry, Table};
 pub use version::{CompatibilityLevel, Version};

@@ -193,7 +193,6 @@ impl MainCf {
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let items = logical_line::pieces(text)
-            .into_iter()
             .map(|(kind, range)| Item::read(kind, &text[range]))
             .collect();
         Self {
