@@ -10,17 +10,21 @@
 //! Parsing never fails. A line Postfix would refuse is kept as it is and
 //! reported by `problems()`.
 
+pub mod expand;
 mod logical_line;
 pub mod main_cf;
 pub mod master_cf;
+pub mod pattern;
 mod problem;
 pub mod table;
 pub mod version;
 
+pub use expand::{ExpandError, expand};
 pub use main_cf::{MainCf, Setting, split_list};
 pub use master_cf::{
     Argument, ArgumentKind, Field, MasterCf, Service, ServiceType, effective_chroot,
 };
+pub use pattern::{Engine, PatternTable};
 pub use problem::{EditError, Problem, ProblemKind};
 pub use table::{Entry, Table};
 pub use version::{CompatibilityLevel, Version};

@@ -99,14 +99,10 @@ fn content(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-fn string(content: &Cow<'_, [u8]>, range: Range<usize>) -> String {
-    String::from_utf8_lossy(&content[range]).into_owned()
-}
-
 fn lossy<'a>(content: &Cow<'a, [u8]>, range: Range<usize>) -> Cow<'a, str> {
     match content {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(&bytes[range]),
-        Cow::Owned(_) => Cow::Owned(string(content, range)),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes[range]).into_owned()),
     }
 }
 
