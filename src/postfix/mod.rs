@@ -14,6 +14,7 @@ pub mod expand;
 mod logical_line;
 pub mod main_cf;
 pub mod master_cf;
+pub mod parameter;
 pub mod pattern;
 mod problem;
 pub mod table;
@@ -24,6 +25,7 @@ pub use main_cf::{MainCf, Setting, split_list};
 pub use master_cf::{
     Argument, ArgumentKind, Field, MasterCf, Service, ServiceType, effective_chroot,
 };
+pub use parameter::{Parameter, ValueKind, ValueProblem};
 pub use pattern::{Engine, PatternTable};
 pub use problem::{EditError, Problem, ProblemKind};
 pub use table::{Entry, Table};
