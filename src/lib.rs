@@ -14,6 +14,7 @@ pub mod postfix;
 pub mod profile;
 pub mod provider;
 pub mod receipt;
+pub mod records;
 pub mod site;
 pub mod spelling;
 pub mod system;
