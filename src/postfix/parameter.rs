@@ -28,7 +28,7 @@ pub struct Parameter {
     pub replacement: Option<&'static str>,
     /// What it takes.
     pub kind: ValueKind,
-    /// Its default in the newest version, nothing expanded.
+    /// Its default in the newest version, nothing expanded; empty for an old name of another.
     pub default: &'static str,
     /// Older defaults: from which version on, oldest first; empty if it never changed since 2.6.
     defaults: Vec<(Version, &'static str)>,
@@ -373,9 +373,13 @@ mod tests {
     fn every_default_is_accepted() {
         for minor in [(2, 6), (2, 9), (2, 11), (3, 0), (3, 7), (3, 11), (3, 12)] {
             let version = Version::new(minor.0, minor.1, 0);
-            for parameter in all().iter().filter(|parameter| {
-                parameter.exists_in(version) && parameter.kind != ValueKind::Raw
-            }) {
+            for parameter in all() {
+                // An old name has no default: the default of its successor refers to it.
+                let old_name =
+                    parameter.replacement.is_some() && parameter.default_in(version).is_empty();
+                if !parameter.exists_in(version) || parameter.kind == ValueKind::Raw || old_name {
+                    continue;
+                }
                 let lookup =
                     |name: &str| lookup(name).map(|found| Cow::Borrowed(found.default_in(version)));
                 let value = expand(parameter.default_in(version), &lookup).unwrap();
