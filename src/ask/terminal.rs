@@ -2,10 +2,11 @@
 //!
 //! Owns dialoguer. It draws on stderr, so that stdout stays data.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 
 use dialoguer::console::Term;
-use dialoguer::theme::SimpleTheme;
+use dialoguer::theme::Theme;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::{AskError, Asker, Choice, Kind, Question};
@@ -13,6 +14,30 @@ use crate::finding::escape;
 
 /// Columns of a terminal that does not say how many it has.
 const USUAL_COLUMNS: usize = 80;
+
+/// Columns left on the line of a question for what is typed.
+const ROOM_TO_TYPE: usize = 20;
+
+/// What dialoguer writes before the reason of a refusal.
+const BEFORE_REFUSAL: &str = "error: ";
+
+/// How questions look.
+struct Look;
+
+impl Theme for Look {
+    fn format_input_prompt(
+        &self,
+        f: &mut dyn fmt::Write,
+        prompt: &str,
+        default: Option<&str>,
+    ) -> fmt::Result {
+        let end = if prompt.ends_with('?') { "" } else { ":" };
+        match default {
+            Some(default) => write!(f, "{prompt} [{default}]{end} "),
+            None => write!(f, "{prompt}{end} "),
+        }
+    }
+}
 
 /// Asks at the terminal of stdin and stderr.
 #[derive(Debug)]
@@ -41,6 +66,7 @@ impl TerminalAsker {
             .map_or(USUAL_COLUMNS, |(_, columns)| usize::from(columns))
     }
 
+    /// Writes what stands above the line of the question.
     fn introduce(&self, question: &Question, columns: usize) -> io::Result<()> {
         self.terminal.write_line("")?;
         for line in wrapped(&escape(&question.why), columns) {
@@ -51,31 +77,53 @@ impl TerminalAsker {
                 self.terminal.write_line(&line)?;
             }
         }
+        if let Some(default) = &question.default
+            && !fits(question, columns)
+        {
+            let text = format!("Enter alone takes: {}", escape(default));
+            for line in wrapped(&text, columns) {
+                self.terminal.write_line(&line)?;
+            }
+        }
         Ok(())
     }
 
     fn interact(&self, question: &Question) -> io::Result<String> {
         let columns = self.columns();
         self.introduce(question, columns)?;
+        let room = columns.saturating_sub(BEFORE_REFUSAL.len());
         let check = |typed: &String| {
             question
                 .read(typed)
                 .map(drop)
-                .map_err(|reason| wrapped(&escape(&reason), columns).join("\n"))
+                .map_err(|reason| wrapped(&escape(&reason), room).join("\n"))
         };
-        let mut input = dialoguer::Input::<String>::with_theme(&SimpleTheme)
+        let mut input = dialoguer::Input::<String>::with_theme(&Look)
             .with_prompt(escape(&question.prompt))
             .validate_with(check)
+            // The answer is shown below as it is understood.
+            .report(false)
             // Nothing typed and no default is refused by the check, which says so.
             .allow_empty(true);
         if let Some(default) = &question.default {
-            input = input.default(default.clone());
+            input = input
+                .default(default.clone())
+                .show_default(fits(question, columns));
         }
-        let dialoguer::Error::IO(error) = match input.interact_text_on(&self.terminal) {
-            Ok(typed) => return question.read(&typed).map_err(io::Error::other),
-            Err(error) => error,
+        let typed = input
+            .interact_text_on(&self.terminal)
+            .map_err(|dialoguer::Error::IO(error)| error)?;
+        let answer = question.read(&typed).map_err(io::Error::other)?;
+        let end = if question.prompt.ends_with('?') {
+            ""
+        } else {
+            ":"
         };
-        Err(error)
+        let line = format!("{}{end} {answer}", question.prompt);
+        for line in wrapped(&escape(&line), columns) {
+            self.terminal.write_line(&line)?;
+        }
+        Ok(answer)
     }
 }
 
@@ -111,6 +159,13 @@ impl Asker for TerminalAsker {
     }
 }
 
+/// Tells whether question and default stand on one line and leave room to type.
+fn fits(question: &Question, columns: usize) -> bool {
+    let default = question.default.as_deref().unwrap_or_default();
+    // The prompt is followed by ` [DEFAULT]: `.
+    question.prompt.chars().count() + default.chars().count() + 5 + ROOM_TO_TYPE <= columns
+}
+
 /// Sets choices one below the other, what they mean beside them.
 fn list(choices: &[Choice], columns: usize) -> Vec<String> {
     let widest = choices
@@ -130,25 +185,26 @@ fn list(choices: &[Choice], columns: usize) -> Vec<String> {
     lines
 }
 
-/// Breaks the lines of a text that are longer than a terminal is wide, between words.
+/// Breaks the lines of a text that are longer than a terminal is wide, between words; what
+/// belongs to an indented line is indented further.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.lines() {
-        if line.chars().count() <= columns {
-            lines.push(line.to_owned());
-            continue;
-        }
+        let indent = line.chars().take_while(|c| *c == ' ').count();
+        let hanging = if indent == 0 { 0 } else { indent + 2 };
         let mut current = String::new();
-        for word in line.split(' ') {
-            let length = current.chars().count();
-            if length > 0 && length + 1 + word.chars().count() > columns {
-                lines.push(std::mem::take(&mut current));
-            } else if length > 0 {
-                current.push(' ');
+        let mut length = 0;
+        for word in line.split_inclusive(' ') {
+            let width = word.trim_end().chars().count();
+            if length > indent.max(hanging) && length + width > columns {
+                lines.push(current.trim_end().to_owned());
+                current = " ".repeat(hanging);
+                length = hanging;
             }
             current.push_str(word);
+            length += word.chars().count();
         }
-        lines.push(current);
+        lines.push(current.trim_end().to_owned());
     }
     lines
 }
@@ -162,6 +218,7 @@ mod tests {
         assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrapped("aaaaaaaa bb", 5), ["aaaaaaaa", "bb"]);
         assert_eq!(wrapped("  a\n  b", 5), ["  a", "  b"]);
+        assert_eq!(wrapped("  aa bb cc", 7), ["  aa bb", "    cc"]);
     }
 
     #[test]
