@@ -3,7 +3,13 @@
     clippy::disallowed_methods,
     reason = "tests start the programs under test and look at their files"
 )]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and say what they skipped"
+)]
 
+mod kill;
 mod lab;
 mod resolver;
 mod wizard;

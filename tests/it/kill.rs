@@ -1,0 +1,339 @@
+//! Apply and undo, killed with SIGKILL at every system call that changes something.
+//!
+//! strace(1) counts the calls of the program and of all it starts, and kills
+//! before the Nth; N counts up until nothing is hit. What is left must be
+//! brought back by one undo, to the byte, or be completed by a second apply.
+//! The same with calls that fail instead: then the program brings itself back.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// What is run on a tree: the program, and what stands before and after the tree's path.
+const APPLY: [&str; 2] = ["examples/apply_tree", "apply"];
+const UNDO: [&str; 2] = ["examples/apply_tree", "undo"];
+
+/// The directory of a tree that keeps receipts and may hold what a killed run left.
+const STATE: &str = "var/lib/mailfix";
+
+/// Every system call that can change a file, a directory or what is on the disk of them.
+const CHANGING: [&str; 38] = [
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "sendfile",
+    "copy_file_range",
+    "splice",
+    "openat",
+    "openat2",
+    "open",
+    "creat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "mknodat",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "fchown",
+    "fchownat",
+    "fsetxattr",
+    "fremovexattr",
+    "utimensat",
+    "ftruncate",
+    "fallocate",
+    "fsync",
+    "fdatasync",
+    "flock",
+];
+
+/// Calls that a full or broken disk makes fail, and how.
+const FAILING: [(&str, &str); 9] = [
+    ("write", "ENOSPC"),
+    ("rename", "ENOSPC"),
+    ("mkdir", "ENOSPC"),
+    ("fsync", "EIO"),
+    ("fchmod", "EPERM"),
+    ("fchown", "EPERM"),
+    ("unlink", "EROFS"),
+    ("rmdir", "EROFS"),
+    ("fsetxattr", "ENOSPC"),
+];
+
+/// The most calls of one kind that a run is expected to make.
+const MOST_CALLS: usize = 2000;
+
+/// A path's kind, mode, owner, content and attributes.
+type Thing = (u32, u32, u32, Vec<u8>, Vec<(std::ffi::OsString, Vec<u8>)>);
+
+fn program(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    // target/debug/deps/it-… stands beside target/debug/examples.
+    this.ancestors().nth(2).unwrap().join(name)
+}
+
+fn has_strace() -> bool {
+    let works = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !works {
+        assert!(std::env::var_os("CI").is_none(), "CI has strace");
+        println!("skipped: strace is not installed, or not allowed to trace");
+    }
+    works
+}
+
+/// A folder of trees.
+struct Trees {
+    folder: tempfile::TempDir,
+    made: AtomicUsize,
+}
+
+impl Trees {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            made: AtomicUsize::new(0),
+        }
+    }
+
+    fn fresh(&self) -> PathBuf {
+        let number = self.made.fetch_add(1, Ordering::SeqCst);
+        self.folder.path().join(number.to_string())
+    }
+
+    fn copy(&self, tree: &Path) -> PathBuf {
+        let copy = self.fresh();
+        let status = Command::new("cp")
+            .arg("-a")
+            .args([tree, &copy])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        copy
+    }
+
+    /// A small Postfix whose main.cf is a symbolic link, with a mode and an attribute to keep.
+    fn original(&self) -> PathBuf {
+        let tree = self.fresh();
+        for directory in ["etc/postfix", "var/lib", "srv"] {
+            std::fs::create_dir_all(tree.join(directory)).unwrap();
+        }
+        let master_cf = "smtp unix - - n - - smtp\n";
+        std::fs::write(tree.join("etc/postfix/master.cf"), master_cf).unwrap();
+        let main_cf = tree.join("srv/main.cf");
+        std::fs::write(&main_cf, "# caf\u{e9}\ninet_protocols = all\n").unwrap();
+        std::fs::set_permissions(&main_cf, PermissionsExt::from_mode(0o640)).unwrap();
+        // Not every file system keeps attributes; where one does, they must come back.
+        let _ = xattr::set(&main_cf, "user.note", b"mine");
+        symlink("/srv/main.cf", tree.join("etc/postfix/main.cf")).unwrap();
+        tree
+    }
+}
+
+/// Everything in a tree but the state directory.
+fn snapshot(tree: &Path) -> BTreeMap<PathBuf, Thing> {
+    let mut things = BTreeMap::new();
+    let mut open = vec![PathBuf::new()];
+    while let Some(path) = open.pop() {
+        if path == Path::new(STATE) {
+            continue;
+        }
+        let full = tree.join(&path);
+        let metadata = std::fs::symlink_metadata(&full).unwrap();
+        let mut attributes = Vec::new();
+        let content = if metadata.is_symlink() {
+            std::fs::read_link(&full)
+                .unwrap()
+                .into_os_string()
+                .into_encoded_bytes()
+        } else if metadata.is_dir() {
+            let entries = std::fs::read_dir(&full).unwrap();
+            open.extend(entries.map(|entry| path.join(entry.unwrap().file_name())));
+            Vec::new()
+        } else {
+            for name in xattr::list(&full).into_iter().flatten() {
+                let value = xattr::get(&full, &name).unwrap().unwrap_or_default();
+                attributes.push((name, value));
+            }
+            std::fs::read(&full).unwrap()
+        };
+        let thing = (
+            metadata.mode(),
+            metadata.uid(),
+            metadata.gid(),
+            content,
+            attributes,
+        );
+        things.insert(path, thing);
+    }
+    things
+}
+
+fn run(command: [&str; 2], tree: &Path) -> bool {
+    let output = Command::new(program(command[0]))
+        .arg(command[1])
+        .arg(tree)
+        .output()
+        .unwrap();
+    output.status.success()
+}
+
+/// Runs a command with one system call tampered with; says whether that call was reached.
+fn run_tampered(command: [&str; 2], tree: &Path, call: &str, tamper: &str) -> bool {
+    let log = tree.with_extension("strace");
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-e", "signal=none", "-o"])
+        .arg(&log)
+        .arg("-e")
+        .arg(format!("trace=?{call}"))
+        .arg("-e")
+        .arg(format!("inject=?{call}:{tamper}"))
+        .arg(program(command[0]))
+        .arg(command[1])
+        .arg(tree)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    log.contains("(INJECTED)") || status.signal() == Some(9)
+}
+
+/// Works through the jobs on as many threads as there are processors.
+fn in_parallel<T: Sync>(jobs: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    work(job);
+                }
+            });
+        }
+    });
+}
+
+/// Kills a command at every call in turn, starting from a tree each time, and looks at what
+/// is left; says how often it was killed.
+fn kill_everywhere(start: &Path, command: [&str; 2], trees: &Trees) -> usize {
+    let original = snapshot(&trees.original());
+    let target = {
+        let tree = trees.original();
+        assert!(run(APPLY, &tree));
+        snapshot(&tree)
+    };
+    assert_ne!(original, target);
+    let kills = AtomicUsize::new(0);
+    in_parallel(&CHANGING, |call| {
+        for number in 1.. {
+            assert!(number < MOST_CALLS, "{call} is never done");
+            let killed = trees.copy(start);
+            let tamper = format!("signal=KILL:when={number}");
+            if !run_tampered(command, &killed, call, &tamper) {
+                break;
+            }
+            kills.fetch_add(1, Ordering::SeqCst);
+            let again = trees.copy(&killed);
+            run(UNDO, &killed);
+            assert_eq!(snapshot(&killed), original, "undo after {call} {number}");
+            assert!(run(APPLY, &again), "apply after {call} {number}");
+            assert_eq!(snapshot(&again), target, "apply after {call} {number}");
+            run(UNDO, &again);
+            assert_eq!(
+                snapshot(&again),
+                original,
+                "apply, undo after {call} {number}"
+            );
+            for tree in [killed, again] {
+                std::fs::remove_dir_all(tree).unwrap();
+            }
+        }
+    });
+    kills.into_inner()
+}
+
+#[test]
+fn a_killed_apply_is_undone_or_completed() {
+    if !has_strace() {
+        return;
+    }
+    let trees = Trees::new();
+    let kills = kill_everywhere(&trees.original(), APPLY, &trees);
+    println!("killed {kills} times");
+    assert!(kills > 50, "killed only {kills} times");
+}
+
+#[test]
+fn a_killed_undo_is_completed_or_applied_again() {
+    if !has_strace() {
+        return;
+    }
+    let trees = Trees::new();
+    let start = trees.original();
+    assert!(run(APPLY, &start));
+    let kills = kill_everywhere(&start, UNDO, &trees);
+    println!("killed {kills} times");
+    assert!(kills > 50, "killed only {kills} times");
+}
+
+#[test]
+fn a_failing_call_is_brought_back_at_once() {
+    if !has_strace() {
+        return;
+    }
+    let trees = Trees::new();
+    let start = trees.original();
+    let original = snapshot(&start);
+    let applied = trees.copy(&start);
+    assert!(run(APPLY, &applied));
+    let target = snapshot(&applied);
+    let jobs: Vec<_> = FAILING
+        .iter()
+        .flat_map(|failing| [(APPLY, failing), (UNDO, failing)])
+        .collect();
+    let failures = AtomicUsize::new(0);
+    in_parallel(&jobs, |&(command, &(call, error))| {
+        let (from, before, after) = if command == APPLY {
+            (&start, &original, &target)
+        } else {
+            (&applied, &target, &original)
+        };
+        for number in 1..MOST_CALLS {
+            let tree = trees.copy(from);
+            let tamper = format!("error={error}:when={number}");
+            if !run_tampered(command, &tree, call, &tamper) {
+                break;
+            }
+            failures.fetch_add(1, Ordering::SeqCst);
+            let now = snapshot(&tree);
+            // A failure outside of what was to be done, such as of the message, hinders nothing.
+            if now != *after {
+                assert_eq!(now, *before, "{call} {number} {error}");
+            }
+            run(UNDO, &tree);
+            assert_eq!(snapshot(&tree), original, "undo, {call} {number} {error}");
+        }
+    });
+    let failures = failures.into_inner();
+    println!("failed {failures} times");
+    assert!(failures > 40, "failed only {failures} times");
+}
