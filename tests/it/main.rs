@@ -13,3 +13,5 @@ mod kill;
 mod lab;
 mod resolver;
 mod wizard;
+mod receipts;
+mod system;
