@@ -23,13 +23,16 @@ use nix::unistd::{Pid, User, geteuid};
 use xattr::FileExt;
 
 use super::program::{Program, Programs};
-use super::rehearsal::rehearse;
+use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
 use super::tree::{Tree, is_absent};
 use super::{
     Command, File, Kind, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError, Trial,
     UNFINISHED,
 };
+
+/// The files that Postfix's programs read of a configuration directory.
+const CONFIGURATION: [&str; 2] = ["main.cf", "master.cf"];
 
 /// The extended attribute that is a POSIX access list (acl(5)).
 const ACCESS_LIST: &str = "system.posix_acl_access";
@@ -110,6 +113,42 @@ impl RealSystem {
     fn program(&self, name: &'static str) -> Result<Program, SystemError> {
         let program = self.programs.program(name)?;
         Ok(program.interruptible(self.lock.is_none()))
+    }
+
+    /// Runs a program on a configuration directory. Where a symbolic link of a tree would lead
+    /// the program out of it, it is given a copy.
+    fn configured(
+        &self,
+        config: &Utf8Path,
+        program: Program,
+        further: impl FnOnce(Program) -> Program,
+    ) -> Result<Output, SystemError> {
+        let (_, outside) = self.find(config)?;
+        let leads_out = |name: &&str| {
+            let place = outside.join(name);
+            let kernels = place.canonicalize_utf8().ok();
+            let is_link = std::fs::symlink_metadata(&place).is_ok_and(|found| found.is_symlink());
+            let ours = self.find(&config.join(name)).ok();
+            is_link && kernels != ours.map(|(_, outside)| outside)
+        };
+        if !self.rooted || !CONFIGURATION.iter().any(leads_out) {
+            return further(program.argument("-c").argument(outside)).run();
+        }
+        let copy = Copy::new()?;
+        for name in CONFIGURATION {
+            if let Some(file) = self.read(&config.join(name))? {
+                copy.file(name.into(), &file.bytes, 0o600)?;
+            }
+        }
+        let mut output = further(program.argument("-c").argument(copy.top())).run()?;
+        for said in [&mut output.stdout, &mut output.stderr] {
+            *said = replace(
+                said,
+                copy.top().as_str().as_bytes(),
+                outside.as_str().as_bytes(),
+            );
+        }
+        Ok(output)
     }
 
     /// Maps the file of `type:name` into the tree.
@@ -217,26 +256,30 @@ impl System for RealSystem {
 
     fn query(&self, query: &Query) -> Result<Output, SystemError> {
         match query {
-            Query::Postconf { config, arguments } => {
-                let mut program = self.program("postconf")?;
-                if let Some(config) = config {
-                    program = program.argument("-c").argument(self.find(config)?.1);
-                }
-                program.arguments(arguments).run()
-            }
+            Query::Postconf {
+                config: None,
+                arguments,
+            } => self.program("postconf")?.arguments(arguments).run(),
+            Query::Postconf {
+                config: Some(config),
+                arguments,
+            } => self.configured(config, self.program("postconf")?, |program| {
+                program.arguments(arguments)
+            }),
             Query::Lookup {
                 config,
                 table,
                 keys,
-            } => self
-                .program("postmap")?
-                .argument("-c")
-                .argument(self.find(config)?.1)
-                .argument("-q")
-                .argument("-")
-                .argument(self.table(table)?)
-                .lines(keys)
-                .run(),
+            } => {
+                let table = self.table(table)?;
+                self.configured(config, self.program("postmap")?, |program| {
+                    program
+                        .argument("-q")
+                        .argument("-")
+                        .argument(table)
+                        .lines(keys)
+                })
+            }
             // A tree does not run.
             Query::Status { .. } if self.rooted => Ok(Output {
                 status: 1,
@@ -337,7 +380,7 @@ impl System for RealSystem {
             }
             _ => {}
         }
-        replace(&place, file).map_err(cannot_write(path))
+        put(&place, file).map_err(cannot_write(path))
     }
 
     fn remove(&mut self, path: &Utf8Path) -> Result<(), SystemError> {
@@ -482,7 +525,7 @@ fn nameless() -> io::Error {
 
 /// Replaces a file whole. A hard link to the old one keeps the old content: there is no way to
 /// change all names of a file at once.
-fn replace(place: &Utf8Path, file: &File) -> io::Result<()> {
+fn put(place: &Utf8Path, file: &File) -> io::Result<()> {
     let unfinished = unfinished(place).ok_or_else(nameless)?;
     remove_unfinished(&unfinished)?;
     let written = fill(&unfinished, file).and_then(|()| std::fs::rename(&unfinished, place));

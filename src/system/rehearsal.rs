@@ -28,11 +28,6 @@ pub(super) fn rehearse(
     rehearsal: &Rehearsal,
     interruptible: bool,
 ) -> Result<Rehearsed, SystemError> {
-    // Declared first, dropped last: the copy is removed before a Ctrl-C takes effect.
-    let _hold = Hold::new().map_err(|source| SystemError::Write {
-        path: COPY.into(),
-        source,
-    })?;
     let copy = Copy::new()?;
     for directory in &rehearsal.directories {
         copy.directory(directory)?;
@@ -55,18 +50,26 @@ pub(super) fn rehearse(
     Ok(Rehearsed { outputs, collected })
 }
 
-struct Copy {
+/// The directory of a private copy.
+pub(super) struct Copy {
+    top: Utf8PathBuf,
     /// Removes the directory when dropped, also when a panic does that.
     _folder: tempfile::TempDir,
-    top: Utf8PathBuf,
+    /// Comes last: the directory is gone before a Ctrl-C takes effect.
+    _hold: Hold,
 }
 
 impl Copy {
-    fn new() -> Result<Self, SystemError> {
+    /// Makes an empty one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn new() -> Result<Self, SystemError> {
         let failed = |source| SystemError::Write {
             path: COPY.into(),
             source,
         };
+        let hold = Hold::new().map_err(failed)?;
         // 0700 from the first moment: it may hold passwords of relay hosts.
         let folder = tempfile::Builder::new()
             .prefix("mailfix-")
@@ -84,9 +87,15 @@ impl Copy {
             ))));
         }
         Ok(Self {
-            _folder: folder,
             top,
+            _folder: folder,
+            _hold: hold,
         })
+    }
+
+    /// Where it is.
+    pub(super) fn top(&self) -> &Utf8Path {
+        &self.top
     }
 
     /// Where a relative path is; one that would lead out of the copy is refused.
@@ -115,7 +124,11 @@ impl Copy {
             })
     }
 
-    fn file(&self, path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), SystemError> {
+    /// Lays a file out.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn file(&self, path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), SystemError> {
         if let Some(parent) = path.parent() {
             self.directory(parent)?;
         }
@@ -207,7 +220,7 @@ impl Copy {
 }
 
 /// Replaces every occurrence in text that need not be UTF-8.
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(super) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut replaced = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(&first) = rest.first() {
