@@ -199,7 +199,7 @@ fn run(command: [&str; 2], tree: &Path) -> bool {
 fn run_tampered(command: [&str; 2], tree: &Path, call: &str, tamper: &str) -> bool {
     let log = tree.with_extension("strace");
     Command::new("strace")
-        .args(["-f", "-q", "-e", "signal=none", "-o"])
+        .args(["-f", "-q", "-o"])
         .arg(&log)
         .arg("-e")
         .arg(format!("trace=?{call}"))

@@ -14,4 +14,5 @@ mod lab;
 mod resolver;
 mod wizard;
 mod receipts;
+mod resolver;
 mod system;
