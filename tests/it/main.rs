@@ -11,8 +11,7 @@
 
 mod kill;
 mod lab;
-mod resolver;
-mod wizard;
 mod receipts;
 mod resolver;
 mod system;
+mod wizard;
