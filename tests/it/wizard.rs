@@ -4,7 +4,7 @@ use std::env::current_exe;
 use std::time::Duration;
 
 use mailfix::ask::{AskError, TerminalAsker};
-use mailfix::wizard::{Detected, Wizard, WizardError};
+use mailfix::wizard::{Answers, Detected, Wizard, WizardError};
 use nix::sys::wait::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
 
@@ -30,7 +30,7 @@ fn inside_a_terminal() {
         domains: vec!["example.org".to_owned()],
     };
     let wizard = Wizard {
-        given: Default::default(),
+        given: Answers::default(),
         detected: &detected,
         existing: None,
         own_profile: None,
@@ -59,7 +59,7 @@ struct Terminal {
 
 impl Terminal {
     fn open() -> Self {
-        let program = current_exe().unwrap();
+        let program = current_exe().expect("the test knows its program");
         let mut command = std::process::Command::new("sh");
         command
             .arg("-c")
@@ -69,9 +69,9 @@ impl Terminal {
             )
             .arg(program)
             .env("TERM", "xterm");
-        let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
+        let patience = u64::try_from(PATIENCE.as_millis()).expect("patience is short");
         Self {
-            session: spawn_command(command, Some(patience)).unwrap(),
+            session: spawn_command(command, Some(patience)).expect("a terminal opens"),
             shown: String::new(),
         }
     }
@@ -82,17 +82,15 @@ impl Terminal {
         let before = before.unwrap_or_else(|error| panic!("{error}\nshown:\n{}", self.shown));
         self.shown.push_str(&before);
         self.shown.push_str(prompt);
-        self.session.send(keys).unwrap();
-        self.session.flush().unwrap();
+        self.session.send(keys).expect("the program reads");
+        self.session.flush().expect("the program reads");
     }
 
     fn close(mut self) -> String {
-        let rest = self.session.exp_eof().unwrap();
+        let rest = self.session.exp_eof().expect("the program ends");
         self.shown.push_str(&rest);
-        assert!(matches!(
-            self.session.process().wait().unwrap(),
-            WaitStatus::Exited(_, 0)
-        ));
+        let status = self.session.process().wait().expect("the program ended");
+        assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
         self.shown
     }
 }
@@ -136,7 +134,8 @@ fn enter_takes_what_was_found_and_the_defaults() {
     ] {
         assert!(shown.contains(answer), "{shown}");
     }
-    for line in shown.lines().filter(|line| !line.starts_with("answer ")) {
+    let (asked, _) = shown.split_once("answer ").expect("the answers are listed");
+    for line in asked.lines() {
         // What is typed over is on the same line.
         let line = line.rsplit('\r').find(|part| !part.is_empty());
         assert!(
