@@ -9,7 +9,10 @@ mod evaluate;
 mod merge;
 mod record;
 
-pub use evaluate::{Lookup, MAX_LOOKUPS, Matched, Status, Unconfirmed, Verdict, evaluate, is_spf};
+pub use evaluate::{
+    Lookup, MAX_LOOKUPS, Matched, Status, Unconfirmed, Verdict, evaluate, is_spf, published,
+    spf_texts,
+};
 pub use merge::{Closing, Wanted, merge};
 pub use record::{
     Content, Directive, DomainSpec, Mechanism, Modifier, Oddity, Qualifier, Spf, SpfError,

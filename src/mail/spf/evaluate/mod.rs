@@ -140,6 +140,46 @@ pub fn is_spf(text: &[u8]) -> bool {
     strip_version(&String::from_utf8_lossy(text)).is_some()
 }
 
+/// Picks the SPF records out of the TXT records of a domain, as text; more than one is an error.
+#[must_use]
+pub fn spf_texts(answer: &Answer) -> Vec<String> {
+    answer
+        .records()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RecordData::Txt(text) if is_spf(text) => {
+                Some(String::from_utf8_lossy(text).into_owned())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Fetches the SPF record of a domain; `None` where it has none.
+///
+/// # Errors
+/// When the lookup fails, there are several records, or the one has faults.
+pub fn published(domain: &Name, lookup: &Lookup<'_>) -> Result<Option<Spf>, Unconfirmed> {
+    sole_record(domain, &lookup(domain, RecordType::Txt)?)
+}
+
+/// Reads the one SPF record among the TXT records of a domain (RFC 7208, 4.5).
+fn sole_record(domain: &Name, answer: &Answer) -> Result<Option<Spf>, Unconfirmed> {
+    match spf_texts(answer).as_slice() {
+        [] => Ok(None),
+        [one] => Spf::parse(one)
+            .map(Some)
+            .map_err(|errors| Unconfirmed::Syntax {
+                domain: domain.clone(),
+                errors,
+            }),
+        many => Err(Unconfirmed::SeveralRecords {
+            domain: domain.clone(),
+            count: many.len(),
+        }),
+    }
+}
+
 /// Finds out what the record of `domain` says of an address.
 ///
 /// # Errors
@@ -313,33 +353,13 @@ impl Walk<'_> {
         Ok(false)
     }
 
-    /// Fetches the record of another domain (RFC 7208, 4.4 and 4.5).
+    /// Fetches the record of another domain, which must be there (RFC 7208, 5.2 and 6.1).
     fn fetch(&mut self, domain: &Name, term: &str) -> Result<Spf, Unconfirmed> {
         let answer = self.ask(domain, RecordType::Txt)?;
-        let found: Vec<&[u8]> = answer
-            .records()
-            .iter()
-            .filter_map(|record| match &record.data {
-                RecordData::Txt(text) if is_spf(text) => Some(text.as_slice()),
-                _ => None,
-            })
-            .collect();
-        match found.as_slice() {
-            [] => Err(Unconfirmed::NoRecord {
-                domain: domain.clone(),
-                term: term.to_owned(),
-            }),
-            [one] => {
-                Spf::parse(&String::from_utf8_lossy(one)).map_err(|errors| Unconfirmed::Syntax {
-                    domain: domain.clone(),
-                    errors,
-                })
-            }
-            many => Err(Unconfirmed::SeveralRecords {
-                domain: domain.clone(),
-                count: many.len(),
-            }),
-        }
+        sole_record(domain, &answer)?.ok_or_else(|| Unconfirmed::NoRecord {
+            domain: domain.clone(),
+            term: term.to_owned(),
+        })
     }
 
     /// Counts a term that causes lookups.
@@ -390,268 +410,4 @@ fn name(spec: &DomainSpec, term: &str, domain: &Name) -> Result<Name, Unconfirme
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dns::{FixedResolver, Resolver};
-
-    const ZONE: &str = "\
-mail.example.org.  300 IN A    192.0.2.1
-mail.example.org.  300 IN AAAA 2001:db8::1
-example.org.       300 IN MX   10 mail.example.org.
-v4.example.org.    300 IN A    192.0.2.1
-v4.example.org.    300 IN MX   10 v4.example.org.
-null.example.org.  300 IN MX   0 .
-inc.example.org.   300 IN TXT  \"v=spf1 ip6:2001:db8:1::/48 -all\"
-open.example.org.  300 IN TXT  \"v=spf1 +all\"
-loop.example.org.  300 IN TXT  \"v=spf1 include:loop.example.org -all\"
-two.example.org.   300 IN TXT  \"v=spf1 -all\"
-two.example.org.   300 IN TXT  \"v=spf1 a -all\"
-bad.example.org.   300 IN TXT  \"v=spf1 ip:192.0.2.1 -all\"
-text.example.org.  300 IN TXT  \"v=spf10 is something else\"
-1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 300 IN PTR mail.example.org.
-$SERVFAIL broken.example.org.
-";
-
-    fn judge(text: &str, address: &str) -> Result<Verdict, Unconfirmed> {
-        let resolver = FixedResolver::from_zone(ZONE).unwrap();
-        evaluate(
-            &Spf::parse(text).unwrap(),
-            &"example.org".parse().unwrap(),
-            address.parse().unwrap(),
-            &|name, kind| resolver.lookup(name, kind),
-        )
-    }
-
-    /// Expected: status, deciding term, whether the address counts as named.
-    fn check(text: &str, address: &str, status: Status, by: Option<&str>, covers: bool) {
-        let verdict = judge(text, address).unwrap();
-        assert_eq!(verdict.status, status, "{text} {address}");
-        assert_eq!(verdict.by.as_ref().map(|by| by.term.as_str()), by, "{text}");
-        assert_eq!(verdict.covers(), covers, "{text}");
-    }
-
-    #[test]
-    fn verdicts() {
-        use Status::{Fail, Neutral, Pass, SoftFail};
-        let (v6, v4) = ("2001:db8::1", "192.0.2.1");
-        check(
-            "v=spf1 ip6:2001:db8::1 -all",
-            v6,
-            Pass,
-            Some("ip6:2001:db8::1"),
-            true,
-        );
-        check("v=spf1 ip4:192.0.2.1 -all", v6, Fail, Some("-all"), false);
-        check(
-            "v=spf1 ip4:192.0.2.1 ~all",
-            v6,
-            SoftFail,
-            Some("~all"),
-            false,
-        );
-        check("v=spf1 ip4:192.0.2.1", v6, Neutral, None, false);
-        check("v=spf1", v6, Neutral, None, false);
-        check(
-            "v=spf1 ?ip6:2001:db8::1 -all",
-            v6,
-            Neutral,
-            Some("?ip6:2001:db8::1"),
-            false,
-        );
-        check(
-            "v=spf1 a:mail.example.org -all",
-            v6,
-            Pass,
-            Some("a:mail.example.org"),
-            true,
-        );
-        check(
-            "v=spf1 a:mail.example.org//64 -all",
-            "2001:db8::9",
-            Pass,
-            Some("a:mail.example.org//64"),
-            true,
-        );
-        check(
-            "v=spf1 a:v4.example.org/24 -all",
-            "192.0.2.200",
-            Pass,
-            Some("a:v4.example.org/24"),
-            true,
-        );
-        check("v=spf1 a -all", v6, Fail, Some("-all"), false);
-        check("v=spf1 mx -all", v6, Pass, Some("mx"), true);
-        check(
-            "v=spf1 mx:v4.example.org -all",
-            v6,
-            Fail,
-            Some("-all"),
-            false,
-        );
-        check(
-            "v=spf1 mx:null.example.org -all",
-            v6,
-            Fail,
-            Some("-all"),
-            false,
-        );
-        check("v=spf1 +all", v6, Pass, Some("+all"), false);
-        check("v=spf1 ptr -all", v6, Pass, Some("ptr"), false);
-        check(
-            "v=spf1 exists:mail.example.org -all",
-            v6,
-            Pass,
-            Some("exists:mail.example.org"),
-            false,
-        );
-        check(
-            "v=spf1 ip4:192.0.2.1 -all",
-            "::ffff:192.0.2.1",
-            Pass,
-            Some("ip4:192.0.2.1"),
-            true,
-        );
-        check(
-            "v=spf1 ip4:192.0.2.1 -all",
-            v4,
-            Pass,
-            Some("ip4:192.0.2.1"),
-            true,
-        );
-    }
-
-    #[test]
-    fn other_records_are_followed() {
-        use Status::{Fail, Pass, SoftFail};
-        let inside = "2001:db8:1::5";
-        check(
-            "v=spf1 include:inc.example.org ~all",
-            inside,
-            Pass,
-            Some("ip6:2001:db8:1::/48"),
-            true,
-        );
-        // A fail inside does not decide outside.
-        check(
-            "v=spf1 include:inc.example.org ~all",
-            "2001:db8::1",
-            SoftFail,
-            Some("~all"),
-            false,
-        );
-        check(
-            "v=spf1 include:open.example.org -all",
-            "2001:db8::1",
-            Pass,
-            Some("+all"),
-            false,
-        );
-        check(
-            "v=spf1 -include:inc.example.org ~all",
-            inside,
-            Fail,
-            Some("ip6:2001:db8:1::/48"),
-            false,
-        );
-        check(
-            "v=spf1 redirect=inc.example.org",
-            inside,
-            Pass,
-            Some("ip6:2001:db8:1::/48"),
-            true,
-        );
-        check(
-            "v=spf1 redirect=inc.example.org",
-            "2001:db8::1",
-            Fail,
-            Some("-all"),
-            false,
-        );
-        check(
-            "v=spf1 ~all redirect=inc.example.org",
-            inside,
-            SoftFail,
-            Some("~all"),
-            false,
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_confirmed() {
-        let check = |text: &str, expected: &str| {
-            let error = judge(text, "2001:db8::1").expect_err(text).to_string();
-            assert_eq!(error, expected, "{text}");
-        };
-        check(
-            "v=spf1 a:broken.example.org ip6:2001:db8::1 -all",
-            "the zone text failed (SERVFAIL) on AAAA of `broken.example.org`",
-        );
-        check(
-            "v=spf1 include:text.example.org -all",
-            "`text.example.org` has no SPF record, and `include:text.example.org` needs one",
-        );
-        check(
-            "v=spf1 redirect=nobody.example.org",
-            "`nobody.example.org` has no SPF record, and `redirect=nobody.example.org` needs one",
-        );
-        check(
-            "v=spf1 include:two.example.org -all",
-            "`two.example.org` has 2 SPF records; receivers take that for an error",
-        );
-        check(
-            "v=spf1 include:bad.example.org -all",
-            "the SPF record of `bad.example.org` is wrong: `ip` is no mechanism; there are all, \
-             include, a, mx, ptr, ip4, ip6, exists",
-        );
-        check(
-            "v=spf1 include:loop.example.org -all",
-            "the SPF record of `example.org` causes more than 10 lookups",
-        );
-        check(
-            "v=spf1 a:x.example.org a:y.example.org a:z.example.org ip6:2001:db8::1 -all",
-            "the SPF record of `example.org` causes more than 2 lookups that find nothing",
-        );
-        check(
-            "v=spf1 exists:%{i}.spf.example.org ip6:2001:db8::1 -all",
-            "`exists:%{i}.spf.example.org` in the SPF record of `example.org` depends on the message",
-        );
-    }
-
-    #[test]
-    fn a_match_ends_the_walk() {
-        // What stands behind the match is not looked up, as receivers do.
-        let verdict = judge(
-            "v=spf1 ip6:2001:db8::1 a:broken.example.org -all",
-            "2001:db8::1",
-        );
-        assert!(verdict.unwrap().covers());
-    }
-
-    #[test]
-    fn exactly_ten_terms_are_allowed() {
-        let terms = |count| {
-            let term = "a:v4.example.org/32 ".repeat(count);
-            judge(&format!("v=spf1 {term}-all"), "192.0.2.77").map(|verdict| verdict.status)
-        };
-        assert_eq!(terms(10), Ok(Status::Fail));
-        assert!(terms(11).is_err());
-    }
-
-    #[test]
-    fn spf_records_are_told_from_other_text() {
-        for text in ["v=spf1", "v=spf1 -all", "V=SPF1 a"] {
-            assert!(is_spf(text.as_bytes()), "{text}");
-        }
-        for text in [
-            "",
-            "v=spf10",
-            "v=spf1\t-all",
-            "spf1",
-            " v=spf1",
-            "v=DKIM1",
-            "v=sp\u{fc}f",
-        ] {
-            assert!(!is_spf(text.as_bytes()), "{text}");
-        }
-    }
-}
+mod tests;
