@@ -3,6 +3,7 @@
 pub mod address;
 pub mod apply;
 pub mod ask;
+pub mod check;
 pub mod data_file;
 pub mod diff;
 pub mod dns;

@@ -10,6 +10,7 @@
 )]
 
 mod kill;
+mod check;
 mod lab;
 mod receipts;
 mod resolver;

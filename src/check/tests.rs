@@ -1,0 +1,609 @@
+//! Mistakes planted into a configuration as distributions ship it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+
+use super::{Document, Files, Subject, all, introduced, refusals, run};
+use crate::finding::{Finding, Severity};
+use crate::postfix::{CompatibilityLevel, Version};
+use crate::system::File;
+
+/// A `main.cf` as a distribution and an administrator leave it.
+const MAIN: &str = "\
+# See postconf(5).
+smtpd_banner = $myhostname ESMTP $mail_name
+biff = no
+append_dot_mydomain = no
+readme_directory = no
+compatibility_level = 3.6
+
+smtpd_tls_cert_file = /etc/ssl/certs/mail.pem
+smtpd_tls_security_level = may
+smtp_tls_security_level = may
+smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache
+
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated
+    defer_unauth_destination
+myhostname = mail.example.org
+alias_maps = hash:/etc/aliases
+alias_database = hash:/etc/aliases
+myorigin = /etc/mailname
+mydestination = $myhostname, example.org, localhost
+relayhost =
+mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128
+mailbox_size_limit = 0
+recipient_delimiter = +
+inet_interfaces = all
+inet_protocols = all
+transport_maps = hash:/etc/postfix/transport
+virtual_transport = lmtp:unix:private/dovecot-lmtp
+smtpd_client_restrictions = check_client_access cidr:/etc/postfix/clients
+submission_client_restrictions = permit_sasl_authenticated, reject
+slow_destination_rate_delay = 2s
+";
+
+/// A `master.cf` with the services every Postfix has and two of the administrator's.
+const MASTER: &str = "\
+# See master(5).
+smtp      inet  n       -       y       -       -       smtpd
+submission inet n       -       y       -       -       smtpd
+  -o syslog_name=postfix/submission
+  -o smtpd_tls_security_level=encrypt
+# the others may not
+  -o smtpd_client_restrictions=$submission_client_restrictions
+127.0.0.1:10025 inet n  -       n       -       -       smtpd
+pickup    unix  n       -       y       60      1       pickup
+cleanup   unix  n       -       y       -       0       cleanup
+qmgr      unix  n       -       n       300     1       qmgr
+tlsmgr    unix  -       -       y       1000?   1       tlsmgr
+rewrite   unix  -       -       y       -       -       trivial-rewrite
+bounce    unix  -       -       y       -       0       bounce
+defer     unix  -       -       y       -       0       bounce
+trace     unix  -       -       y       -       0       bounce
+verify    unix  -       -       y       -       1       verify
+flush     unix  n       -       y       1000?   0       flush
+proxymap  unix  -       -       n       -       -       proxymap
+smtp      unix  -       -       y       -       -       smtp
+relay     unix  -       -       y       -       -       smtp
+        -o syslog_name=postfix/$service_name
+slow      unix  -       -       y       -       2       smtp
+showq     unix  n       -       y       -       -       showq
+error     unix  -       -       y       -       -       error
+retry     unix  -       -       y       -       -       error
+discard   unix  -       -       y       -       -       discard
+local     unix  -       n       n       -       -       local
+virtual   unix  -       n       n       -       -       virtual
+lmtp      unix  -       -       y       -       -       lmtp
+anvil     unix  -       -       y       -       1       anvil
+scache    unix  -       -       y       -       1       scache
+postlog   unix-dgram n  -       n       -       1       postlogd
+maildrop  unix  -       n       n       -       -       pipe
+  flags=DRXhu user=vmail argv=/usr/bin/maildrop -d ${recipient}
+";
+
+const TABLE_TYPES: [&str; 12] = [
+    "btree", "cidr", "environ", "hash", "inline", "lmdb", "pcre", "proxy", "regexp", "static",
+    "texthash", "unix",
+];
+
+const PROGRAMS: [&str; 24] = [
+    "anvil",
+    "bounce",
+    "cleanup",
+    "discard",
+    "error",
+    "flush",
+    "lmtp",
+    "local",
+    "pickup",
+    "pipe",
+    "postlogd",
+    "postscreen",
+    "proxymap",
+    "qmgr",
+    "scache",
+    "showq",
+    "smtp",
+    "smtpd",
+    "spawn",
+    "tlsmgr",
+    "trivial-rewrite",
+    "verify",
+    "virtual",
+    "tlsproxy",
+];
+
+/// A configuration to plant mistakes into.
+struct Planted {
+    main: String,
+    master: String,
+    files: BTreeMap<String, Option<String>>,
+    version: Version,
+    level: CompatibilityLevel,
+}
+
+fn stock() -> Planted {
+    let files = [
+        ("/etc/aliases", "postmaster: root\n"),
+        ("/etc/aliases.db", ""),
+        ("/etc/postfix/transport", "slow.example slow:\n"),
+        ("/etc/postfix/transport.db", ""),
+        ("/etc/postfix/clients", "192.0.2.0/24 OK\n"),
+        ("/etc/services", "ssh 22/tcp\nsubmission 587/tcp msa\n"),
+    ];
+    Planted {
+        main: MAIN.to_owned(),
+        master: MASTER.to_owned(),
+        files: files
+            .map(|(path, text)| (path.to_owned(), Some(text.to_owned())))
+            .into(),
+        version: Version::new(3, 7, 11),
+        level: CompatibilityLevel::new(3, 6, 0),
+    }
+}
+
+impl Planted {
+    fn main(mut self, text: &str) -> Self {
+        self.main.push_str(text);
+        self
+    }
+
+    fn master(mut self, text: &str) -> Self {
+        self.master.push_str(text);
+        self
+    }
+
+    fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.insert(path.to_owned(), Some(text.to_owned()));
+        self
+    }
+
+    fn without(mut self, path: &str) -> Self {
+        self.files.insert(path.to_owned(), None);
+        self
+    }
+
+    fn on(mut self, version: &str, level: &str) -> Self {
+        self.version = Version::parse(version).unwrap();
+        self.level = CompatibilityLevel::read(level, self.version).unwrap();
+        self
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let main = Document::main("/etc/postfix/main.cf", self.main.as_bytes());
+        let master = Document::master("/etc/postfix/master.cf", self.master.as_bytes());
+        let mut files = Files::unknown();
+        for (path, text) in &self.files {
+            let file = text
+                .as_ref()
+                .map(|text| File::new(text.as_bytes(), 0o644, 0, 0));
+            files = files.with(path.as_str(), file);
+        }
+        // What Postfix says of parameters the file does not set.
+        let defaults = |name: &str| {
+            let default = match name {
+                "data_directory" => "/var/lib/postfix",
+                "mail_name" => "Postfix",
+                "proxy_interfaces" => "",
+                "default_transport" => "smtp",
+                _ => return None,
+            };
+            Some(default.to_owned())
+        };
+        let parameters = |name: &str| main.parsed.get(name).or_else(|| defaults(name));
+        let table_types: BTreeSet<String> = TABLE_TYPES.map(str::to_owned).into();
+        let programs: BTreeSet<String> = PROGRAMS.map(str::to_owned).into();
+        run(&Subject {
+            directory: Utf8Path::new("/etc/postfix"),
+            main: &main,
+            master: &master,
+            version: self.version,
+            level: self.level,
+            parameters: &parameters,
+            table_types: Some(&table_types),
+            programs: Some(&programs),
+            files: &files,
+        })
+    }
+}
+
+/// Expects exactly these faults, `severity code`, besides notes.
+#[track_caller]
+fn expect(planted: &Planted, expected: &[&str]) {
+    let findings = planted.findings();
+    let faults: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity > Severity::Note)
+        .map(|finding| format!("{:?} {}", finding.severity, finding.code).to_lowercase())
+        .collect();
+    assert_eq!(faults, expected, "{findings:#?}");
+    for finding in findings {
+        assert!(finding.place.is_some(), "no place: {finding:?}");
+        assert!(finding.why.is_some(), "no reason: {finding:?}");
+    }
+}
+
+#[test]
+fn a_configuration_as_shipped_has_no_fault() {
+    expect(&stock(), &[]);
+    assert_eq!(stock().findings(), []);
+}
+
+#[test]
+fn mistakes_postfix_is_silent_about_are_found() {
+    let main = |text: &str| stock().main(text);
+    let master = |text: &str| stock().master(text);
+    let smtp4 = "smtp4 unix - - n - - smtp\n";
+    expect(
+        &main("smtp_tls_securty_level = may\n"),
+        &["warning unused-parameter"],
+    );
+    expect(
+        &main("lmtp_tls_security_level = maybe\n"),
+        &["error bad-value"],
+    );
+    expect(
+        &main("smtp_destination_rate_delay = fast\n"),
+        &["error bad-value"],
+    );
+    expect(
+        &main("smtpd_hard_error_limit = 20 # was 10\n"),
+        &["error bad-value", "warning trailing-comment"],
+    );
+    expect(
+        &main("relay_recipient_maps = hsh:/etc/postfix/relay\n"),
+        &["error unknown-table-type"],
+    );
+    expect(
+        &main("relay_recipient_maps = hash:/etc/postfix/nope\n")
+            .without("/etc/postfix/nope")
+            .without("/etc/postfix/nope.db"),
+        &["error missing-table"],
+    );
+    expect(
+        &main("smtp_reply_filter = pcre:/etc/postfix/rf\n").file("/etc/postfix/rf", "/^5(/ 4\n"),
+        &["error broken-pattern"],
+    );
+    expect(
+        &main("smtp_bind_address 192.0.2.1\n"),
+        &["error not-a-setting"],
+    );
+    expect(
+        &Planted {
+            main: MAIN.replace("inet_protocols = all", "inet_protocols = ipv9"),
+            ..stock()
+        },
+        &["error bad-value"],
+    );
+    expect(
+        &master(&format!("{smtp4}  -o inet_protocols=ipv9\n")),
+        &["error bad-value"],
+    );
+    expect(
+        &master(&format!("{smtp4}  -o inet_protocols = ipv4\n")),
+        &["error spaced-override"],
+    );
+    expect(
+        &master(&format!("{smtp4}  -o inet_protcols=ipv4\n")),
+        &["warning unused-parameter"],
+    );
+    expect(
+        &master("smtp4 unix - - n - - smpt\n"),
+        &["error unknown-daemon"],
+    );
+    expect(&master("smtp4 unix - - n - smtp\n"), &["error field-count"]);
+    expect(
+        &master(&format!("{smtp4}{smtp4}")),
+        &["warning duplicate-service"],
+    );
+    expect(&master(&format!("  {smtp4}")), &["error swallowed-service"]);
+    expect(
+        &Planted {
+            main: MAIN.replace(
+                "hash:/etc/postfix/transport",
+                "inline:{gmail.com=smtp4:}, hash:/etc/postfix/transport",
+            ),
+            ..stock()
+        },
+        &["error unknown-transport"],
+    );
+}
+
+#[test]
+fn lines_that_seem_to_say_something_else_are_found() {
+    let main = |text: &str| stock().main(text);
+    expect(
+        &main("mydomain = a.example\nmydomain = b.example\n"),
+        &["warning duplicate-setting"],
+    );
+    expect(&main("mydomain = a.example\nmydomain = a.example\n"), &[]);
+    // The first line of a continued setting is commented out, or was indented by mistake.
+    expect(
+        &main("mydomain = a.example\n# relay_domains = b.example,\n  c.example\n"),
+        &["warning lost-continuation"],
+    );
+    expect(
+        &Planted {
+            main: MAIN.replace("relayhost =", "  relayhost = [192.0.2.1]"),
+            ..stock()
+        },
+        &["error swallowed-setting"],
+    );
+    expect(
+        &Planted {
+            main: format!("\u{feff}{}", MAIN.replace("# See postconf(5).\n", "")),
+            ..stock()
+        },
+        &["error byte-order-mark", "warning unused-parameter"],
+    );
+    expect(&main("mydomain = a\0.example\n"), &["error nul-byte"]);
+    expect(
+        &main("mydomain = a.example \\\n  b.example\n"),
+        &["warning backslash"],
+    );
+}
+
+#[test]
+fn references_that_lead_nowhere_are_found() {
+    let main = |text: &str| stock().main(text);
+    expect(
+        &main("relay_domains = $my_domains\n"),
+        &["warning undefined-parameter"],
+    );
+    expect(
+        &main("my_domains = a.example\nrelay_domains = $my_domains\n"),
+        &[],
+    );
+    expect(
+        &main("my_domains = a.example\n"),
+        &["warning unused-parameter"],
+    );
+    expect(
+        &main("relay_domains = ${mydomain\n"),
+        &["error bad-reference"],
+    );
+    expect(&main("mydomain = $mydomain\n"), &["error bad-reference"]);
+    expect(
+        &main("debugger_command =\nPATH=/bin:/usr/bin; sleep 5\n"),
+        &["warning unused-parameter"],
+    );
+    // A service gone leaves its limits behind.
+    expect(
+        &Planted {
+            master: MASTER.replace("slow      unix", "other     unix"),
+            ..stock()
+        },
+        &["error unknown-transport", "warning unused-parameter"],
+    );
+}
+
+#[test]
+fn services_that_stop_master_or_themselves_are_found() {
+    let master = |text: &str| stock().master(text);
+    expect(&master("x unix - - z - - smtp\n"), &["error bad-field"]);
+    expect(&master("x unix - - n - many smtp\n"), &["error bad-field"]);
+    expect(&master("x unx - - n - - smtp\n"), &["error bad-field"]);
+    expect(
+        &master("2525 inet - - n - - smtpd\n"),
+        &["error private-inet-service"],
+    );
+    expect(
+        &master("no-such-port inet n - n - - smtpd\n"),
+        &["error unknown-port"],
+    );
+    expect(&master("[::1]:msa inet n - n - - smtpd\n"), &[]);
+    expect(
+        &master("a/b unix - - n - - smtp\n"),
+        &["error slash-in-service-name"],
+    );
+    expect(
+        &master("x unix - - n - - smtp -o { mydomain = a\n"),
+        &["error unbalanced-brace"],
+    );
+    expect(
+        &master("x unix - - n - - smtp -o { mydomain = a.example }\n"),
+        &[],
+    );
+    expect(
+        &master("x unix - - n - - smtp\n  -o x_destination_concurrency_limit=2\n"),
+        &["warning override-not-read"],
+    );
+    expect(
+        &Planted {
+            master: format!("{MASTER}v4 unix - - n - - smtp\n  -o inet_protocols=ipv4\n"),
+            main: MAIN.replace("inet_interfaces = all", "inet_interfaces = 192.0.2.1, ::1"),
+            ..stock()
+        },
+        &["error address-of-other-family"],
+    );
+    expect(
+        &Planted {
+            master: format!(
+                "{MASTER}v4 unix - - n - - smtp\n  -o inet_protocols=ipv4 -o inet_interfaces=192.0.2.1\n"
+            ),
+            main: MAIN.replace("inet_interfaces = all", "inet_interfaces = 192.0.2.1, ::1"),
+            ..stock()
+        },
+        &[],
+    );
+    expect(
+        &master("v4 unix - - n - - smtp\n  -o inet_protocols=ipv4\n")
+            .main("proxy_interfaces = [2001:db8::1]\n"),
+        &["error address-of-other-family"],
+    );
+}
+
+#[test]
+fn a_chroot_left_to_the_default_is_a_warning_where_it_means_yes() {
+    let planted = || stock().master("x unix - - - - - smtp\n");
+    expect(&planted(), &[]);
+    assert_eq!(planted().findings()[0].code, "chroot-by-default");
+    expect(&planted().on("3.7.11", "0"), &["warning chroot-by-default"]);
+}
+
+#[test]
+fn tables_that_do_not_answer_as_they_read_are_found() {
+    let relay = "relay_recipient_maps = hash:/etc/postfix/relay\n";
+    let table = |text: &str| {
+        stock()
+            .main(relay)
+            .file("/etc/postfix/relay", text)
+            .file("/etc/postfix/relay.db", "")
+    };
+    expect(&table("a@example.org x\n"), &[]);
+    expect(&table("a@example.org\n"), &["warning malformed-line"]);
+    expect(
+        &table("a@example.org x\nA@example.org y\n"),
+        &["warning duplicate-key"],
+    );
+    expect(
+        &table("a@example.org x\n").without("/etc/postfix/relay.db"),
+        &["error table-not-indexed"],
+    );
+    expect(
+        &stock().main("relay_recipient_maps = cdb:/etc/postfix/relay\n"),
+        &["error unknown-table-type"],
+    );
+    expect(
+        &stock().main("relay_recipient_maps = /etc/postfix/relay\n"),
+        &["error table-without-type"],
+    );
+    expect(
+        &stock()
+            .main("relay_recipient_maps = proxy:unionmap:{static:x, hash:/nope}\n")
+            .without("/nope")
+            .without("/nope.db"),
+        &["error unknown-table-type", "error missing-table"],
+    );
+}
+
+#[test]
+fn pattern_tables_are_read() {
+    let table = |kind: &str, text: &str| {
+        stock()
+            .main(&format!("header_checks = {kind}:/etc/postfix/hc\n"))
+            .file("/etc/postfix/hc", text)
+    };
+    expect(&table("pcre", r"/^Subject: \d+$/ IGNORE"), &[]);
+    expect(
+        &table("regexp", r"/^Subject: \d+$/ IGNORE"),
+        &["warning foreign-escape"],
+    );
+    expect(
+        &table("regexp", "/^X: (a/ IGNORE"),
+        &["error broken-pattern"],
+    );
+    expect(&table("regexp", "/^X: a IGNORE"), &["error broken-pattern"]);
+    expect(&table("regexp", "X: a IGNORE"), &["error broken-pattern"]);
+    expect(&table("regexp", "/^X: a/"), &["warning missing-result"]);
+    expect(
+        &table("regexp", "if /^X/\n/a/ IGNORE\n"),
+        &["warning unbalanced-if"],
+    );
+    expect(
+        &table("regexp", "/^X/ FILTER slwo:[127.0.0.1]\n"),
+        &["error unknown-transport"],
+    );
+}
+
+#[test]
+fn reply_filters_are_read() {
+    let filter = |parameter: &str, text: &str| {
+        stock()
+            .main(&format!("{parameter} = regexp:/etc/postfix/rf\n"))
+            .file("/etc/postfix/rf", text)
+    };
+    let reply = |text: &str| filter("smtp_reply_filter", text);
+    expect(&reply(r"/^550([ -])5\.7\.25(.*)/ 450${1}4.7.25$2"), &[]);
+    expect(
+        &reply(r"/^550.5\.7\.25(.*)/ 450 4.7.25$1"),
+        &["error reply-filter-changes-length"],
+    );
+    expect(
+        &reply(r"/5\.7\.25/ 450 4.7.25 later"),
+        &["warning unanchored-reply-filter"],
+    );
+    let dns = |text: &str| filter("smtp_dns_reply_filter", text);
+    expect(&dns(r"/^[^ ]+\.google\.com\. [^ ]+ IN AAAA / IGNORE"), &[]);
+    expect(
+        &dns(r"/google\.com.*AAAA/ IGNORE"),
+        &["warning unanchored-dns-filter"],
+    );
+    expect(
+        &stock()
+            .main("smtp_reply_filter = regexp:/etc/postfix/a, regexp:/etc/postfix/b\n")
+            .file("/etc/postfix/a", "/^550 x/ 450 x\n")
+            .file("/etc/postfix/b", "/^550 x/ 450 x\n"),
+        &["error several-reply-filters"],
+    );
+}
+
+#[test]
+fn transports_without_service_are_found_wherever_they_are_named() {
+    let main = |text: &str| stock().main(text);
+    for planted in [
+        main("default_transport = smtp4\n"),
+        main("relay_transport = smtp4:[192.0.2.1]\n"),
+        main("content_filter = smtp4:[127.0.0.1]:10024\n"),
+        main("mailbox_transport = dovecot\n"),
+        stock().master("2525 inet n - n - - smtpd\n  -o content_filter=smtp4:[127.0.0.1]\n"),
+        stock().file("/etc/postfix/transport", "a.example smtp4:\n"),
+        stock().file("/etc/postfix/transport", "a.example smtp4\n"),
+    ] {
+        expect(&planted, &["error unknown-transport"]);
+    }
+    for harmless in [
+        main("default_transport = error:no mail leaves here\n"),
+        main("content_filter =\n"),
+        stock().file(
+            "/etc/postfix/transport",
+            "a.example :[192.0.2.1]\nb.example :\n",
+        ),
+    ] {
+        expect(&harmless, &[]);
+    }
+}
+
+#[test]
+fn parameters_of_other_versions_are_found() {
+    expect(
+        &Planted {
+            main: "smtp_reply_filter = regexp:/etc/postfix/rf\nsmtp_dns_reply_filter = regexp:/etc/postfix/rf\n".to_owned(),
+            master: "smtp unix - - n - - smtp\n".to_owned(),
+            ..stock().file("/etc/postfix/rf", "/^550 x/ 450 x\n").on("2.11.3", "0")
+        },
+        &["warning unused-parameter"],
+    );
+}
+
+#[test]
+fn only_what_is_new_counts_as_introduced() {
+    let before = stock().main("lmtp_tls_security_level = maybe\n").findings();
+    let after = stock()
+        .main("lmtp_tls_security_level = maybe\nsmtp_sasl_tls_security_level = x\n")
+        .master("smtp4 unix - - n - - smpt\n")
+        .findings();
+    let codes = |findings: &[Finding]| -> Vec<&str> {
+        findings.iter().map(|finding| finding.code).collect()
+    };
+    assert_eq!(
+        codes(&introduced(&before, &after)),
+        ["unknown-daemon", "unused-parameter"]
+    );
+    assert_eq!(codes(&refusals(&before, &after)), ["unknown-daemon"]);
+    assert_eq!(codes(&refusals(&after, &after)), [""; 0]);
+    // The same fault a second time is new.
+    let twice = [before.clone(), before.clone()].concat();
+    assert_eq!(introduced(&before, &twice).len(), 1);
+    // What cannot be parsed forbids a plan even if it was so before.
+    let broken = stock().main("no setting\n").findings();
+    assert_eq!(codes(&refusals(&broken, &broken)), ["not-a-setting"]);
+}
+
+#[test]
+fn checks_have_names_of_their_own() {
+    let names: BTreeSet<&str> = all().iter().map(|check| check.name).collect();
+    assert_eq!(names.len(), all().len());
+    assert!(all().iter().all(|check| !check.about.is_empty()));
+}

@@ -1,0 +1,224 @@
+//! Transports that no service of `master.cf` carries.
+//!
+//! Owns which values and table answers name a transport. Must not know what a transport does.
+//! Follows transport(5) and access(5), "FILTER": `transport:nexthop`, split at the first colon;
+//! an empty transport leaves the choice as it was.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8Path;
+
+use super::table_reference::{TableReference, references};
+use super::{Check, Subject};
+use crate::finding::{Finding, Place, escape};
+use crate::postfix::parameter::ValueKind;
+use crate::postfix::pattern::RuleKind;
+use crate::postfix::{Engine, PatternTable, ServiceType, Table, parameter};
+use crate::spelling::near_miss;
+
+pub(super) const CHECK: Check = Check {
+    name: "transports",
+    about: "transports that master.cf has no service for",
+    run,
+};
+
+/// Tables whose answers are `transport:nexthop`.
+const TABLES: [&str; 5] = [
+    "transport_maps",
+    "sender_dependent_default_transport_maps",
+    "mailbox_transport_maps",
+    "fallback_transport_maps",
+    "address_verify_transport_maps",
+];
+
+/// How many entries of one table are shown.
+const SHOWN: usize = 10;
+
+fn run(subject: &Subject) -> Vec<Finding> {
+    let services = reachable(subject);
+    let mut findings = Vec::new();
+    for assignment in subject.assignments() {
+        if !takes_transport(&assignment.name) {
+            continue;
+        }
+        let Some(value) = subject.expand(&assignment) else {
+            continue;
+        };
+        if let Some(transport) = transport_of(&value)
+            && !services.contains(transport)
+        {
+            findings.push(
+                unknown(subject, &services, transport, &assignment.name)
+                    .at(subject.place_of_word(&assignment, transport)),
+            );
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for reference in references(subject) {
+        let answers = if TABLES.contains(&reference.assignment.name.as_str()) {
+            Answers::Transports
+        } else {
+            Answers::Actions
+        };
+        if seen.insert((reference.spelled(), answers)) {
+            findings.extend(entries(subject, &services, &reference, answers));
+        }
+    }
+    findings
+}
+
+/// Whether the value is `transport:nexthop`.
+fn takes_transport(name: &str) -> bool {
+    name == "content_filter"
+        || parameter::lookup(name).is_some_and(|parameter| parameter.kind == ValueKind::Transport)
+}
+
+/// What a table's answers are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answers {
+    Transports,
+    Actions,
+}
+
+impl Answers {
+    fn transport(self, answer: &str) -> Option<&str> {
+        match self {
+            Self::Transports => transport_of(answer),
+            Self::Actions => {
+                let (action, rest) = answer.trim().split_once([' ', '\t'])?;
+                action
+                    .eq_ignore_ascii_case("FILTER")
+                    .then(|| transport_of(rest.trim()))
+                    .flatten()
+            }
+        }
+    }
+}
+
+/// The services a transport can name: sockets that only Postfix itself can reach.
+fn reachable(subject: &Subject) -> BTreeSet<String> {
+    subject
+        .services()
+        .filter(|service| !matches!(service.kind, ServiceType::Inet))
+        .filter(|service| service.private != Some(false))
+        .map(|service| service.name.clone())
+        .collect()
+}
+
+/// The transport of `transport:nexthop`; `None` where the choice is left as it was or not known.
+fn transport_of(answer: &str) -> Option<&str> {
+    let transport = answer
+        .split_once(':')
+        .map_or(answer, |(transport, _)| transport)
+        .trim();
+    let known = !transport.is_empty() && !transport.contains(['$', '{', ' ']);
+    known.then_some(transport)
+}
+
+fn unknown(subject: &Subject, services: &BTreeSet<String>, transport: &str, by: &str) -> Finding {
+    let finding = Finding::error(
+        "unknown-transport",
+        format!(
+            "`{by}` names the transport `{}`, which is no service of `{}`",
+            escape(transport),
+            subject.master.path
+        ),
+    );
+    let is_public = subject
+        .services()
+        .any(|service| service.name == transport && service.private == Some(false));
+    let finding = if is_public {
+        finding
+            .because("its socket is public, and transports are looked for among the private ones: the mail stays in the queue")
+            .mend("write `-` in the private field of the service")
+    } else {
+        finding.because("the mail stays in the queue: \"mail transport unavailable\"")
+    };
+    match near_miss(transport, services.iter().map(String::as_str)) {
+        _ if is_public => finding,
+        Some(near) => finding.mend(format!("`{near}` is a service")),
+        None => finding.mend(format!(
+            "add the service to `{}`, or name another",
+            subject.master.path
+        )),
+    }
+}
+
+fn entries(
+    subject: &Subject,
+    services: &BTreeSet<String>,
+    reference: &TableReference,
+    answers: Answers,
+) -> Vec<Finding> {
+    let parameter = reference.assignment.name.as_str();
+    let complain = |answer: &str| {
+        let transport = answers.transport(answer)?;
+        (!services.contains(transport)).then(|| unknown(subject, services, transport, parameter))
+    };
+    match reference.kind.as_str() {
+        "inline" => inline_answers(&reference.name)
+            .iter()
+            .filter_map(|answer| complain(answer))
+            .map(|finding| finding.at(reference.place(subject)))
+            .collect(),
+        "static" => {
+            let answer = reference.name.trim();
+            let answer = answer
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+                .unwrap_or(answer);
+            complain(answer)
+                .map(|finding| finding.at(reference.place(subject)))
+                .into_iter()
+                .collect()
+        }
+        _ if reference.is_file() => {
+            let path = Utf8Path::new(&reference.name);
+            let Some(bytes) = subject.files.read(path) else {
+                return Vec::new();
+            };
+            let place = |span| Place::new(path, &bytes, span);
+            if let Some(engine) = Engine::parse(&reference.kind) {
+                return PatternTable::parse(&bytes, engine)
+                    .rules()
+                    .iter()
+                    .filter_map(|rule| match &rule.kind {
+                        RuleKind::Match { result, .. } => Some((result, rule.span.clone())),
+                        RuleKind::If(_) | RuleKind::Endif => None,
+                    })
+                    .filter_map(|(result, span)| Some(complain(result)?.at(place(span))))
+                    .take(SHOWN)
+                    .collect();
+            }
+            // The fields of a cidr table are read alike.
+            Table::parse(&bytes)
+                .entries()
+                .filter_map(|entry| Some(complain(&entry.value)?.at(place(entry.span))))
+                .take(SHOWN)
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The values of `{ key=value, { key = value with blanks } }`.
+fn inline_answers(name: &str) -> Vec<String> {
+    let Some(inner) = name
+        .trim()
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+    else {
+        return Vec::new();
+    };
+    crate::postfix::split_list(inner)
+        .iter()
+        .filter_map(|item| {
+            let item = item
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+                .unwrap_or(item);
+            item.split_once('=')
+                .map(|(_, value)| value.trim().to_owned())
+        })
+        .collect()
+}
