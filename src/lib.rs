@@ -1,14 +1,91 @@
-//! mailfix
+//! mailfix finds out why the big receivers refuse a Postfix server's mail, and mends it
+//! safely. This page is its architecture.
+//!
+//! # The words
+//!
+//! | word | what it is | made from | read by |
+//! |---|---|---|---|
+//! | [`Site`](site::Site) | what the operator declares | `mailfix.toml` | target, records |
+//! | [`Profile`](profile::Profile) | what a kind of host is like: paths, table types, chroot | `profiles/*.toml` | host, target |
+//! | [`Provider`](provider::Provider) | what a receiver demands | `profiles/providers/*.toml` | target |
+//! | [`Host`](host::Host) | what was observed: `Facts` and `Files` | the machine and DNS, looking only | `Facts`: target; `Files`: plan |
+//! | [`Target`](target::Target) | what should hold | the four above (of the host, only `Facts`) | plan |
+//! | [`Plan`](plan::Plan) | ordered steps: file changes (before, after) and commands | `Target` + `Files` | diff, apply |
+//! | [`Receipt`](receipt::Receipt) | the plan, saved before the first write | apply | undo |
+//! | [`Finding`](finding::Finding) | one thing wrong or worth knowing, with its place | checks, verification | the command line |
+//!
+//! An `Err` says mailfix could not do its work. A finding says the work was done and this is
+//! what it shows.
+//!
+//! # The flow, one way
+//!
+//! ```text
+//! mailfix.toml ─▶ Site ──────────┐
+//! profiles ─▶ Profile, Providers ┼─▶ Target ─┐
+//! System(&) ─▶ Host ── Facts ────┘           ├─▶ Plan ─▶ rehearse ─▶ diff ─▶ apply(&mut System) ─▶ Receipt
+//!               └───── Files ────────────────┘
+//! verify = observe again (with the plan's DNS facts), plan again (must be empty), watch master and log
+//! undo   = Receipt, inverted, against the files now ─▶ Plan ─▶ diff ─▶ apply
+//! ```
+//!
+//! [`draft`] puts it together. Looking takes `&System`, changing takes `&mut System`: code that
+//! was handed a `&dyn System` cannot write, so a dry run is "do not call apply". `Target` sees
+//! `Facts`, never `Files`; otherwise a second run would differ from the first.
+//!
+//! # Modules, in reading order
+//!
+//! A module may name those below it, never those above; `tests/it/tidy.rs` holds the list.
+//!
+//! 1. [`cli`]: arguments, one file a command, what is printed where, exit status.
+//! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
+//! 3. [`draft`]: the flow put together; [`watch`]: the moments after a reload.
+//! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back.
+//! 5. [`diff`], [`plan`]: what will be done, as data and as text.
+//! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
+//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
+//! 8. [`host`]: what is there; [`records`]: what DNS must say.
+//! 9. [`site`], [`profile`], [`provider`], [`template`]: data.
+//! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
+//! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
+//! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine.
+//!
+//! # Boundaries
+//!
+//! [`System`](system::System): files, programs, clock-free. Beside reading, asking, writing,
+//! removing and running it has `stat` and `list` (directories, links, leftovers), `read_after`
+//! (the end of a log), `rehearse` (a private copy a configuration is tried in, gone afterwards),
+//! `addresses` and `user` (no program says these the same way everywhere) and `lock`.
+//! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
+//! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
+//!
+//! # Decisions
+//!
+//! - **An index is built at plan time.** `postmap` rewrites live databases in place, and a kill in
+//!   between leaves a broken table. So it runs in the rehearsal's private copy, is asked there,
+//!   and its database is part of the plan: a file change like any other, renamed into place.
+//! - **Temporary names are known names** (`.main.cf.mailfix-new`), so that the next run finds and
+//!   removes what a killed one left. That is why files are replaced by our own few lines.
+//! - **There is no progress state.** How far an apply came is read off the files: each is as
+//!   after, as before, or someone else's.
+//! - **A second apply completes an interrupted one**, and its receipt takes over what was before
+//!   the first, so that one undo brings the very first bytes back.
+//! - **Whole files are ours, words are lent.** `mailfix/` below the configuration directory is ours.
+//!   In shared files a named parameter, one item of a list or one service is touched, nothing else.
+//! - **Whether Postfix runs** is read from its pid file: `postfix status` writes to the mail log,
+//!   and looking changes nothing.
 
 pub mod address;
 pub mod apply;
 pub mod ask;
 pub mod check;
+pub mod cli;
 pub mod data_file;
 pub mod diff;
 pub mod dns;
+pub mod draft;
 pub mod embedded;
 pub mod finding;
+pub mod host;
 pub mod mail;
 pub mod plan;
 pub mod postfix;
@@ -16,9 +93,12 @@ pub mod profile;
 pub mod provider;
 pub mod receipt;
 pub mod records;
+pub mod remedy;
 pub mod site;
 pub mod spelling;
 pub mod system;
+pub mod target;
 pub mod template;
 pub mod undo;
+pub mod watch;
 pub mod wizard;

@@ -5,6 +5,7 @@
 //! Every change carries its `before`, so nothing is ever restored by guessing.
 //! Must not change the machine and must not print.
 
+pub mod build;
 mod saved;
 
 use std::collections::HashSet;

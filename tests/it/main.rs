@@ -9,8 +9,8 @@
     reason = "tests fail by panicking and say what they skipped"
 )]
 
-mod kill;
 mod check;
+mod kill;
 mod lab;
 mod receipts;
 mod resolver;

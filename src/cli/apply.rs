@@ -1,0 +1,405 @@
+//! `mailfix apply`: does what `mailfix plan` shows, after it was agreed to.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+
+use crate::apply::{self, Applied, ApplyError, Event, Options};
+use crate::ask::{AskError, Asker, Question, TerminalAsker};
+use crate::cli::plan::{PENDING, refused};
+use crate::cli::{Failure, FailureKind, Session, show};
+use crate::draft::{Draft, Wish, remaining};
+use crate::finding::{Finding, Severity};
+use crate::host::{self, Facts, Interest, Running};
+use crate::plan::{Plan, SavedPlan};
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::receipt::Receipts;
+use crate::site::Site;
+use crate::system::{Command, System};
+use crate::watch::{Mark, WATCHED, watch};
+
+/// Do what `mailfix plan` shows, after asking
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// A plan saved with `mailfix plan -o FILE`; refused if anything changed since
+    plan: Option<Utf8PathBuf>,
+    /// Stop and start Postfix where a reload is not enough
+    #[arg(long)]
+    restart: bool,
+    /// End with status 2 if there was something to do
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// The answer to `Apply?`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Do it.
+    Yes,
+    /// Leave it.
+    No,
+}
+
+impl Apply {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        match &self.plan {
+            Some(path) => self.saved(session, &path.clone()),
+            None => self.fresh(session),
+        }
+    }
+
+    fn fresh(&self, session: &mut Session) -> Result<u8, Failure> {
+        let (site, chosen) = session.site()?;
+        let providers = Provider::all();
+        let draft = session.draft(&site, &chosen.profile, &providers)?;
+        if draft.host.facts.origin == host::Origin::Stock {
+            return Err(
+                Failure::failed("there is no Postfix here to apply anything to")
+                    .hint("`mailfix init` writes the files for a server elsewhere"),
+            );
+        }
+        show::draft(&mut session.ui, &draft);
+        session.ui.remarks(&draft.findings);
+        if !draft.refusals.is_empty() {
+            return Err(refused(&draft.refusals));
+        }
+        carry_out(
+            session,
+            &site,
+            &chosen.profile,
+            &providers,
+            &draft,
+            self.restart,
+            self.detailed_exitcode,
+        )
+    }
+
+    fn saved(&self, session: &mut Session, path: &Utf8Path) -> Result<u8, Failure> {
+        let Some(file) = session.outside.read(path)? else {
+            return Err(
+                Failure::usage(format!("the saved plan `{path}` does not exist"))
+                    .hint("`mailfix plan -o FILE` saves one"),
+            );
+        };
+        let saved = SavedPlan::from_json(&file.bytes)?;
+        session.require_root("apply")?;
+        let profile = session.profile_of_site()?;
+        if let Err(stale) = saved.plan.against(session.system.as_ref()) {
+            return Err(ApplyError::Stale(stale).into());
+        }
+        show::plan(&mut session.ui, &saved.plan);
+        if saved.plan.is_empty() {
+            session.ui.say("the saved plan has nothing to do");
+            return Ok(0);
+        }
+        if session.consent("Apply?", None)? == Consent::No {
+            return Err(declined());
+        }
+        let host = host::observe(session.system.as_ref(), &saved.config, &Interest::default())?;
+        let mark = Mark::set(session.system.as_ref(), &host.facts)?;
+        let facts = host.facts;
+        let mut verify = |system: &dyn System| watched(system, &facts, &mark);
+        let options = options(session.state_directory(&profile), &facts);
+        let applied = session.apply(&saved.plan, &options, &mut verify)?;
+        session.report_applied(&applied);
+        Ok(if self.detailed_exitcode { PENDING } else { 0 })
+    }
+}
+
+/// Asks for consent, applies a draft and proves the result.
+pub fn carry_out(
+    session: &mut Session,
+    site: &Site,
+    profile: &Profile,
+    providers: &[Provider],
+    draft: &Draft,
+    restart: bool,
+    detailed: bool,
+) -> Result<u8, Failure> {
+    let facts = &draft.host.facts;
+    let options = options(session.state_directory(profile), facts);
+    let receipts = Receipts::new(&options.state);
+    let unfinished = session.may_write() && receipts.unfinished(session.system.as_ref())?.is_some();
+    if draft.plan.is_empty() && !unfinished {
+        session.ui.say("nothing was written");
+        return Ok(0);
+    }
+    session.require_root("apply")?;
+    if unfinished {
+        session
+            .ui
+            .say("note: an earlier run was interrupted; this one completes it");
+    }
+    if session.consent("Apply?", Some(draft))? == Consent::No {
+        return Err(declined());
+    }
+    let config = facts.config.clone();
+    let wish = Wish {
+        site,
+        profile,
+        providers,
+    };
+    let mark = Mark::set(session.system.as_ref(), facts)?;
+    if !mark.has_log() && matches!(facts.running, Running::Yes(_)) {
+        session
+            .ui
+            .say("note: there is no log file to watch after the reload, only the master process");
+    }
+    let mut verify = |system: &dyn System| {
+        let mut findings = match remaining(system, &config, &wish, &facts.dns) {
+            Ok(findings) => findings,
+            Err(error) => vec![Finding::error("not-as-planned", error.to_string())],
+        };
+        if !findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
+        {
+            findings.extend(watched(system, facts, &mark));
+        }
+        findings
+    };
+    let applied = session.apply(&draft.plan, &options, &mut verify)?;
+    session.report_applied(&applied);
+    let left = restart_needed(draft);
+    if let (Some(parameter), Running::Yes(_)) = (left, facts.running) {
+        if restart {
+            for command in [
+                Command::Stop {
+                    config: config.clone(),
+                },
+                Command::Start {
+                    config: config.clone(),
+                },
+            ] {
+                session.ui.say(&format!("running `{command}`"));
+                let output = session.system.run(&command)?;
+                if !output.success() {
+                    return Err(Failure::new(
+                        FailureKind::Stopped,
+                        format!("`{command}` failed: {}", output.errors().trim()),
+                    )
+                    .hint("`mailfix undo` brings the old configuration back"));
+                }
+            }
+        } else {
+            session.ui.say(&format!(
+                "left to do: `{parameter}` is only taken up by `postfix -c {config} stop` and `postfix -c {config} start`"
+            ));
+        }
+    }
+    Ok(if detailed { PENDING } else { 0 })
+}
+
+/// Parameters that a reload does not take up (postconf(5): "stop and start Postfix").
+const RESTART: [&str; 4] = [
+    "inet_interfaces",
+    "inet_protocols",
+    "tcp_windowsize",
+    "maillog_file",
+];
+
+fn restart_needed(draft: &Draft) -> Option<&'static str> {
+    use crate::target::Setting;
+    RESTART.into_iter().find(|parameter| {
+        draft.target.settings.iter().any(|setting| match setting {
+            Setting::Is { name, .. } | Setting::Has { name, .. } | Setting::Unset { name } => {
+                name == parameter
+            }
+        })
+    })
+}
+
+fn watched(system: &dyn System, facts: &Facts, mark: &Mark) -> Vec<Finding> {
+    watch(system, facts, mark).unwrap_or_else(|error| {
+        vec![Finding::warning(
+            "not-watched",
+            format!("cannot watch Postfix: {error}"),
+        )]
+    })
+}
+
+/// What an apply has to know beside the plan.
+pub fn options(state: Utf8PathBuf, facts: &Facts) -> Options {
+    Options {
+        state,
+        config: facts.config.clone(),
+        running: matches!(facts.running, Running::Yes(_)),
+        undoes: None,
+    }
+}
+
+/// The person said no.
+pub fn declined() -> Failure {
+    Failure::failed("not agreed to; nothing was written")
+}
+
+impl Session {
+    /// Tells whether the machine may be changed at all by this user.
+    pub fn may_write(&self) -> bool {
+        self.system.root().is_some() || self.system.is_root()
+    }
+
+    /// The profile for commands that need no more than the places of things.
+    pub fn profile_of_site(&self) -> Result<Profile, Failure> {
+        match self.site() {
+            Ok((_, chosen)) => Ok(chosen.profile),
+            Err(failure) if failure.kind == FailureKind::Site => {
+                Ok(self.choose_profile(None)?.profile)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Asks `yes / no / explain`, unless it was agreed to beforehand.
+    pub fn consent(&mut self, prompt: &str, draft: Option<&Draft>) -> Result<Consent, Failure> {
+        if self.common.yes {
+            return Ok(Consent::Yes);
+        }
+        if self.common.no_input || !self.is_terminal {
+            let why = if self.common.no_input {
+                "`--no-input` forbids to ask"
+            } else {
+                "there is no terminal to ask on"
+            };
+            return Err(Failure::failed(format!("{why}, so nothing was written"))
+                .hint("`--yes` agrees beforehand"));
+        }
+        let mut asker = TerminalAsker::new()?;
+        let question = Question::choice(
+            "apply",
+            prompt,
+            "nothing is written before you say yes",
+            Some("no"),
+            &[
+                ("yes", "write the files and run the commands shown"),
+                ("no", "leave everything as it is"),
+                (
+                    "explain",
+                    "say what each step does and how it is taken back",
+                ),
+            ],
+        );
+        loop {
+            match asker.ask(&question)?.as_str() {
+                "yes" => return Ok(Consent::Yes),
+                "explain" => self.explain(draft),
+                _ => return Ok(Consent::No),
+            }
+        }
+    }
+
+    fn explain(&mut self, draft: Option<&Draft>) {
+        if let Some(draft) = draft {
+            show::decisions(&mut self.ui, draft);
+            self.ui.data("\n");
+        }
+        self.ui.heading("How it is done");
+        for text in [
+            "a receipt with a copy of every file goes to the state directory first",
+            "each file is written under another name, then renamed into its place: Postfix never sees half of one; mode, owner and symbolic links stay",
+            "master.cf comes first and main.cf last, so that whatever is named exists; after each the configuration is checked and reloaded",
+            "then mailfix looks whether everything is as planned, and watches master and the log for three seconds",
+            "if any of it fails, everything is brought back at once; `mailfix undo` brings it back later, byte for byte",
+        ] {
+            self.ui.point("-", text);
+        }
+        self.ui.data("\n");
+    }
+
+    /// Applies a plan, telling what happens.
+    pub fn apply(
+        &mut self,
+        plan: &Plan,
+        options: &Options,
+        verify: &mut dyn FnMut(&dyn System) -> Vec<Finding>,
+    ) -> Result<Applied, Failure> {
+        let ui = &mut self.ui;
+        let running = options.running;
+        let mut report = |event: Event<'_>| match event {
+            Event::Step(title) => ui.say(&format!("- {title}")),
+            Event::Wrote(path) => ui.say(&format!("  wrote {path}")),
+            Event::Removed(path) => ui.say(&format!("  removed {path}")),
+            Event::Made(path) => ui.say(&format!("  made {path}")),
+            Event::Tidied(path) => ui.say(&format!(
+                "  removed what an interrupted run left beside {path}"
+            )),
+            Event::Running(command) => ui.say(&format!("  running `{command}`")),
+            Event::Verifying if running => {
+                ui.say(&format!(
+                    "- verifying, and watching Postfix for {} s",
+                    WATCHED.as_secs()
+                ));
+            }
+            Event::Verifying => ui.say("- verifying"),
+            Event::RollingBack(cause) => {
+                ui.say(&format!("- failed: {cause}\n- bringing everything back"))
+            }
+        };
+        Ok(apply::apply(
+            plan,
+            self.system.as_mut(),
+            options,
+            self.now,
+            verify,
+            &mut report,
+        )?)
+    }
+
+    /// Says what was done and how to take it back.
+    pub fn report_applied(&mut self, applied: &Applied) {
+        self.ui.remarks(&applied.findings);
+        match &applied.receipt {
+            Some(id) => self
+                .ui
+                .say(&format!("done; `mailfix undo {id}` takes it back")),
+            None => self.ui.say("done; no file had to be changed"),
+        }
+    }
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        let message = error.to_string();
+        match error {
+            ApplyError::Stale(_) => {
+                Self::failed(message).hint("make the plan again: `mailfix plan`")
+            }
+            ApplyError::System(error) => error.into(),
+            ApplyError::RolledBack { cause, .. } => {
+                let mut failure = Self::failed(message);
+                if let apply::Cause::Unproven(findings) = cause.as_ref() {
+                    if findings
+                        .iter()
+                        .any(|finding| finding.code == "service-died")
+                    {
+                        failure = failure.hint(
+                            "a service that died rests for a minute (`service_throttle_time`); `postfix stop` and `postfix start` wake it at once",
+                        );
+                    }
+                    failure.findings = findings.clone();
+                }
+                failure
+            }
+            ApplyError::Stopped { receipt, .. } => {
+                let failure = Self::new(FailureKind::Stopped, message);
+                match receipt {
+                    Some(id) => failure.hint(format!(
+                        "once that is mended, `mailfix undo {id}` brings everything back"
+                    )),
+                    None => failure,
+                }
+            }
+            ApplyError::Receipt(_) => Self::failed(message),
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Interrupted => Self::failed("interrupted; nothing was written"),
+            other => Self::failed(other.to_string()),
+        }
+    }
+}

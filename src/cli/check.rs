@@ -1,0 +1,68 @@
+//! `mailfix check`: what is wrong with the configuration as it stands.
+
+use clap::Args;
+
+use crate::cli::{Failure, Session, json};
+use crate::draft::{check_live, silenced};
+use crate::finding::Severity;
+use crate::host::{self, Interest};
+
+/// Look for faults in the live configuration, also those Postfix is silent about
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        // A site file is no condition: it may only silence codes.
+        let (site, profile) = match session.site() {
+            Ok((site, chosen)) => (Some(site), chosen.profile),
+            Err(failure)
+                if failure.kind == crate::cli::FailureKind::Site && failure.findings.is_empty() =>
+            {
+                (None, session.choose_profile(None)?.profile)
+            }
+            Err(failure) => return Err(failure),
+        };
+        let config = session.config_directory(&profile)?;
+        let host = host::observe(session.system.as_ref(), &config, &Interest::default())?;
+        let (mut findings, checked) = check_live(session.system.as_ref(), &host)?;
+        if let Some(site) = &site {
+            findings = silenced(site, findings);
+        }
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let errors = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .count();
+        let warnings = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .count();
+        if self.json {
+            session
+                .ui
+                .data(&json::text(&json::findings_only(&findings, checked)));
+        } else {
+            session.ui.findings(&findings);
+            let count = |number: usize, what: &str| {
+                format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+            };
+            session.ui.say(&format!(
+                "`{config}`: {}, {}",
+                count(errors, "error"),
+                count(warnings, "warning")
+            ));
+            if !checked && session.system.root().is_none() {
+                session
+                    .ui
+                    .say("note: `postfix check` was skipped, only root may run it");
+            }
+        }
+        Ok(u8::from(errors > 0))
+    }
+}

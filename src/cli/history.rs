@@ -1,0 +1,100 @@
+//! `mailfix history`: what was applied here, and how much of it still holds.
+
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use crate::cli::{Failure, Session, json};
+use crate::receipt::Receipts;
+use crate::undo::{History as Past, State};
+
+/// List what was applied on this machine
+#[derive(Debug, Args)]
+pub struct History {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Line {
+    id: String,
+    created: String,
+    state: &'static str,
+    undoes: Option<String>,
+    files: Vec<String>,
+}
+
+impl History {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        let profile = session.profile_of_site()?;
+        let receipts = Receipts::new(session.state_directory(&profile));
+        let past = Past::read(&receipts, session.system.as_ref())?;
+        let lines: Vec<Line> = past
+            .past
+            .iter()
+            .map(|past| Line {
+                id: past.receipt.id.clone(),
+                created: past
+                    .receipt
+                    .created
+                    .strftime("%Y-%m-%d %H:%M:%S UTC")
+                    .to_string(),
+                state: word(past.state),
+                undoes: past.receipt.undoes.clone(),
+                files: past
+                    .receipt
+                    .entries()
+                    .map(|entry| entry.path.to_string())
+                    .collect(),
+            })
+            .collect();
+        for broken in &past.broken {
+            session.ui.say(&format!("warning: {broken}"));
+        }
+        if self.json {
+            session
+                .ui
+                .data(&json::text(&json::object("history", &lines)));
+            return Ok(0);
+        }
+        if lines.is_empty() {
+            session.ui.say("nothing was applied here yet");
+            return Ok(0);
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["ID", "When", "State", "Files"]);
+        for line in &lines {
+            let state = match &line.undoes {
+                Some(id) => format!("undo of {id}"),
+                None => line.state.to_owned(),
+            };
+            table.add_row([
+                line.id.clone(),
+                line.created.clone(),
+                state,
+                line.files.len().to_string(),
+            ]);
+        }
+        let text: String = table
+            .to_string()
+            .lines()
+            .map(|line| format!("{}\n", line.trim()))
+            .collect();
+        session.ui.data(&text);
+        session
+            .ui
+            .say("`mailfix undo [ID]` takes one back, the newest without ID");
+        Ok(0)
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Applied => "applied",
+        State::PartlyApplied => "applied in part",
+        State::Undone => "undone",
+        State::Drifted => "changed since",
+    }
+}

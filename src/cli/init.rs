@@ -1,0 +1,344 @@
+//! `mailfix init`: looks, asks what it cannot know, shows everything, and does it.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::ask::TerminalAsker;
+use crate::cli::apply::{Consent, carry_out, declined};
+use crate::cli::plan::refused;
+use crate::cli::prepare::OUT;
+use crate::cli::{Failure, FailureKind, Session, dns, out, show};
+use crate::data_file;
+use crate::host::Origin;
+use crate::plan::{FileChange, Nature, Step};
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::site::Site;
+use crate::system::{File, Query, System};
+use crate::wizard::{Answers, Detected, Id, Wizard, WizardError, site_file};
+
+/// Look at this host, ask what cannot be known, show every change, and apply it
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The name the server gives itself (HELO), such as mail.example.org
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// The IPv4 addresses mail leaves from
+    #[arg(long, value_name = "ADDRESS,…")]
+    ipv4: Option<String>,
+    /// The IPv6 addresses mail leaves from, or `none`
+    #[arg(long, value_name = "ADDRESS,…")]
+    ipv6: Option<String>,
+    /// The domains mail is sent for (repeatable)
+    #[arg(long, value_name = "DOMAIN,…")]
+    domain: Vec<String>,
+    /// Who controls the domains' zones: self, provider (by request), none
+    #[arg(long, value_name = "WHO")]
+    forward_dns: Option<String>,
+    /// Who controls the reverse zones of the IPv4 addresses: self, provider, none
+    #[arg(long, value_name = "WHO")]
+    reverse_dns4: Option<String>,
+    /// Who controls the reverse zones of the IPv6 addresses: self, provider, none
+    #[arg(long, value_name = "WHO")]
+    reverse_dns6: Option<String>,
+    /// Answer any question by its id (repeatable)
+    #[arg(long, value_name = "ID=VALUE")]
+    set: Vec<String>,
+    /// Write files for a server elsewhere to DIR instead of changing this machine
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+}
+
+impl Init {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        let mut given = self.answers()?;
+        if let Some(name) = &session.common.profile {
+            given.insert(Id::Profile, name.clone());
+        }
+        let chosen = session.choose_profile(None)?;
+        let here = session.has_postfix(&chosen.profile)?;
+        let apply_here = here && self.out.is_none() && session.may_write();
+        let directory = self.out.clone().unwrap_or_else(|| OUT.into());
+        let site_path = match (&session.common.site, apply_here) {
+            (None, false) => directory.join("mailfix.toml"),
+            _ => session.site_path(&chosen.profile),
+        };
+        let before = if apply_here {
+            session.system.read(&site_path)?
+        } else {
+            session.outside.read(&site_path)?
+        };
+        let existing = match &before {
+            Some(file) => Some(Site::parse_with(
+                &file.bytes,
+                &site_path,
+                session.common.allow_non_global,
+            )?),
+            None => None,
+        };
+        let detected = session.detect(&chosen.profile, chosen.reason.as_deref(), here)?;
+        let own_profile = session
+            .common
+            .profile
+            .as_deref()
+            .filter(|name| Profile::is_path(name))
+            .map(|_| &chosen.profile);
+        let allow_non_global = session.common.allow_non_global
+            || existing.as_ref().is_some_and(|site| site.allow_non_global);
+        let wizard = Wizard {
+            given,
+            detected: &detected,
+            existing: existing.as_ref(),
+            own_profile,
+            allow_non_global,
+        };
+        let answers = if session.common.no_input || !session.is_terminal {
+            wizard.answer_silently("mailfix init --no-input")?
+        } else {
+            session
+                .ui
+                .say("mailfix looks at this host and asks what it cannot know. Nothing is written");
+            session.ui.say(
+                "before you have seen every change and said yes; Ctrl-C leaves nothing behind.\n",
+            );
+            wizard.ask(&mut TerminalAsker::new()?)?
+        };
+        let old = match &before {
+            Some(file) => Some(data_file::text(&file.bytes, &site_path)?),
+            None => None,
+        };
+        let text = site_file(&answers, old, &site_path, allow_non_global)?;
+        let site = Site::parse_with(&text, &site_path, allow_non_global)?;
+        let profile = match &site.profile {
+            Some(name) if session.common.profile.is_none() => {
+                session.choose_profile(Some(name))?.profile
+            }
+            _ => chosen.profile,
+        };
+        let providers = Provider::all();
+        let mut draft = session.draft(&site, &profile, &providers)?;
+        if !apply_here {
+            return elsewhere(
+                session,
+                &site,
+                &profile,
+                &draft,
+                &directory,
+                (&site_path, &text),
+            );
+        }
+        if let Some(step) = session.site_step(&site_path, before.clone(), &text)? {
+            draft.plan.steps.insert(0, step);
+        }
+        show::draft(&mut session.ui, &draft);
+        session.ui.remarks(&draft.findings);
+        if !draft.refusals.is_empty() {
+            return Err(refused(&draft.refusals));
+        }
+        let status = carry_out(session, &site, &profile, &providers, &draft, false, false)?;
+        session
+            .ui
+            .say("`mailfix dns show` prints the DNS records this server needs");
+        Ok(status)
+    }
+
+    fn answers(&self) -> Result<Answers, Failure> {
+        let mut answers = Answers::default();
+        for assignment in &self.set {
+            answers.set(assignment)?;
+        }
+        for (id, value) in [
+            (Id::Hostname, &self.hostname),
+            (Id::Ipv4, &self.ipv4),
+            (Id::Ipv6, &self.ipv6),
+            (Id::ForwardDns, &self.forward_dns),
+            (Id::ReverseDns4, &self.reverse_dns4),
+            (Id::ReverseDns6, &self.reverse_dns6),
+        ] {
+            if let Some(value) = value {
+                answers.insert(id, value.clone());
+            }
+        }
+        if !self.domain.is_empty() {
+            answers.insert(Id::Domain, self.domain.join(","));
+        }
+        Ok(answers)
+    }
+}
+
+/// Shows and writes the files for a server elsewhere.
+fn elsewhere(
+    session: &mut Session,
+    site: &Site,
+    profile: &Profile,
+    draft: &crate::draft::Draft,
+    directory: &Utf8PathBuf,
+    (site_path, text): (&Utf8PathBuf, &str),
+) -> Result<u8, Failure> {
+    show::draft(&mut session.ui, draft);
+    session.ui.remarks(&draft.findings);
+    if !draft.refusals.is_empty() {
+        return Err(refused(&draft.refusals));
+    }
+    let mut files = out::files(draft, profile)?;
+    files.extend(dns::files(session, site)?);
+    let why = match draft.host.facts.origin {
+        Origin::Stock => "there is no Postfix on this machine",
+        _ if session.may_write() => "`--out` was given",
+        _ => "only root may change Postfix",
+    };
+    session.ui.data("\n");
+    session.ui.heading("Files that will be written");
+    let own = site_path.parent() == Some(directory.as_path());
+    if own {
+        session.ui.point("-", site_path.as_str());
+    }
+    for file in &files {
+        session.ui.point("-", directory.join(&file.name).as_str());
+    }
+    session
+        .ui
+        .say(&format!("note: {why}, so everything goes to `{directory}`"));
+    if session.consent("Write these files?", None)? == Consent::No {
+        return Err(declined());
+    }
+    if own {
+        files.insert(
+            0,
+            out::OutFile {
+                name: "mailfix.toml".to_owned(),
+                text: text.to_owned(),
+            },
+        );
+    } else {
+        let (uid, gid) = session.user;
+        let new = match session.outside.read(site_path)? {
+            Some(old) => File {
+                bytes: text.into(),
+                ..old
+            },
+            None => File::new(text, 0o644, uid, gid),
+        };
+        session.outside.write(site_path, &new)?;
+        session.ui.say(&format!("wrote {site_path}"));
+    }
+    session.write_out(directory, &files)?;
+    session.ui.say(&format!(
+        "done; {} says what to do on the server",
+        directory.join("INSTALL.txt")
+    ));
+    Ok(0)
+}
+
+impl Session {
+    fn has_postfix(&mut self, profile: &Profile) -> Result<bool, Failure> {
+        let config = self.config_directory(profile)?;
+        Ok(self.system.stat(&config.join("main.cf"))?.is_some())
+    }
+
+    /// What can be known without asking.
+    fn detect(
+        &mut self,
+        profile: &Profile,
+        reason: Option<&str>,
+        here: bool,
+    ) -> Result<Detected, Failure> {
+        let mut detected = Detected {
+            is_the_server: here,
+            profile: reason.map(|reason| (profile.name.clone(), reason.to_owned())),
+            addresses: if self.system.root().is_some() {
+                Vec::new()
+            } else {
+                self.system.addresses()?
+            },
+            ..Detected::default()
+        };
+        if !here {
+            return Ok(detected);
+        }
+        let config = self.config_directory(profile)?;
+        let names = ["myhostname", "mydomain"];
+        let arguments = std::iter::once("-h")
+            .chain(names)
+            .map(str::to_owned)
+            .collect();
+        let output = self.system.query(&Query::Postconf {
+            config: Some(config),
+            arguments,
+        })?;
+        if output.success() {
+            let text = output.text();
+            let mut lines = text.lines().map(str::trim);
+            detected.hostname = lines
+                .next()
+                .filter(|name| name.contains('.'))
+                .map(str::to_owned);
+            // `localdomain` is what Postfix takes where it knows none.
+            let known = |name: &&str| name.contains('.') && !name.ends_with("localdomain");
+            detected.domains = lines
+                .next()
+                .filter(known)
+                .map(str::to_owned)
+                .into_iter()
+                .collect();
+        }
+        Ok(detected)
+    }
+
+    /// The step that writes the site file, if it changes.
+    fn site_step(
+        &self,
+        path: &Utf8PathBuf,
+        before: Option<File>,
+        text: &str,
+    ) -> Result<Option<Step>, Failure> {
+        if before
+            .as_ref()
+            .is_some_and(|file| file.bytes == text.as_bytes())
+        {
+            return Ok(None);
+        }
+        let (uid, gid) = self.user;
+        let directories = self.missing_directories(path, 0o755)?;
+        let after = match &before {
+            Some(before) => File {
+                bytes: text.into(),
+                ..before.clone()
+            },
+            None => File::new(text, 0o644, uid, gid),
+        };
+        let change = FileChange {
+            path: path.clone(),
+            before,
+            after: Some(after),
+            nature: Nature::Text,
+        };
+        Ok(Some(Step {
+            title: format!("the site file `{path}`"),
+            directories,
+            files: vec![change],
+            ..Step::default()
+        }))
+    }
+}
+
+impl From<WizardError> for Failure {
+    fn from(error: WizardError) -> Self {
+        let hints = error.hints();
+        let kind = match &error {
+            WizardError::UnknownQuestion { .. } | WizardError::NoAssignment { .. } => {
+                FailureKind::Usage
+            }
+            _ => FailureKind::Failed,
+        };
+        match error {
+            WizardError::Existing(error) => error.into(),
+            WizardError::Ask(error) => error.into(),
+            other => Self {
+                hints,
+                ..Self::new(kind, other.to_string())
+            },
+        }
+    }
+}

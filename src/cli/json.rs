@@ -1,0 +1,96 @@
+//! The `--json` forms, all with a `format` number that grows when a field goes or changes.
+//!
+//! Fields may be added without a new number. Documented in the README, "For programs".
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::diff;
+use crate::draft::Draft;
+use crate::finding::Finding;
+use crate::plan::{FileChange, Nature, Plan};
+
+/// The number of the form.
+const FORMAT: u32 = 1;
+
+/// Turns a value into its text, with a final newline.
+pub fn text(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// A draft.
+pub fn draft(draft: &Draft) -> Value {
+    json!({
+        "format": FORMAT,
+        "mailfix": env!("CARGO_PKG_VERSION"),
+        "config": draft.host.facts.config,
+        "postfix": draft.host.facts.version.to_string(),
+        "pending": !draft.plan.is_empty(),
+        "refused": !draft.refusals.is_empty(),
+        "decisions": draft.target.decisions,
+        "steps": steps(&draft.plan),
+        "findings": findings(draft.refusals.iter().chain(&draft.findings)),
+    })
+}
+
+/// Findings alone.
+pub fn findings_only(all: &[Finding], checked: bool) -> Value {
+    json!({
+        "format": FORMAT,
+        "mailfix": env!("CARGO_PKG_VERSION"),
+        "postfix_check": checked,
+        "findings": findings(all),
+    })
+}
+
+/// Anything else, with the number of the form.
+pub fn object(name: &str, value: &impl Serialize) -> Value {
+    json!({ "format": FORMAT, "mailfix": env!("CARGO_PKG_VERSION"), name: value })
+}
+
+fn findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<&'a Finding> {
+    findings.into_iter().collect()
+}
+
+fn steps(plan: &Plan) -> Vec<Value> {
+    plan.steps
+        .iter()
+        .filter(|step| !step.is_empty())
+        .map(|step| {
+            let commands: Vec<String> = step.then.iter().map(ToString::to_string).collect();
+            let directories: Vec<&str> = step.directories.iter().map(|directory| directory.path.as_str()).collect();
+            let files: Vec<Value> = step.files.iter().filter(|change| change.is_change()).map(file).collect();
+            json!({ "title": step.title, "directories": directories, "files": files, "commands": commands })
+        })
+        .collect()
+}
+
+fn file(change: &FileChange) -> Value {
+    let action = match (&change.before, &change.after) {
+        (None, _) => "create",
+        (_, None) => "remove",
+        _ => "change",
+    };
+    let single = Plan {
+        steps: vec![crate::plan::Step {
+            files: vec![change.clone()],
+            ..Default::default()
+        }],
+    };
+    let diff: String = diff::render(&single)
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let nature = match change.nature {
+        Nature::Text => "text",
+        Nature::Index => "index",
+        Nature::Secret => "secret",
+    };
+    json!({
+        "path": change.path,
+        "action": action,
+        "nature": nature,
+        "mode": change.after.as_ref().map(|file| format!("{:04o}", file.mode)),
+        "diff": diff,
+    })
+}

@@ -1,0 +1,214 @@
+//! The command line: one file a command, and the face they share.
+//!
+//! Owns the arguments, what is printed where, and the exit status. Must not know
+//! Postfix's syntax, paths, or what should be configured.
+
+pub mod failure;
+pub mod ui;
+
+mod apply;
+mod check;
+mod completions;
+mod dkim;
+mod dns;
+mod history;
+mod init;
+mod json;
+mod out;
+mod plan;
+mod prepare;
+mod profile;
+mod show;
+mod undo;
+
+use std::ffi::OsString;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::system::{RealSystem, System};
+pub use failure::{Failure, FailureKind};
+use ui::Ui;
+
+/// What the world outside gives a run of the program.
+pub struct World {
+    /// The words typed, the program's name first.
+    pub arguments: Vec<OsString>,
+    /// The time of the start.
+    pub now: Timestamp,
+    /// Whether questions can be asked: standard input and standard error are terminals.
+    pub is_terminal: bool,
+    /// The kernel's name, as `uname -s` gives it.
+    pub kernel: String,
+    /// The user and group the process runs as.
+    pub user: (u32, u32),
+    /// Where colour is wanted, what strips it elsewhere.
+    pub out: Box<dyn std::io::Write>,
+    /// The same for all that is not data.
+    pub err: Box<dyn std::io::Write>,
+}
+
+/// Finds out why the big receivers refuse a Postfix server's mail, and mends it safely.
+///
+/// Start with `mailfix init`: it looks at the host, asks what it cannot know, shows
+/// every change, and applies it when you agree. `mailfix undo` takes it all back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mailfix",
+    version,
+    max_term_width = 80,
+    disable_help_subcommand = true
+)]
+#[command(after_help = EXIT_STATUS)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 done; 1 failed, or errors found; 2 changes are pending (only with
+--detailed-exitcode); 3 stopped part-way; 64 wrong usage; 70 a fault of mailfix;
+75 DNS could not be asked; 78 the site file is wrong.";
+
+/// Options that most commands take.
+#[derive(Clone, Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Common {
+    /// The site file [default: the profile's, /etc/mailfix/mailfix.toml on Linux]
+    #[arg(long, global = true, value_name = "FILE", env = "MAILFIX_SITE")]
+    pub site: Option<Utf8PathBuf>,
+    /// A profile's name (`mailfix profile list`) or the path of one of your own
+    #[arg(long, global = true, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+    /// Work on the tree below DIR instead of `/`; nothing running is touched
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<Utf8PathBuf>,
+    /// Do it without asking
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Never ask; what cannot be known is an error that names its key
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Ask no DNS server
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Let private and documentation addresses stand where public ones must
+    #[arg(long, global = true)]
+    pub allow_non_global: bool,
+    /// Say on standard error what is asked and run
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Init),
+    Plan(plan::PlanCommand),
+    Apply(apply::Apply),
+    Undo(undo::Undo),
+    History(history::History),
+    Check(check::Check),
+    Profile(profile::ProfileCommand),
+    Dns(dns::Dns),
+    Dkim(dkim::Dkim),
+    Completions(completions::Completions),
+}
+
+/// What a command works with.
+pub(crate) struct Session {
+    /// The common options.
+    pub common: Common,
+    /// The face.
+    pub ui: Ui,
+    /// The machine.
+    pub system: Box<dyn System>,
+    /// The machine itself where `system` is a tree: files of the person's own, the resolver.
+    pub outside: RealSystem,
+    /// The user and group we run as.
+    pub user: (u32, u32),
+    /// The time of the start.
+    pub now: Timestamp,
+    /// Whether questions can be asked.
+    pub is_terminal: bool,
+    /// The kernel's name.
+    pub kernel: String,
+}
+
+/// Runs the program and gives its exit status.
+pub fn run(world: World) -> u8 {
+    let World {
+        arguments,
+        now,
+        is_terminal,
+        kernel,
+        user,
+        out,
+        err,
+    } = world;
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return usage(&error, out, err),
+    };
+    let mut ui = Ui::new(out, err, parsed.common.verbose);
+    let machines = RealSystem::new(parsed.common.root.clone())
+        .and_then(|system| Ok((system, RealSystem::new(None)?)));
+    let (system, outside) = match machines {
+        Ok(machines) => machines,
+        Err(error) => return report(&mut ui, &error.into()),
+    };
+    let mut session = Session {
+        common: parsed.common,
+        ui,
+        system: Box::new(system),
+        outside,
+        user,
+        now,
+        is_terminal,
+        kernel,
+    };
+    let outcome = match parsed.verb {
+        Verb::Init(command) => command.run(&mut session),
+        Verb::Plan(command) => command.run(&mut session),
+        Verb::Apply(command) => command.run(&mut session),
+        Verb::Undo(command) => command.run(&mut session),
+        Verb::History(command) => command.run(&mut session),
+        Verb::Check(command) => command.run(&mut session),
+        Verb::Profile(command) => command.run(&mut session),
+        Verb::Dns(command) => command.run(&mut session),
+        Verb::Dkim(command) => command.run(&mut session),
+        Verb::Completions(command) => command.run(&mut session),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(failure) => report(&mut session.ui, &failure),
+    }
+}
+
+fn report(ui: &mut Ui, failure: &Failure) -> u8 {
+    ui.remarks(&failure.findings);
+    ui.failure(&failure.message, &failure.hints);
+    failure.kind.status()
+}
+
+/// Help and version go to standard output and are no error; clap's own status for
+/// wrong usage, 2, means pending changes here.
+fn usage(
+    error: &clap::Error,
+    mut out: Box<dyn std::io::Write>,
+    mut err: Box<dyn std::io::Write>,
+) -> u8 {
+    let text = error.render().ansi().to_string();
+    if error.use_stderr() {
+        let _ = err.write_all(text.as_bytes());
+        FailureKind::Usage.status()
+    } else {
+        let _ = out.write_all(text.as_bytes());
+        0
+    }
+}

@@ -1,0 +1,75 @@
+//! `mailfix plan`: shows what would be done and why; changes nothing.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::cli::{Failure, Session, json, show};
+use crate::plan::SavedPlan;
+use crate::provider::Provider;
+use crate::system::{File, System};
+
+/// Exit status when changes are pending and the command line asks for it.
+pub const PENDING: u8 = 2;
+
+/// Show what would be done and why; change nothing
+#[derive(Debug, Args)]
+pub struct PlanCommand {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+    /// Save the plan for `mailfix apply FILE`
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<Utf8PathBuf>,
+    /// End with status 2 when changes are pending
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+impl PlanCommand {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        let (site, chosen) = session.site()?;
+        let draft = session.draft(&site, &chosen.profile, &Provider::all())?;
+        if self.json {
+            session.ui.data(&json::text(&json::draft(&draft)));
+        } else {
+            show::draft(&mut session.ui, &draft);
+        }
+        if !self.json {
+            session.ui.remarks(&draft.findings);
+        }
+        if !draft.refusals.is_empty() {
+            return Err(refused(&draft.refusals));
+        }
+        if let Some(path) = &self.output {
+            let saved = SavedPlan::new(
+                draft.plan.clone(),
+                draft.host.facts.config.clone(),
+                session.now,
+            );
+            // It holds copies of files that not everyone may read.
+            let file = File::new(saved.to_json()?, 0o600, session.user.0, session.user.1);
+            session.outside.write(path, &file)?;
+            session.ui.say(&format!(
+                "saved; `mailfix apply {path}` does it unless anything changes before"
+            ));
+        } else if !draft.plan.is_empty() && !self.json {
+            session
+                .ui
+                .say("nothing was changed; `mailfix apply` does it");
+        }
+        Ok(if self.detailed_exitcode && !draft.plan.is_empty() {
+            PENDING
+        } else {
+            0
+        })
+    }
+}
+
+/// A plan that would break something.
+pub fn refused(refusals: &[crate::finding::Finding]) -> Failure {
+    let mut failure =
+        Failure::failed("the planned configuration has faults, so nothing is written");
+    failure.findings = refusals.to_vec();
+    failure
+}

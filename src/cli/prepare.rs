@@ -1,0 +1,311 @@
+//! What most commands begin with: profile, site file, resolver, draft.
+
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cli::{Failure, FailureKind, Session};
+use crate::data_file::DataError;
+use crate::dns::{OfflineResolver, RealResolver, Resolver};
+use crate::draft::{Draft, DraftError, Wish, draft, stock_draft};
+use crate::host::HostError;
+use crate::plan::SavedPlanError;
+use crate::postfix::{CompatibilityLevel, MasterCf, ServiceType, Version, effective_chroot};
+use crate::profile::{Observed, Profile};
+use crate::provider::Provider;
+use crate::receipt::ReceiptError;
+use crate::site::Site;
+use crate::spelling::near_miss;
+use crate::system::{Query, System, SystemError};
+
+/// All lookups of one run together take no longer than this.
+const DNS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Where a plan's own files go when there is no Postfix to write to, or no right to.
+pub const OUT: &str = "mailfix-out";
+
+/// A profile, and why it was chosen.
+pub struct Chosen {
+    /// The profile.
+    pub profile: Profile,
+    /// Why; `None` when it was named.
+    pub reason: Option<String>,
+}
+
+impl Session {
+    /// Takes the profile named on the command line, else in the site file, else the best match.
+    pub fn choose_profile(&self, in_site: Option<&str>) -> Result<Chosen, Failure> {
+        if let Some(name) = self.common.profile.as_deref().or(in_site) {
+            return Ok(Chosen {
+                profile: self.named_profile(name)?,
+                reason: None,
+            });
+        }
+        let observed = self.observe_kind()?;
+        let (profile, reason) = Profile::best_match(&observed);
+        Ok(Chosen {
+            profile,
+            reason: Some(reason),
+        })
+    }
+
+    fn named_profile(&self, name: &str) -> Result<Profile, Failure> {
+        if let Some(profile) = Profile::built_in(name) {
+            return Ok(profile);
+        }
+        if !Profile::is_path(name) {
+            let names: Vec<&str> = Profile::names().collect();
+            let failure = Failure::usage(format!("there is no profile `{name}`"));
+            return Err(match near_miss(name, Profile::names()) {
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint(format!(
+                    "the profiles are {}; a path names one of your own",
+                    names.join(", ")
+                )),
+            });
+        }
+        let path = Utf8Path::new(name);
+        let Some(file) = self.outside.read(path)? else {
+            return Err(Failure::usage(format!(
+                "the profile `{path}` does not exist"
+            )));
+        };
+        Ok(Profile::parse(&file.bytes, path)?)
+    }
+
+    /// What tells kinds of hosts apart.
+    fn observe_kind(&self) -> Result<Observed, Failure> {
+        let mut files_present = Vec::new();
+        for path in Profile::probes() {
+            if self.system.stat(&path).is_ok_and(|stat| stat.is_some()) {
+                files_present.push(path);
+            }
+        }
+        let mut config_dir = None;
+        if self.system.root().is_none() {
+            // Without a main.cf postconf says no more than where it looks for one.
+            let query = Query::Postconf {
+                config: None,
+                arguments: vec!["-d".into(), "-h".into(), "config_directory".into()],
+            };
+            config_dir = match self.system.query(&query) {
+                Ok(output) => {
+                    let text = output.text();
+                    let line = text.lines().next().unwrap_or_default().trim();
+                    (!line.is_empty()).then(|| Utf8PathBuf::from(line))
+                }
+                Err(SystemError::Missing { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        let known = |directory: &Utf8PathBuf| {
+            self.system
+                .stat(&directory.join("main.cf"))
+                .is_ok_and(|stat| stat.is_some())
+        };
+        let config_dir = config_dir.filter(known).or_else(|| {
+            Profile::all()
+                .map(|profile| profile.paths.config)
+                .find(known)
+        });
+        let smtp_chrooted = config_dir
+            .as_deref()
+            .and_then(|directory| self.smtp_chrooted(directory));
+        Ok(Observed {
+            kernel: self.kernel.clone(),
+            config_dir,
+            smtp_chrooted,
+            files_present,
+        })
+    }
+
+    fn smtp_chrooted(&self, directory: &Utf8Path) -> Option<bool> {
+        let file = self.system.read(&directory.join("master.cf")).ok()??;
+        let master = MasterCf::parse(&file.bytes);
+        let smtp = master.get("smtp", &ServiceType::Unix)?;
+        let query = Query::Postconf {
+            config: Some(directory.to_owned()),
+            arguments: vec![
+                "-h".into(),
+                "mail_version".into(),
+                "compatibility_level".into(),
+            ],
+        };
+        let text = self.system.query(&query).ok()?.text();
+        let mut lines = text.lines();
+        let version = Version::parse(lines.next()?)?;
+        let level = CompatibilityLevel::read(lines.next().unwrap_or("0"), version).ok()?;
+        Some(effective_chroot(smtp.chroot, version, level))
+    }
+
+    /// The path of the site file; within the tree, if one is worked on.
+    pub fn site_path(&self, profile: &Profile) -> Utf8PathBuf {
+        match &self.common.site {
+            Some(path) => self.inside(path),
+            None => profile.paths.site.clone(),
+        }
+    }
+
+    /// A path typed with the tree in front of it is meant within the tree.
+    pub fn inside(&self, path: &Utf8Path) -> Utf8PathBuf {
+        let stripped = self
+            .common
+            .root
+            .as_deref()
+            .and_then(|root| path.strip_prefix(root).ok());
+        match stripped {
+            Some(rest) => Utf8Path::new("/").join(rest),
+            None => path.to_owned(),
+        }
+    }
+
+    /// Reads the site file.
+    ///
+    /// It may name the profile, and the profile says where it lies: without `--site` and
+    /// `--profile` the place is that of the best match.
+    pub fn site(&self) -> Result<(Site, Chosen), Failure> {
+        let first = self.choose_profile(None)?;
+        let path = self.found_site_path(&first.profile)?;
+        let file = self.system.read(&path)?;
+        let Some(file) = file else {
+            return Err(Failure::new(
+                FailureKind::Site,
+                format!("there is no site file `{}`", self.site_path(&first.profile)),
+            )
+            .hint("`mailfix init` asks what it needs to know and writes it"));
+        };
+        let site = Site::parse_with(&file.bytes, &path, self.common.allow_non_global)?;
+        let chosen = match (&self.common.profile, &site.profile) {
+            (None, Some(name)) => self.choose_profile(Some(name))?,
+            _ => first,
+        };
+        Ok((site, chosen))
+    }
+
+    /// The resolver of this run.
+    pub fn resolver(&self) -> Result<Box<dyn Resolver>, Failure> {
+        if self.common.offline {
+            return Ok(Box::new(OfflineResolver));
+        }
+        let deadline = Instant::now() + DNS_DEADLINE;
+        let file = self.outside.read(Utf8Path::new("/etc/resolv.conf"))?;
+        let text = file.map(|file| file.bytes).unwrap_or_default();
+        Ok(Box::new(RealResolver::from_resolv_conf(&text, deadline)))
+    }
+
+    /// Drafts the plan for a site; against the stock configuration where there is no Postfix.
+    pub fn draft(
+        &mut self,
+        site: &Site,
+        profile: &Profile,
+        providers: &[Provider],
+    ) -> Result<Draft, Failure> {
+        let wish = Wish {
+            site,
+            profile,
+            providers,
+        };
+        let resolver = self.resolver()?;
+        let config = self.config_directory(profile)?;
+        match draft(self.system.as_ref(), resolver.as_ref(), &config, &wish) {
+            Err(DraftError::Host(HostError::NoPostfix { reason })) => {
+                self.ui.say(&format!(
+                    "note: there is no Postfix to look at ({reason}); planning for the stock configuration of `{}`",
+                    profile.name
+                ));
+                Ok(stock_draft(resolver.as_ref(), &wish)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The profile's directory, or where Postfix itself says it is if nothing is there.
+    pub fn config_directory(&mut self, profile: &Profile) -> Result<Utf8PathBuf, Failure> {
+        let there = |directory: &Utf8Path| -> Result<bool, Failure> {
+            Ok(self.system.stat(&directory.join("main.cf"))?.is_some())
+        };
+        let stated = &profile.paths.config;
+        if there(stated)? || self.system.root().is_some() {
+            return Ok(stated.clone());
+        }
+        if let Some(found) = self.observe_kind()?.config_dir
+            && there(&found)?
+        {
+            self.ui.say(&format!(
+                "note: Postfix has its configuration in `{found}`, not in the `{stated}` of the profile `{}`",
+                profile.name
+            ));
+            return Ok(found);
+        }
+        Ok(stated.clone())
+    }
+
+    /// The path the site file was found at.
+    pub fn found_site_path(&self, profile: &Profile) -> Result<Utf8PathBuf, Failure> {
+        let path = self.site_path(profile);
+        let elsewhere = Utf8Path::new(OUT).join("mailfix.toml");
+        let is_here = self.system.stat(&path)?.is_some();
+        Ok(
+            if is_here || self.common.site.is_some() || self.common.root.is_some() {
+                path
+            } else {
+                elsewhere
+            },
+        )
+    }
+
+    /// The state directory, or one beside the site file where the right place is not ours to write.
+    pub fn state_beside(&self, site: &Utf8Path, profile: &Profile) -> Utf8PathBuf {
+        if self.may_write() {
+            return self.state_directory(profile);
+        }
+        site.parent().unwrap_or(Utf8Path::new("")).join("state")
+    }
+
+    /// The state directory: receipts, copies, lock.
+    pub fn state_directory(&self, profile: &Profile) -> Utf8PathBuf {
+        profile.paths.state.clone()
+    }
+
+    /// Refuses to change the machine without the right to.
+    pub fn require_root(&self, verb: &str) -> Result<(), Failure> {
+        if self.system.root().is_some() || self.system.is_root() {
+            return Ok(());
+        }
+        Err(Failure::failed(format!(
+            "`mailfix {verb}` changes files of Postfix, and only root may"
+        ))
+        .hint(format!("`sudo mailfix {verb}`; `mailfix plan` only looks")))
+    }
+}
+
+impl From<DraftError> for Failure {
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::Host(error) => error.into(),
+            DraftError::System(error) => error.into(),
+            DraftError::Build(error) => Self::failed(error.to_string()),
+            DraftError::Template(error) => Self::new(FailureKind::Bug, error.to_string()),
+        }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        let mut failure = Self::new(FailureKind::Site, format!("`{}` is wrong", error.path));
+        failure.findings = error.findings;
+        failure
+    }
+}
+
+impl From<SavedPlanError> for Failure {
+    fn from(error: SavedPlanError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<ReceiptError> for Failure {
+    fn from(error: ReceiptError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

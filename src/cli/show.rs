@@ -1,0 +1,80 @@
+//! How a draft is shown: what and why, the diffs, the commands.
+
+use crate::cli::ui::Ui;
+use crate::diff;
+use crate::draft::Draft;
+use crate::host::{Origin, Running};
+use crate::plan::{Nature, Plan};
+
+/// Shows everything a person has to know before agreeing.
+pub fn draft(ui: &mut Ui, draft: &Draft) {
+    decisions(ui, draft);
+    if draft.plan.is_empty() {
+        ui.data("\n");
+        ui.heading("Nothing to do: Postfix is configured as it should be");
+        return;
+    }
+    ui.data("\n");
+    plan(ui, &draft.plan);
+    notes(ui, draft);
+}
+
+/// Shows what was decided and why.
+pub fn decisions(ui: &mut Ui, draft: &Draft) {
+    for (number, decision) in draft.target.decisions.iter().enumerate() {
+        if number > 0 {
+            ui.data("\n");
+        }
+        ui.heading(&format!("{}: {}", decision.about, decision.outcome));
+        for why in &decision.why {
+            ui.point("-", why);
+        }
+    }
+}
+
+/// Shows a plan: its steps, its diffs, its commands.
+pub fn plan(ui: &mut Ui, plan: &Plan) {
+    ui.heading("What will be done");
+    let steps: Vec<_> = plan.steps.iter().filter(|step| !step.is_empty()).collect();
+    for (number, step) in steps.iter().enumerate() {
+        ui.point(&format!("{}.", number + 1), &step.title);
+    }
+    ui.data("\n");
+    ui.diff(&diff::render(plan));
+    let commands: Vec<_> = steps
+        .iter()
+        .enumerate()
+        .flat_map(|(number, step)| step.then.iter().map(move |command| (number + 1, command)))
+        .collect();
+    let built: Vec<_> = plan
+        .changes()
+        .filter(|change| change.nature == Nature::Index && change.after.is_some())
+        .filter_map(|change| {
+            change
+                .path
+                .file_stem()
+                .and_then(|stem| Some((change.path.parent()?, stem)))
+        })
+        .collect();
+    if !commands.is_empty() || !built.is_empty() {
+        ui.data("\n");
+        ui.heading("Commands that will be run");
+        for (folder, stem) in built {
+            let source = folder.join(stem);
+            ui.point("-", &format!("`postmap {source}` was run in a private copy; the database made there is put in place whole"));
+        }
+        for (number, command) in commands {
+            ui.point("-", &format!("`{command}` (after step {number})"));
+        }
+    }
+}
+
+fn notes(ui: &mut Ui, draft: &Draft) {
+    let facts = &draft.host.facts;
+    if facts.running == Running::No {
+        ui.say("note: Postfix does not run; it is not started, and reads the files when it is");
+    }
+    if !draft.checked && facts.origin == Origin::Machine {
+        ui.say("note: `postfix check` was skipped, only root may run it");
+    }
+}

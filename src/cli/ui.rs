@@ -1,0 +1,263 @@
+//! What a person sees: findings, diffs, explanations, hints.
+//!
+//! Owns colour, width and the two streams: what was asked for goes to standard
+//! output, all else to standard error. Nothing is understandable by colour alone.
+//! Must not know what is being said.
+
+use std::io::Write;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstyle::{AnsiColor, Style};
+
+use crate::diff::{Kind, Line};
+use crate::finding::{Finding, Severity, escape};
+
+/// The width texts are folded to: every terminal has it.
+const WIDTH: usize = 80;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// The two streams.
+pub struct Ui {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    verbose: bool,
+}
+
+impl Ui {
+    /// Makes a face for two streams; they strip colour themselves where it is not wanted.
+    #[must_use]
+    pub fn new(out: Box<dyn Write>, err: Box<dyn Write>, verbose: bool) -> Self {
+        Self { out, err, verbose }
+    }
+
+    /// Writes what was asked for.
+    ///
+    /// A reader that went away (`| head`) is no failure of ours.
+    pub fn data(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+        let _ = self.out.flush();
+    }
+
+    /// Says something on the side.
+    pub fn say(&mut self, text: &str) {
+        let _ = self.out.flush();
+        let _ = writeln!(self.err, "{}", escape(text));
+    }
+
+    /// Says something on the side that was asked for by `--verbose`.
+    pub fn detail(&mut self, text: &str) {
+        if self.verbose {
+            let _ = writeln!(self.err, "{DIM}{}{DIM:#}", escape(text));
+        }
+    }
+
+    /// Says what went wrong, and what to do.
+    pub fn failure(&mut self, message: &str, hints: &[String]) {
+        let _ = self.out.flush();
+        let red = RED.bold();
+        let _ = writeln!(
+            self.err,
+            "{red}error{red:#}{BOLD}: {}{BOLD:#}",
+            escape(message)
+        );
+        for hint in hints {
+            self.hint(hint);
+        }
+    }
+
+    /// Says what to do next.
+    pub fn hint(&mut self, text: &str) {
+        let cyan = CYAN.bold();
+        let text = fold(&escape(text), WIDTH - 6, "      ");
+        let _ = writeln!(self.err, "{cyan}hint{cyan:#}: {text}");
+    }
+
+    /// Writes a heading of what was asked for.
+    pub fn heading(&mut self, text: &str) {
+        self.data(&format!("{BOLD}{}{BOLD:#}\n", escape(text)));
+    }
+
+    /// Writes one point of a list below a heading.
+    pub fn point(&mut self, mark: &str, text: &str) {
+        let indent = " ".repeat(mark.chars().count() + 3);
+        let folded = fold(&escape(text), WIDTH - indent.len(), &indent);
+        self.data(&format!("  {mark} {folded}\n"));
+    }
+
+    /// Writes a diff.
+    pub fn diff(&mut self, lines: &[Line]) {
+        for line in lines {
+            let (style, marked) = match line.kind {
+                Kind::Header => (BOLD, BOLD),
+                Kind::Hunk => (CYAN, CYAN),
+                Kind::Context => (Style::new(), Style::new()),
+                Kind::Removed => (RED, RED.bold().underline()),
+                Kind::Added => (GREEN, GREEN.bold().underline()),
+                Kind::Remark => (YELLOW, YELLOW),
+            };
+            let mut text = String::new();
+            for (emphasis, piece) in &line.pieces {
+                let style = if *emphasis { marked } else { style };
+                text.push_str(&format!("{style}{piece}{style:#}"));
+            }
+            text.push('\n');
+            self.data(&text);
+        }
+    }
+
+    /// Writes findings to standard output: they are what was asked for.
+    pub fn findings(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            let text = render_finding(finding);
+            self.data(&text);
+        }
+    }
+
+    /// Writes findings to standard error: they are said on the side.
+    pub fn remarks(&mut self, findings: &[Finding]) {
+        let _ = self.out.flush();
+        for finding in findings {
+            let _ = self.err.write_all(render_finding(finding).as_bytes());
+        }
+    }
+}
+
+/// Draws a finding as rustc does.
+fn render_finding(finding: &Finding) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = escape(&finding.title);
+    let (mut source, mut path) = (String::new(), String::new());
+    let mut group = Group::with_title(level.primary_title(title.as_str()).id(finding.code));
+    if let Some(place) = &finding.place {
+        // A control character is drawn as one character, so that the caret stays where it belongs.
+        source = place
+            .source
+            .chars()
+            .map(|c| {
+                if c.is_control() && c != '\n' && c != '\t' {
+                    shown(c)
+                } else {
+                    c.to_string()
+                }
+            })
+            .collect();
+        path = place.path.to_string();
+    }
+    if let Some(place) = &finding.place {
+        let shift = |at: usize| {
+            let before = place.source.get(..at).unwrap_or(&place.source);
+            before
+                .chars()
+                .map(|c| {
+                    if c.is_control() && c != '\n' && c != '\t' {
+                        shown(c).len()
+                    } else {
+                        c.len_utf8()
+                    }
+                })
+                .sum::<usize>()
+        };
+        let (start, end) = (
+            shift(place.span.start).min(source.len()),
+            shift(place.span.end).min(source.len()),
+        );
+        let snippet = Snippet::source(source.as_str())
+            .path(path.as_str())
+            .annotation(AnnotationKind::Primary.span(start..end.max(start)));
+        group = group.element(snippet);
+    }
+    let why = finding
+        .why
+        .as_deref()
+        .map(|why| fold(&escape(why), WIDTH - 12, "            "));
+    let fix = finding
+        .fix
+        .as_deref()
+        .map(|fix| fold(&escape(fix), WIDTH - 12, "            "));
+    if let Some(why) = &why {
+        group = group.element(Level::NOTE.message(unfolded(why)));
+    }
+    if let Some(fix) = &fix {
+        group = group.element(Level::HELP.message(unfolded(fix)));
+    }
+    let mut text = Renderer::styled()
+        .term_width(WIDTH)
+        .render(&[group])
+        .to_string();
+    text.push('\n');
+    text
+}
+
+/// A control character as one of Unicode's pictures of them.
+fn shown(c: char) -> String {
+    let picture = match u32::from(c) {
+        code @ 0..=0x1f => char::from_u32(0x2400 + code),
+        0x7f => Some('\u{2421}'),
+        _ => None,
+    };
+    picture.unwrap_or('\u{fffd}').to_string()
+}
+
+/// The renderer indents further lines of a message itself.
+fn unfolded(text: &str) -> String {
+    text.lines()
+        .map(str::trim_start)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Folds a text at blanks; what cannot be folded stays whole.
+#[must_use]
+pub fn fold(text: &str, width: usize, indent: &str) -> String {
+    let mut folded = String::new();
+    for (number, line) in text.lines().enumerate() {
+        if number > 0 {
+            folded.push('\n');
+            folded.push_str(indent);
+        }
+        let mut used = 0;
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if used > 0 && used + 1 + length > width {
+                folded.push('\n');
+                folded.push_str(indent);
+                used = 0;
+            } else if used > 0 {
+                folded.push(' ');
+                used += 1;
+            }
+            folded.push_str(word);
+            used += length;
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Place;
+
+    #[test]
+    fn texts_are_folded_at_blanks() {
+        assert_eq!(fold("one two three", 7, "  "), "one two\n  three");
+        assert_eq!(fold("unbreakable", 3, "  "), "unbreakable");
+    }
+
+    #[test]
+    fn hostile_text_in_a_file_moves_no_caret_and_no_cursor() {
+        let place = Place::new("main.cf", b"\x1b[2Ja\x07 = 1\n", 4..5);
+        let text = render_finding(&Finding::error("x", "bad\x1b[2J").at(place));
+        assert!(!text.contains("\x1b[2J"), "{text:?}");
+    }
+}

@@ -1,0 +1,129 @@
+//! `mailfix undo`: brings back, byte for byte, what was before an apply.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::apply::Options;
+use crate::cli::apply::{Consent, declined};
+use crate::cli::{Failure, Session, show};
+use crate::finding::Finding;
+use crate::host::{self, Interest, Running};
+use crate::receipt::{Receipt, Receipts};
+use crate::system::System;
+use crate::undo::{Choice, History, UndoError, undo};
+use crate::watch::{Mark, watch};
+
+/// Take back what an apply did, byte for byte
+#[derive(Debug, Args)]
+pub struct Undo {
+    /// Which (`mailfix history`) [default: the newest that still holds]
+    id: Option<String>,
+    /// Take back this file only (repeatable)
+    #[arg(long, value_name = "PATH")]
+    only: Vec<Utf8PathBuf>,
+    /// Take back this file even if it was changed since; that change is lost (repeatable)
+    #[arg(long, value_name = "PATH")]
+    force: Vec<Utf8PathBuf>,
+}
+
+impl Undo {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        session.require_root("undo")?;
+        let profile = session.profile_of_site()?;
+        let state = session.state_directory(&profile);
+        let receipts = Receipts::new(&state);
+        let history = History::read(&receipts, session.system.as_ref())?;
+        for broken in &history.broken {
+            session.ui.say(&format!("warning: {broken}"));
+        }
+        let receipt: Receipt = match &self.id {
+            Some(id) => receipts.load(session.system.as_ref(), id)?,
+            None => match history.to_undo() {
+                Some(receipt) => receipt.clone(),
+                None => {
+                    session.ui.say("there is nothing to undo");
+                    return Ok(0);
+                }
+            },
+        };
+        let inside =
+            |paths: &[Utf8PathBuf]| paths.iter().map(|path| session.inside(path)).collect();
+        let choice = Choice {
+            only: inside(&self.only),
+            force: inside(&self.force),
+        };
+        let plan = undo(&receipt, &history, &choice, session.system.as_ref())?;
+        if plan.is_empty() {
+            session
+                .ui
+                .say(&format!("`{}` is undone already", receipt.id));
+            return Ok(0);
+        }
+        let when = receipt.created.strftime("%Y-%m-%d %H:%M:%S UTC");
+        session
+            .ui
+            .heading(&format!("Undo of {} ({when})", receipt.id));
+        session.ui.data("\n");
+        show::plan(&mut session.ui, &plan);
+        if session.consent("Undo?", None)? == Consent::No {
+            return Err(declined());
+        }
+        // The configuration may be broken: that must not keep the old one from coming back.
+        let facts = host::observe(
+            session.system.as_ref(),
+            &receipt.config,
+            &Interest::default(),
+        )
+        .ok()
+        .map(|host| host.facts);
+        let running = match &facts {
+            Some(facts) => matches!(facts.running, Running::Yes(_)),
+            None => session.system.root().is_none(),
+        };
+        let mark = match &facts {
+            Some(facts) => Mark::set(session.system.as_ref(), facts)?,
+            None => Mark::default(),
+        };
+        let mut verify = |system: &dyn System| match &facts {
+            Some(facts) => watch(system, facts, &mark)
+                .unwrap_or_else(|error| vec![Finding::warning("not-watched", error.to_string())]),
+            None => Vec::new(),
+        };
+        let options = Options {
+            state,
+            config: receipt.config.clone(),
+            running,
+            undoes: Some(receipt.id.clone()),
+        };
+        let applied = session.apply(&plan, &options, &mut verify)?;
+        session.ui.remarks(&applied.findings);
+        session.ui.say(&format!("done; `{}` is undone", receipt.id));
+        Ok(0)
+    }
+}
+
+impl From<UndoError> for Failure {
+    fn from(error: UndoError) -> Self {
+        let message = error.to_string();
+        match error {
+            UndoError::Drift { drift, .. } => {
+                let mut failure = Self::failed(message);
+                for drift in drift {
+                    failure = failure.hint(match drift.later {
+                        Some(later) => format!("`{}` was changed again by `{later}`: undo that first", drift.path),
+                        None => format!(
+                            "`--force {0}` brings it back and loses that change; `--only PATH` leaves it alone",
+                            drift.path
+                        ),
+                    });
+                }
+                failure
+            }
+            UndoError::System(error) => error.into(),
+            UndoError::NotInReceipt { .. } | UndoError::Receipt(_) => {
+                Self::failed(message).hint("`mailfix history` lists what was applied")
+            }
+        }
+    }
+}

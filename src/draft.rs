@@ -1,0 +1,440 @@
+//! From wishes to a plan: the flow put together.
+//!
+//! Owns the order of looking, deciding, planning and trying out. Everything here only
+//! looks; what it gives can be shown, saved, applied or thrown away.
+//! Must not know how anything is printed and must not change the machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+
+use crate::check;
+use crate::check::{
+    Candidate, Document, Files as CheckedFiles, Report, Subject, TriedTable, index_suffixes,
+};
+use crate::dns::Resolver;
+use crate::finding::Finding;
+use crate::host::{
+    self, DnsFacts, Facts, Host, HostError, Interest, Origin, Parameters, observe_dns,
+};
+use crate::plan::build::{self, BuildError, build};
+use crate::plan::{FileChange, Nature, Plan};
+use crate::postfix::MainCf;
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::remedy::{dns_filter, ipv4_transport};
+use crate::site::Site;
+use crate::system::{File, Query, System, SystemError};
+use crate::target::{self, TableWanted, Target};
+use crate::template::TemplateError;
+
+/// What is wished for.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    /// The operator's declaration.
+    pub site: &'a Site,
+    /// The kind of host.
+    pub profile: &'a Profile,
+    /// The receivers known.
+    pub providers: &'a [Provider],
+}
+
+/// What was found, decided and planned.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The host as it is.
+    pub host: Host,
+    /// What should hold.
+    pub target: Target,
+    /// What has to be done for it.
+    pub plan: Plan,
+    /// What was noticed on the way; nothing of it keeps the plan from being applied.
+    pub findings: Vec<Finding>,
+    /// What the plan would break, or what Postfix cannot read: it must not be applied.
+    pub refusals: Vec<Finding>,
+    /// Whether Postfix itself checked the planned configuration; only root may ask it to.
+    pub checked: bool,
+}
+
+/// A draft that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    /// The host cannot be looked at.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The machine failed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// The files cannot be edited.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A template of ours is broken.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// Looks at the host and plans what the wish needs there.
+///
+/// # Errors
+/// When the host cannot be looked at or its files not be edited.
+pub fn draft(
+    system: &dyn System,
+    resolver: &dyn Resolver,
+    config: &Utf8Path,
+    wish: &Wish<'_>,
+) -> Result<Draft, DraftError> {
+    let mut host = host::observe(system, config, &interest(wish))?;
+    host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
+    let (target, mut plan) = decide(wish, &host)?;
+    let mut draft = Draft {
+        findings: target.findings.clone(),
+        refusals: Vec::new(),
+        checked: false,
+        target,
+        plan: Plan::default(),
+        host,
+    };
+    let outdated = outdated_indexes(system, &draft, &plan)?;
+    if !plan.is_empty() || !outdated.is_empty() {
+        try_out(system, wish, &mut draft, &mut plan)?;
+    }
+    draft.plan = plan;
+    Ok(draft)
+}
+
+/// Plans against the profile's stock configuration, where there is no Postfix to look at.
+///
+/// # Errors
+/// When the profile's own data is broken.
+pub fn stock_draft(resolver: &dyn Resolver, wish: &Wish<'_>) -> Result<Draft, DraftError> {
+    let mut host = host::stock(wish.profile)?;
+    host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
+    let (target, plan) = decide(wish, &host)?;
+    Ok(Draft {
+        findings: target.findings.clone(),
+        refusals: Vec::new(),
+        checked: false,
+        target,
+        plan,
+        host,
+    })
+}
+
+/// Looks again after an apply: the same wish must find nothing left to do, and our tables
+/// must answer as meant. DNS is not asked again; `dns` is what the plan went by.
+///
+/// # Errors
+/// When the host cannot be looked at.
+pub fn remaining(
+    system: &dyn System,
+    config: &Utf8Path,
+    wish: &Wish<'_>,
+    dns: &DnsFacts,
+) -> Result<Vec<Finding>, DraftError> {
+    let mut host = host::observe(system, config, &interest(wish))?;
+    host.facts.dns = dns.clone();
+    let (target, plan) = decide(wish, &host)?;
+    let mut findings: Vec<Finding> = plan
+        .steps
+        .iter()
+        .filter(|step| !step.is_empty())
+        .map(|step| {
+            Finding::error(
+                "not-as-planned",
+                format!("still to be done: {}", step.title),
+            )
+        })
+        .collect();
+    for table in &target.tables {
+        findings.extend(ask_table(system, &host.facts, table)?);
+    }
+    Ok(findings)
+}
+
+/// The checks of the live configuration, our own and Postfix's.
+///
+/// # Errors
+/// When the host cannot be looked at.
+pub fn check_live(system: &dyn System, host: &Host) -> Result<(Vec<Finding>, bool), SystemError> {
+    let own = own_checks(host, &CheckedFiles::live(system), &BTreeMap::new());
+    let report = rehearse_files(system, host, &BTreeMap::new(), &[])?;
+    Ok((check::join(own, report.findings), report.checked))
+}
+
+fn interest(wish: &Wish<'_>) -> Interest {
+    let mut domains = BTreeSet::new();
+    let mut suffixes = BTreeSet::new();
+    for provider in wish.providers {
+        domains.extend(provider.domains.iter().cloned());
+        domains.extend(wish.site.wish(&provider.id).hosted_domains);
+        suffixes.extend(provider.mx_suffixes.iter().cloned());
+    }
+    let mut own_files = vec![ipv4_transport::FILE.to_owned(), dns_filter::FILE.to_owned()];
+    for kind in ["hash", "lmdb", "cdb"] {
+        own_files.extend(
+            index_suffixes(kind)
+                .iter()
+                .map(|suffix| format!("{}.{suffix}", ipv4_transport::FILE)),
+        );
+    }
+    own_files.sort();
+    own_files.dedup();
+    Interest {
+        domains: domains.into_iter().collect(),
+        suffixes: suffixes.into_iter().collect(),
+        own_files,
+    }
+}
+
+fn ask_dns(resolver: &dyn Resolver, site: &Site, facts: &Facts) -> DnsFacts {
+    let Ok(sources) = target::ipv6_sources(site, facts) else {
+        return DnsFacts::default();
+    };
+    let addresses: Vec<_> = sources.into_iter().collect();
+    observe_dns(resolver, &addresses, &site.domains)
+}
+
+fn decide(wish: &Wish<'_>, host: &Host) -> Result<(Target, Plan), DraftError> {
+    let target = target::decide(wish.site, wish.profile, wish.providers, &host.facts)?;
+    let plan = build(&target, &host.facts, &host.files)?;
+    Ok((target, plan))
+}
+
+/// Tables whose source stands as it should while the database made of it is missing or older.
+fn outdated_indexes(
+    system: &dyn System,
+    draft: &Draft,
+    plan: &Plan,
+) -> Result<Vec<TableWanted>, SystemError> {
+    let mut outdated = Vec::new();
+    for table in &draft.target.tables {
+        let source = target::table_path(&draft.host.facts, table);
+        if table.index_suffix().is_none() || plan.changes().any(|change| change.path == source) {
+            continue;
+        }
+        let mut newest = None;
+        for suffix in index_suffixes(&table.kind) {
+            let stat = system.stat(&with_suffix(&source, suffix))?;
+            newest = newest.max(stat.map(|stat| stat.modified));
+        }
+        let written = system.stat(&source)?.map(|stat| stat.modified);
+        if newest.is_none() || newest < written {
+            outdated.push(table.clone());
+        }
+    }
+    Ok(outdated)
+}
+
+fn with_suffix(path: &Utf8Path, suffix: &str) -> camino::Utf8PathBuf {
+    format!("{path}.{suffix}").into()
+}
+
+/// Lays the plan over the host in a private copy, has Postfix and our own checks look at it,
+/// and takes the databases that were built there.
+fn try_out(
+    system: &dyn System,
+    wish: &Wish<'_>,
+    draft: &mut Draft,
+    plan: &mut Plan,
+) -> Result<(), SystemError> {
+    let planned: BTreeMap<_, _> = plan
+        .changes()
+        .filter_map(|change| Some((change.path.clone(), change.after.clone()?)))
+        .collect();
+    let facts = &draft.host.facts;
+    let mut files = planned.clone();
+    for table in &draft.target.tables {
+        let path = target::table_path(facts, table);
+        if let Some(file) = draft.host.files.get(&path) {
+            files.entry(path).or_insert_with(|| file.clone());
+        }
+    }
+    let tables: Vec<TriedTable> = draft
+        .target
+        .tables
+        .iter()
+        .map(|table| TriedTable {
+            kind: table.kind.clone(),
+            path: target::table_path(facts, table),
+            keys: table.samples.iter().map(|(key, _)| key.clone()).collect(),
+        })
+        .collect();
+
+    let live = CheckedFiles::live(system);
+    let before = own_checks(&draft.host, &live, &BTreeMap::new());
+    let before = check::join(
+        before,
+        rehearse_files(system, &draft.host, &BTreeMap::new(), &[])?.findings,
+    );
+    let Report {
+        findings,
+        indexes,
+        answers,
+        checked,
+    } = rehearse_files(system, &draft.host, &files, &tables)?;
+    let mut laid = CheckedFiles::live(system);
+    for (path, file) in &planned {
+        laid = laid.with(path.clone(), Some(file.clone()));
+    }
+    for (path, bytes) in &indexes {
+        let file = File {
+            bytes: bytes.clone(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            attributes: Vec::new(),
+        };
+        laid = laid.with(path.clone(), Some(file));
+    }
+    let after = check::join(own_checks(&draft.host, &laid, &planned), findings);
+    draft.checked = checked;
+    draft.refusals = check::refusals(&before, &after);
+    draft.findings.extend(silenced(wish.site, before));
+    for (table, answers) in draft.target.tables.iter().zip(&answers) {
+        draft.refusals.extend(wrong_answers(table, answers));
+    }
+    for (path, bytes) in indexes {
+        let Some(table) = tables
+            .iter()
+            .find(|table| path.as_str().starts_with(table.path.as_str()))
+        else {
+            continue;
+        };
+        let before = draft.host.files.get(&path).cloned();
+        let like = files.get(&table.path);
+        let after = match (&before, like) {
+            (Some(before), _) => File {
+                bytes,
+                ..before.clone()
+            },
+            (None, Some(like)) => File {
+                bytes,
+                attributes: Vec::new(),
+                ..like.clone()
+            },
+            (None, None) => continue,
+        };
+        // A database that still answers for its source is not built again.
+        if before.is_some()
+            && !planned.contains_key(&table.path)
+            && !is_older(system, &path, &table.path)?
+        {
+            continue;
+        }
+        let change = FileChange {
+            path,
+            before,
+            after: Some(after),
+            nature: Nature::Index,
+        };
+        build::add_index(plan, &table.path, change);
+    }
+    Ok(())
+}
+
+fn is_older(system: &dyn System, index: &Utf8Path, source: &Utf8Path) -> Result<bool, SystemError> {
+    let time = |path| Ok::<_, SystemError>(system.stat(path)?.map(|stat| stat.modified));
+    Ok(time(index)? < time(source)?)
+}
+
+/// Leaves out what the operator does not want to hear of.
+pub fn silenced(site: &Site, findings: Vec<Finding>) -> Vec<Finding> {
+    findings
+        .into_iter()
+        .filter(|finding| !site.silence.iter().any(|code| code == finding.code))
+        .collect()
+}
+
+fn rehearse_files(
+    system: &dyn System,
+    host: &Host,
+    files: &BTreeMap<camino::Utf8PathBuf, File>,
+    tables: &[TriedTable],
+) -> Result<Report, SystemError> {
+    let mut all = files.clone();
+    for name in ["main.cf", "master.cf"] {
+        let path = host.facts.config.join(name);
+        if let Some(file) = host.files.get(&path) {
+            all.entry(path).or_insert_with(|| file.clone());
+        }
+    }
+    let candidate = Candidate {
+        directory: &host.facts.config,
+        files: &all,
+        tables,
+        version: host.facts.version,
+    };
+    check::rehearse(system, &candidate)
+}
+
+fn own_checks(
+    host: &Host,
+    files: &CheckedFiles<'_>,
+    planned: &BTreeMap<camino::Utf8PathBuf, File>,
+) -> Vec<Finding> {
+    let facts = &host.facts;
+    let bytes = |path: &Utf8Path| {
+        let file = planned.get(path).or_else(|| host.files.get(path));
+        file.map(|file| file.bytes.clone()).unwrap_or_default()
+    };
+    let (main_path, master_path) = (facts.config.join("main.cf"), facts.config.join("master.cf"));
+    let main = Document::main(main_path.clone(), bytes(&main_path));
+    let master = Document::master(master_path.clone(), bytes(&master_path));
+    let parameters = overlaid(&facts.parameters, &main.parsed);
+    let get = |name: &str| parameters.raw(name).map(|raw| parameters.expand(raw));
+    check::run(&Subject {
+        directory: &facts.config,
+        main: &main,
+        master: &master,
+        version: facts.version,
+        level: facts.level,
+        parameters: &get,
+        table_types: (facts.origin != Origin::Stock).then_some(&facts.table_types),
+        programs: facts.daemons.as_ref(),
+        files,
+    })
+}
+
+fn overlaid(parameters: &Parameters, main: &MainCf) -> Parameters {
+    let mut parameters = parameters.clone();
+    for setting in main.settings() {
+        parameters.set(setting.name, &setting.value);
+    }
+    parameters
+}
+
+fn ask_table(
+    system: &dyn System,
+    facts: &Facts,
+    table: &TableWanted,
+) -> Result<Vec<Finding>, SystemError> {
+    let path = target::table_path(facts, table);
+    let query = Query::Lookup {
+        config: facts.config.clone(),
+        table: format!("{}:{path}", table.kind),
+        keys: table.samples.iter().map(|(key, _)| key.clone()).collect(),
+    };
+    let text = system.query(&query)?.text();
+    let answers = text
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    Ok(wrong_answers(table, &answers))
+}
+
+fn wrong_answers(table: &TableWanted, answers: &BTreeMap<String, String>) -> Vec<Finding> {
+    table
+        .samples
+        .iter()
+        .filter(|(key, wanted)| answers.get(key) != Some(wanted))
+        .map(|(key, wanted)| {
+            let said = answers.get(key).map_or("nothing", String::as_str);
+            let title = format!(
+                "the table `{}:{}` answers `{said}` for `{key}`, not `{wanted}`",
+                table.kind, table.file
+            );
+            Finding::error("wrong-answer", title)
+        })
+        .collect()
+}

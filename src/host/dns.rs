@@ -1,0 +1,267 @@
+//! What DNS says of the addresses mail leaves from.
+//!
+//! Owns three questions: the PTR of an address, whether the name it gives has that
+//! address, whether the SPF record of a sending domain covers it. A failed lookup is
+//! never "not there": it is kept as what it is.
+//! Must not know what follows from the answers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::dns::{Answer, Name, RecordData, RecordType, Resolver};
+use crate::mail::spf::{self, Spf};
+
+/// What was asked and answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsFacts {
+    /// By address.
+    pub addresses: BTreeMap<IpAddr, AddressFacts>,
+    /// By sending domain.
+    pub domains: BTreeMap<String, DomainFacts>,
+}
+
+/// What DNS says of one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressFacts {
+    /// Whether reverse and forward agree.
+    pub confirmation: Confirmation,
+}
+
+/// Whether an address has a PTR whose name has that address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// It has; this is the name.
+    Confirmed(String),
+    /// There is no PTR.
+    NoPtr,
+    /// There is one, and its name has other addresses or none.
+    Unconfirmed(String),
+    /// Nobody could say.
+    Unknown(String),
+}
+
+/// What DNS says of one sending domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainFacts {
+    /// Its SPF record as published, if there is just one.
+    pub spf: Option<String>,
+    /// Why there is none to go by.
+    pub problem: Option<String>,
+    /// Which addresses the record covers; what could not be found out says why.
+    pub covers: BTreeMap<IpAddr, Result<bool, String>>,
+}
+
+/// Asks about every address and domain at once.
+///
+/// The resolver carries the deadline: what is not answered by then is [`Confirmation::Unknown`].
+#[must_use]
+pub fn observe_dns(resolver: &dyn Resolver, addresses: &[IpAddr], domains: &[String]) -> DnsFacts {
+    std::thread::scope(|scope| {
+        let addresses: Vec<_> = addresses
+            .iter()
+            .map(|&address| (address, scope.spawn(move || confirm(resolver, address))))
+            .collect();
+        let ips: Vec<IpAddr> = addresses.iter().map(|(address, _)| *address).collect();
+        let domains: Vec<_> = domains
+            .iter()
+            .map(|domain| {
+                let ips = ips.clone();
+                (
+                    domain.clone(),
+                    scope.spawn(move || look_up_spf(resolver, domain, &ips)),
+                )
+            })
+            .collect();
+        let died = || "the lookup died".to_owned();
+        DnsFacts {
+            addresses: addresses
+                .into_iter()
+                .map(|(address, thread)| {
+                    let confirmation = thread
+                        .join()
+                        .unwrap_or_else(|_| Confirmation::Unknown(died()));
+                    (address, AddressFacts { confirmation })
+                })
+                .collect(),
+            domains: domains
+                .into_iter()
+                .map(|(domain, thread)| {
+                    let lost = |_| DomainFacts {
+                        problem: Some(died()),
+                        ..DomainFacts::default()
+                    };
+                    (domain, thread.join().unwrap_or_else(lost))
+                })
+                .collect(),
+        }
+    })
+}
+
+fn confirm(resolver: &dyn Resolver, address: IpAddr) -> Confirmation {
+    let names: Vec<Name> = match resolver.lookup(&Name::reverse_of(address), RecordType::Ptr) {
+        Ok(Answer::Records(records)) => records
+            .into_iter()
+            .filter_map(|record| match record.data {
+                RecordData::Ptr(name) => Some(name),
+                _ => None,
+            })
+            .collect(),
+        Ok(Answer::NoData | Answer::NoSuchName) => Vec::new(),
+        Err(error) => return Confirmation::Unknown(error.to_string()),
+    };
+    let Some(first) = names.first() else {
+        return Confirmation::NoPtr;
+    };
+    let kind = if address.is_ipv6() {
+        RecordType::Aaaa
+    } else {
+        RecordType::A
+    };
+    let mut failure = None;
+    for name in &names {
+        match resolver.lookup(name, kind) {
+            Ok(Answer::Records(records))
+                if records
+                    .iter()
+                    .any(|record| has_address(&record.data, address)) =>
+            {
+                return Confirmation::Confirmed(name.host());
+            }
+            Ok(_) => {}
+            Err(error) => failure = Some(error.to_string()),
+        }
+    }
+    failure.map_or_else(
+        || Confirmation::Unconfirmed(first.host()),
+        Confirmation::Unknown,
+    )
+}
+
+fn has_address(data: &RecordData, address: IpAddr) -> bool {
+    match (data, address) {
+        (RecordData::A(found), IpAddr::V4(wanted)) => *found == wanted,
+        (RecordData::Aaaa(found), IpAddr::V6(wanted)) => *found == wanted,
+        _ => false,
+    }
+}
+
+fn look_up_spf(resolver: &dyn Resolver, domain: &str, addresses: &[IpAddr]) -> DomainFacts {
+    let failed = |problem: String| DomainFacts {
+        problem: Some(problem),
+        ..DomainFacts::default()
+    };
+    let name = match domain.parse::<Name>() {
+        Ok(name) => name,
+        Err(error) => return failed(error.to_string()),
+    };
+    let texts: Vec<String> = match resolver.lookup(&name, RecordType::Txt) {
+        Ok(Answer::Records(records)) => records
+            .into_iter()
+            .filter_map(|record| match record.data {
+                RecordData::Txt(text) if spf::is_spf(&text) => {
+                    Some(String::from_utf8_lossy(&text).into_owned())
+                }
+                _ => None,
+            })
+            .collect(),
+        Ok(Answer::NoData) => Vec::new(),
+        Ok(Answer::NoSuchName) => return failed("the domain does not exist in DNS".to_owned()),
+        Err(error) => return failed(error.to_string()),
+    };
+    // RFC 7208, 4.5: more than one record is permerror.
+    let text = match <[String; 1]>::try_from(texts) {
+        Ok([text]) => text,
+        Err(texts) if texts.is_empty() => return failed("it has no SPF record".to_owned()),
+        Err(texts) => {
+            return failed(format!(
+                "it has {} SPF records, and only one may be",
+                texts.len()
+            ));
+        }
+    };
+    let record = match Spf::parse(&text) {
+        Ok(record) => record,
+        Err(errors) => {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let problem = format!("its SPF record is wrong: {}", errors.join("; "));
+            return DomainFacts {
+                spf: Some(text),
+                problem: Some(problem),
+                covers: BTreeMap::new(),
+            };
+        }
+    };
+    let lookup = |name: &Name, kind: RecordType| resolver.lookup(name, kind);
+    let covers = addresses
+        .iter()
+        .map(|&address| {
+            let verdict = spf::evaluate(&record, &name, address, &lookup);
+            (
+                address,
+                verdict
+                    .map(|verdict| verdict.covers())
+                    .map_err(|error| error.to_string()),
+            )
+        })
+        .collect();
+    DomainFacts {
+        spf: Some(text),
+        problem: None,
+        covers,
+    }
+}
+
+impl DnsFacts {
+    /// Why an address cannot be trusted to pass at a receiver that wants PTR and authentication;
+    /// empty when all is right.
+    #[must_use]
+    pub fn objections(&self, address: IpAddr, ptr: bool, authentication: bool) -> Vec<String> {
+        let mut objections = Vec::new();
+        if ptr {
+            match self
+                .addresses
+                .get(&address)
+                .map(|facts| &facts.confirmation)
+            {
+                Some(Confirmation::Confirmed(_)) => {}
+                Some(Confirmation::NoPtr) => {
+                    objections.push(format!("{address} has no PTR record"))
+                }
+                Some(Confirmation::Unconfirmed(name)) => {
+                    objections.push(format!(
+                        "{address} has the PTR `{name}`, but `{name}` does not have that address"
+                    ));
+                }
+                Some(Confirmation::Unknown(why)) => {
+                    objections.push(format!(
+                        "the PTR of {address} could not be confirmed: {why}"
+                    ));
+                }
+                None => objections.push(format!(
+                    "the PTR of {address} could not be confirmed: nothing was asked"
+                )),
+            }
+        }
+        if authentication {
+            for (domain, facts) in &self.domains {
+                match (&facts.problem, facts.covers.get(&address)) {
+                    (None, Some(Ok(true))) => {}
+                    (Some(problem), _) => {
+                        objections.push(format!(
+                            "SPF of `{domain}` could not be confirmed for {address}: {problem}"
+                        ));
+                    }
+                    (None, Some(Err(why))) => {
+                        objections.push(format!(
+                            "SPF of `{domain}` could not be confirmed for {address}: {why}"
+                        ));
+                    }
+                    (None, _) => {
+                        objections.push(format!("SPF of `{domain}` does not cover {address}"))
+                    }
+                }
+            }
+        }
+        objections
+    }
+}

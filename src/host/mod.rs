@@ -1,0 +1,478 @@
+//! The host: what is really there, found by looking only.
+//!
+//! Owns [`Host`]: [`Facts`] (versions, parameters, services, table types, what
+//! routes mail now, addresses) and [`Files`] (bytes, mode, owner). Programs are
+//! asked, names of distributions are not.
+//! Must not know the site file and must not judge.
+
+mod dns;
+mod jail;
+mod routes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::postfix::expand;
+use crate::postfix::parameter;
+use crate::postfix::{CompatibilityLevel, MainCf, MasterCf, Service, ServiceType, Version};
+use crate::profile::Profile;
+use crate::system::{File, Kind, Query, System, SystemError};
+
+pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
+pub use jail::Jail;
+pub use routes::{Route, Routes};
+
+/// The folder below the configuration directory that is ours entirely.
+pub const OWN_FOLDER: &str = "mailfix";
+
+/// Everything observed.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// What is so.
+    pub facts: Facts,
+    /// What the files hold.
+    pub files: Files,
+}
+
+/// Where the facts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The running machine.
+    Machine,
+    /// A tree worked on instead of `/`.
+    Tree,
+    /// A profile's stock configuration, because there is no Postfix here.
+    Stock,
+}
+
+/// What is so on the host.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where they come from.
+    pub origin: Origin,
+    /// The configuration directory.
+    pub config: Utf8PathBuf,
+    /// The version of Postfix.
+    pub version: Version,
+    /// Which old defaults are kept.
+    pub level: CompatibilityLevel,
+    /// Every parameter's value as Postfix uses it.
+    pub parameters: Parameters,
+    /// The names that main.cf itself sets.
+    pub explicit: BTreeSet<String>,
+    /// Table types this Postfix names (`postconf -m`).
+    pub table_types: BTreeSet<String>,
+    /// The services of master.cf; of duplicates the last, which is the one that counts.
+    pub services: Vec<Service>,
+    /// Programs in `daemon_directory`; `None` where they cannot be listed.
+    pub daemons: Option<BTreeSet<String>>,
+    /// What the queue directory offers a chrooted client.
+    pub jail: Jail,
+    /// What decides the way of mail today.
+    pub routes: Routes,
+    /// Whether the mail system runs.
+    pub running: Running,
+    /// Other configuration directories of this machine's Postfix.
+    pub instances: Vec<Utf8PathBuf>,
+    /// Addresses of the network interfaces; empty for a tree or a stock configuration.
+    pub addresses: Vec<IpAddr>,
+    /// What DNS says of the addresses and domains.
+    pub dns: DnsFacts,
+}
+
+/// Whether master(8) lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// With this process id.
+    Yes(i32),
+    /// It does not.
+    No,
+    /// It cannot be told (not root, or a tree).
+    Unknown,
+}
+
+/// The files read, by the path an administrator knows.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    files: BTreeMap<Utf8PathBuf, Option<File>>,
+    directories: BTreeSet<Utf8PathBuf>,
+}
+
+impl Files {
+    /// The file, if it was there when looked at.
+    #[must_use]
+    pub fn get(&self, path: &Utf8Path) -> Option<&File> {
+        self.files.get(path)?.as_ref()
+    }
+
+    /// Tells whether a directory was there when looked at.
+    #[must_use]
+    pub fn has_directory(&self, path: &Utf8Path) -> bool {
+        self.directories.contains(path)
+    }
+
+    /// Adds a file as it is found.
+    pub fn insert(&mut self, path: impl Into<Utf8PathBuf>, file: Option<File>) {
+        self.files.insert(path.into(), file);
+    }
+
+    fn look(&mut self, system: &dyn System, path: &Utf8Path) -> Result<(), SystemError> {
+        let file = system.read(path)?;
+        self.insert(path, file);
+        Ok(())
+    }
+}
+
+/// Values of parameters: what main.cf says, else what Postfix takes by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// Makes the values from pairs; later ones win.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
+    /// The value as written, `$name` and all.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The value with every `$name` replaced; empty where nothing is set or it cannot be expanded.
+    #[must_use]
+    pub fn get(&self, name: &str) -> String {
+        let Some(raw) = self.raw(name) else {
+            return String::new();
+        };
+        self.expand(raw)
+    }
+
+    /// Replaces every `$name` in a text; what cannot be expanded stays as it is.
+    #[must_use]
+    pub fn expand(&self, text: &str) -> String {
+        expand::expand(text, &|name: &str| self.raw(name).map(Into::into))
+            .unwrap_or_else(|_| text.to_owned())
+    }
+
+    /// Sets a value.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The value as a list.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
+        crate::postfix::split_list(&self.get(name))
+    }
+}
+
+/// A host that cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The machine failed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// There is no Postfix to look at.
+    #[error("there is no Postfix here: {reason}")]
+    NoPostfix {
+        /// What is missing.
+        reason: String,
+    },
+    /// Postfix cannot read its own configuration.
+    #[error("Postfix cannot read its configuration in `{config}`: {message}")]
+    Unreadable {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+        /// What it said.
+        message: String,
+    },
+    /// It says a version nobody can read.
+    #[error("cannot make sense of the version `{version}` of Postfix")]
+    Version {
+        /// What it said.
+        version: String,
+    },
+    /// It says a compatibility level nobody can read.
+    #[error("main.cf sets `compatibility_level = {level}`, which this version of Postfix refuses")]
+    Level {
+        /// What it said.
+        level: String,
+    },
+}
+
+/// What shall be found out beyond the configuration itself.
+#[derive(Clone, Debug, Default)]
+pub struct Interest {
+    /// Recipient domains whose way is asked of every transport table.
+    pub domains: Vec<String>,
+    /// Suffixes of mail hosts whose IPv6 addresses a filter may drop already.
+    pub suffixes: Vec<String>,
+    /// Names of files in our own folder.
+    pub own_files: Vec<String>,
+}
+
+/// Looks at a host.
+///
+/// # Errors
+/// [`HostError::NoPostfix`] when there is none, others when it cannot be read.
+pub fn observe(
+    system: &dyn System,
+    config: &Utf8Path,
+    interest: &Interest,
+) -> Result<Host, HostError> {
+    let main_path = config.join("main.cf");
+    let master_path = config.join("master.cf");
+    let mut files = Files::default();
+    files.look(system, &main_path)?;
+    files.look(system, &master_path)?;
+    let Some(main) = files.get(&main_path).map(|file| MainCf::parse(&file.bytes)) else {
+        return Err(HostError::NoPostfix {
+            reason: format!("`{main_path}` does not exist"),
+        });
+    };
+    let Some(master) = files
+        .get(&master_path)
+        .map(|file| MasterCf::parse(&file.bytes))
+    else {
+        return Err(HostError::NoPostfix {
+            reason: format!("`{master_path}` does not exist"),
+        });
+    };
+    let dump = postconf(system, config, &[])?;
+    let table_types = postconf(system, config, &["-m"])?
+        .split_whitespace()
+        .map(ToOwned::to_owned)
+        .collect();
+    let mut parameters = Parameters::new(logical_values(&dump));
+    // What nothing uses is left out of the dump, and is still there for `$name` in an option.
+    for setting in main.settings() {
+        if parameters.raw(setting.name).is_none() {
+            parameters.set(setting.name, &setting.value);
+        }
+    }
+    parameters.set("config_directory", config.as_str());
+
+    let own = config.join(OWN_FOLDER);
+    if matches!(system.stat(&own)?, Some(stat) if stat.kind == Kind::Directory) {
+        files.directories.insert(own.clone());
+    }
+    for name in &interest.own_files {
+        files.look(system, &own.join(name))?;
+    }
+
+    let (version, level) = version_of(&parameters)?;
+    let queue = Utf8PathBuf::from(parameters.get("queue_directory"));
+    let daemons = system.list(Utf8Path::new(&parameters.get("daemon_directory")))?;
+    let tree = system.root().is_some();
+    let facts = Facts {
+        origin: if tree { Origin::Tree } else { Origin::Machine },
+        config: config.to_owned(),
+        version,
+        level,
+        explicit: main.names().map(ToOwned::to_owned).collect(),
+        table_types,
+        services: effective_services(&master),
+        daemons: if daemons.is_empty() {
+            None
+        } else {
+            Some(daemons.into_iter().collect())
+        },
+        jail: jail::observe(system, &queue, &parameters, version)?,
+        routes: routes::observe(system, config, &parameters, interest)?,
+        running: if tree {
+            Running::Unknown
+        } else {
+            running(system, &queue)?
+        },
+        instances: parameters
+            .list("multi_instance_directories")
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+        addresses: if tree {
+            Vec::new()
+        } else {
+            system.addresses()?
+        },
+        dns: DnsFacts::default(),
+        parameters,
+    };
+    Ok(Host { facts, files })
+}
+
+/// Takes a profile's stock configuration for a host, where there is none to look at.
+///
+/// # Errors
+/// When the profile's stock version or level cannot be read.
+pub fn stock(profile: &Profile) -> Result<Host, HostError> {
+    let main = MainCf::parse(profile.stock.main_cf.as_bytes());
+    let master = MasterCf::parse(profile.stock.master_cf.as_bytes());
+    let version = Version::parse(&profile.stock.version).ok_or_else(|| HostError::Version {
+        version: profile.stock.version.clone(),
+    })?;
+    let mut parameters = Parameters::new(
+        parameter::all()
+            .iter()
+            .filter(|parameter| parameter.exists_in(version))
+            .map(|parameter| {
+                (
+                    parameter.name.to_owned(),
+                    parameter.default_in(version).to_owned(),
+                )
+            }),
+    );
+    for setting in main.settings() {
+        parameters.set(setting.name, &setting.value);
+    }
+    parameters.set("config_directory", profile.paths.config.as_str());
+    parameters.set("queue_directory", profile.paths.queue.as_str());
+    parameters.set("mail_version", &profile.stock.version);
+    let (_, level) = version_of(&parameters)?;
+    let mut files = Files::default();
+    for (name, text) in [
+        ("main.cf", &profile.stock.main_cf),
+        ("master.cf", &profile.stock.master_cf),
+    ] {
+        let file = File {
+            bytes: text.as_bytes().to_vec(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            attributes: Vec::new(),
+        };
+        files.insert(profile.paths.config.join(name), Some(file));
+    }
+    let facts = Facts {
+        origin: Origin::Stock,
+        config: profile.paths.config.clone(),
+        version,
+        level,
+        explicit: main.names().map(ToOwned::to_owned).collect(),
+        table_types: profile
+            .tables
+            .iter()
+            .cloned()
+            .chain(["regexp".to_owned()])
+            .collect(),
+        services: effective_services(&master),
+        daemons: None,
+        // The profile says whether its smtp is chrooted; it then also says its jail works.
+        jail: Jail::complete(),
+        routes: Routes::default(),
+        running: Running::Unknown,
+        instances: Vec::new(),
+        addresses: Vec::new(),
+        dns: DnsFacts::default(),
+        parameters,
+    };
+    Ok(Host { facts, files })
+}
+
+impl Facts {
+    /// Finds a service by name and type.
+    #[must_use]
+    pub fn service(&self, name: &str, kind: &ServiceType) -> Option<&Service> {
+        self.services.iter().find(|service| service.is(name, kind))
+    }
+
+    /// Tells whether a service really runs in the jail.
+    #[must_use]
+    pub fn is_chrooted(&self, service: &Service) -> bool {
+        crate::postfix::effective_chroot(service.chroot, self.version, self.level)
+    }
+
+    /// Our own folder below the configuration directory.
+    #[must_use]
+    pub fn own_folder(&self) -> Utf8PathBuf {
+        self.config.join(OWN_FOLDER)
+    }
+}
+
+fn postconf(
+    system: &dyn System,
+    config: &Utf8Path,
+    arguments: &[&str],
+) -> Result<String, HostError> {
+    let query = Query::Postconf {
+        config: Some(config.to_owned()),
+        arguments: arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect(),
+    };
+    let output = match system.query(&query) {
+        Err(SystemError::Missing { program }) => {
+            return Err(HostError::NoPostfix {
+                reason: format!("`{program}` is not installed"),
+            });
+        }
+        other => other?,
+    };
+    if output.success() {
+        return Ok(output.text());
+    }
+    let errors = output.errors();
+    let message = errors
+        .lines()
+        .find(|line| line.contains("fatal:"))
+        .or_else(|| errors.lines().next())
+        .unwrap_or("it says nothing")
+        .trim_start_matches("postconf: ")
+        .to_owned();
+    Err(HostError::Unreadable {
+        config: config.to_owned(),
+        message,
+    })
+}
+
+/// Reads `name = value` lines; versions before 2.11 fold them as the file does.
+fn logical_values(dump: &str) -> Vec<(String, String)> {
+    let document = MainCf::parse(dump.as_bytes());
+    document
+        .settings()
+        .map(|setting| (setting.name.to_owned(), setting.value.into_owned()))
+        .collect()
+}
+
+fn version_of(parameters: &Parameters) -> Result<(Version, CompatibilityLevel), HostError> {
+    let text = parameters.get("mail_version");
+    let version = Version::parse(&text).ok_or(HostError::Version { version: text })?;
+    let text = parameters.get("compatibility_level");
+    let text = if text.is_empty() {
+        "0".to_owned()
+    } else {
+        text
+    };
+    let level =
+        CompatibilityLevel::read(&text, version).map_err(|_| HostError::Level { level: text })?;
+    Ok((version, level))
+}
+
+fn effective_services(master: &MasterCf) -> Vec<Service> {
+    master
+        .services()
+        .filter(|service| !service.overridden)
+        .cloned()
+        .collect()
+}
+
+/// Looks for master(8) by the process id it leaves in the queue directory.
+///
+/// `postfix status` would say it too, but it writes a line to the mail log, and looking changes nothing.
+fn running(system: &dyn System, queue: &Utf8Path) -> Result<Running, HostError> {
+    let path = queue.join("pid/master.pid");
+    let file = match system.read(&path) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(Running::No),
+        Err(SystemError::Read { .. }) if !system.is_root() => return Ok(Running::Unknown),
+        Err(error) => return Err(error.into()),
+    };
+    let text = String::from_utf8_lossy(&file.bytes);
+    Ok(match text.trim().parse() {
+        Ok(process) if system.is_alive(process) => Running::Yes(process),
+        _ => Running::No,
+    })
+}

@@ -1,0 +1,404 @@
+//! Send the recipient domains of a provider through an smtp(8) client without IPv6.
+//!
+//! Fits every version of Postfix. It goes by recipient domain: the provider's own ones
+//! and those the site file lists as hosted there. What the administrator has routed
+//! already stays as it is, and what is half done by hand is completed.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::finding::Finding;
+use crate::host::{Facts, Route};
+use crate::postfix::{Field, Service, ServiceType, Version};
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::remedy::Contribution;
+use crate::target::{Ensure, ServiceWanted, Setting, TableWanted};
+use crate::template::{self, TemplateError};
+
+/// The name of our service; a number follows where it is taken.
+const NAME: &str = "smtp-ipv4";
+
+/// The name of the table's file and template.
+pub const FILE: &str = "transport";
+
+/// Options of the host's own client that an IPv4-only one must not have: it sets its own
+/// protocols and interfaces, an IPv6 source address means nothing to it, and with no AAAA
+/// record ever asked for there is nothing to filter.
+const NOT_COPIED: [&str; 6] = [
+    "inet_protocols",
+    "inet_interfaces",
+    "proxy_interfaces",
+    "smtp_bind_address6",
+    "smtp_address_preference",
+    "smtp_dns_reply_filter",
+];
+
+/// Ends of the parameters that qmgr(8) reads per transport (postconf(5), "transport_…"):
+/// a limit set for `smtp` must hold for our transport too.
+const PER_TRANSPORT: [&str; 17] = [
+    "_destination_concurrency_failed_cohort_limit",
+    "_destination_concurrency_limit",
+    "_destination_concurrency_negative_feedback",
+    "_destination_concurrency_positive_feedback",
+    "_destination_rate_delay",
+    "_destination_recipient_limit",
+    "_initial_destination_concurrency",
+    "_delivery_slot_cost",
+    "_delivery_slot_discount",
+    "_delivery_slot_loan",
+    "_extra_recipient_limit",
+    "_minimum_delivery_slots",
+    "_recipient_limit",
+    "_recipient_refill_delay",
+    "_recipient_refill_limit",
+    "_transport_rate_delay",
+    "_time_limit",
+];
+
+/// The first version in which `-o { name = value }` is understood (master(5)).
+const BRACES: Version = Version::new(3, 0, 0);
+
+#[derive(Serialize)]
+struct ServiceVariables {
+    columns: String,
+    options: Vec<String>,
+    inet_interfaces: Option<String>,
+    proxy_interfaces: Option<String>,
+}
+
+#[derive(Serialize)]
+struct TableVariables {
+    service: String,
+    providers: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    domains: Vec<String>,
+}
+
+/// Gives what the remedy adds, or why it does not fit.
+///
+/// `hosted` names the recipient domains a provider hosts that shall be listed too.
+///
+/// # Errors
+/// When a template cannot be rendered.
+pub fn fit(
+    providers: &[&Provider],
+    hosted: impl Fn(&Provider) -> Vec<String>,
+    profile: &Profile,
+    facts: &Facts,
+) -> Result<Result<Contribution, String>, TemplateError> {
+    if let Some(why) = overrides(facts) {
+        return Ok(Err(why));
+    }
+    let Some(kind) = table_type(profile, facts) else {
+        return Ok(Err(format!(
+            "this Postfix has none of the table types {} (`postconf -m`)",
+            profile.tables.join(", ")
+        )));
+    };
+    let mut contribution = Contribution::default();
+    let mut entries = Vec::new();
+    let mut by_hand = None;
+    for provider in providers {
+        let mut domains: Vec<String> = Vec::new();
+        for domain in provider.domains.iter().cloned().chain(hosted(provider)) {
+            match facts.routes.domains.get(&domain) {
+                None => domains.push(domain),
+                Some(route) => match ipv4_only_service(route, &domain, facts) {
+                    Some(service) => {
+                        contribution.findings.push(Finding::note(
+                            "already-routed",
+                            format!("`{}` sends `{domain}` over IPv4 only already", route.table),
+                        ));
+                        by_hand.get_or_insert_with(|| service.name.clone());
+                    }
+                    None => contribution.findings.push(left_alone(route, &domain)),
+                },
+            }
+        }
+        domains.dedup();
+        if !domains.is_empty() {
+            entries.push(Entry {
+                name: provider.name.clone(),
+                domains,
+            });
+        }
+    }
+    if entries.is_empty() && by_hand.is_none() {
+        return Ok(Ok(contribution));
+    }
+    let name = by_hand.unwrap_or_else(|| free_name(facts));
+    let (service, reasons) = service(&name, facts)?;
+    contribution.reasons.extend(reasons);
+    contribution.services.extend(service);
+    contribution.settings.extend(limits(&name, facts));
+    if entries.is_empty() {
+        return Ok(Ok(contribution));
+    }
+    let listed: Vec<String> = entries
+        .iter()
+        .flat_map(|entry| entry.domains.clone())
+        .collect();
+    let samples = listed
+        .iter()
+        .map(|domain| (domain.clone(), format!("{name}:")))
+        .collect();
+    let path = facts.own_folder().join(FILE);
+    contribution.tables.push(TableWanted {
+        file: FILE.to_owned(),
+        kind: kind.clone(),
+        text: template::render(
+            FILE,
+            &TableVariables {
+                service: name.clone(),
+                providers: entries,
+            },
+        )?,
+        samples,
+    });
+    contribution.settings.push(Setting::Has {
+        name: "transport_maps".to_owned(),
+        item: format!("{kind}:{path}"),
+    });
+    contribution.reasons.push(format!(
+        "mail to {} goes through the service `{name}`, which uses IPv4 only",
+        listed.join(", ")
+    ));
+    Ok(Ok(contribution))
+}
+
+/// Names what a transport entry of ours would override, if anything.
+fn overrides(facts: &Facts) -> Option<String> {
+    let set = |name: &str| {
+        let value = facts.parameters.get(name);
+        (!value.is_empty()).then_some(value)
+    };
+    for name in [
+        "sender_dependent_default_transport_maps",
+        "sender_dependent_relayhost_maps",
+    ] {
+        if let Some(value) = set(name) {
+            return Some(format!(
+                "`{name} = {value}` chooses the way by sender, and a transport entry would override it"
+            ));
+        }
+    }
+    if let Some(value) = set("content_filter") {
+        return Some(format!(
+            "`content_filter = {value}` decides the way of mail, and a transport entry would meddle with it"
+        ));
+    }
+    let default = facts.parameters.get("default_transport");
+    let transport = default.split(':').next().unwrap_or_default();
+    (!transport.is_empty() && transport != "smtp").then(|| {
+        format!("`default_transport = {default}` sends mail through another service than `smtp`, and a transport entry would override it")
+    })
+}
+
+/// The host's own default, if the profile has it among its types; else the first the host has.
+fn table_type(profile: &Profile, facts: &Facts) -> Option<String> {
+    let has = |kind: &str| facts.table_types.contains(kind);
+    let default = facts.parameters.get("default_database_type");
+    if profile.tables.contains(&default) && has(&default) {
+        return Some(default);
+    }
+    profile.tables.iter().find(|kind| has(kind)).cloned()
+}
+
+fn left_alone(route: &Route, domain: &str) -> Finding {
+    Finding::warning(
+        "own-route",
+        format!(
+            "`{}` routes `{domain}` to `{}`, which stays as it is",
+            route.table, route.value
+        ),
+    )
+    .because(format!(
+        "the entry for `{}` is yours and wins over any of ours",
+        route.key
+    ))
+    .mend(format!(
+        "if mail to `{domain}` is refused over IPv6, remove that entry and run `mailfix plan` again"
+    ))
+}
+
+/// The service a route of the administrator's leads to, if that is what we would do.
+fn ipv4_only_service<'a>(route: &Route, domain: &str, facts: &'a Facts) -> Option<&'a Service> {
+    let (transport, nexthop) = route.value.split_once(':').unwrap_or((&route.value, ""));
+    if !(nexthop.is_empty() || nexthop.eq_ignore_ascii_case(domain)) {
+        return None;
+    }
+    facts
+        .service(transport, &ServiceType::Unix)
+        .filter(|service| is_ipv4_only(service))
+}
+
+fn is_ipv4_only(service: &Service) -> bool {
+    service.command == "smtp" && service.option("inet_protocols") == Some("ipv4")
+}
+
+fn free_name(facts: &Facts) -> String {
+    let usable = |name: &str| {
+        facts
+            .service(name, &ServiceType::Unix)
+            .is_none_or(is_ipv4_only)
+    };
+    if usable(NAME) {
+        return NAME.to_owned();
+    }
+    (2..)
+        .map(|number| format!("{NAME}-{number}"))
+        .find(|name| usable(name))
+        .unwrap_or_else(|| NAME.to_owned())
+}
+
+/// What master.cf must say of our service, and the words why.
+fn service(
+    name: &str,
+    facts: &Facts,
+) -> Result<(Option<ServiceWanted>, Vec<String>), TemplateError> {
+    let smtp = facts.service("smtp", &ServiceType::Unix);
+    let (chroot, why) = chroot_letter(smtp, facts);
+    let members =
+        |parameter: &str, none: &str| ipv4_members(&facts.parameters.list(parameter), none);
+    let inet_interfaces = members("inet_interfaces", "all");
+    let proxy_interfaces = members("proxy_interfaces", "");
+    let mut reasons = vec![why];
+    if inet_interfaces.is_some() || proxy_interfaces.is_some() {
+        reasons.push(format!(
+            "`inet_interfaces` or `proxy_interfaces` names an IPv6 address, at which a client without IPv6 dies: `{name}` gets the IPv4 ones only"
+        ));
+    }
+    let wanted = |ensure| ServiceWanted {
+        name: name.to_owned(),
+        kind: ServiceType::Unix,
+        ensure,
+    };
+    if let Some(present) = facts.service(name, &ServiceType::Unix) {
+        // It is there already, ours or made by hand: only what would make it fail is mended.
+        let letter = (facts.is_chrooted(present) != (chroot == 'y')).then_some(chroot);
+        let mut options = Vec::new();
+        for (option, value) in [
+            ("inet_interfaces", inet_interfaces),
+            ("proxy_interfaces", proxy_interfaces),
+        ] {
+            if let Some(value) = value
+                && present.option(option).is_none()
+            {
+                options.push((option.to_owned(), value));
+            }
+        }
+        if letter.is_none() && options.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        return Ok((
+            Some(wanted(Ensure::Words {
+                chroot: letter,
+                options,
+            })),
+            reasons,
+        ));
+    }
+    let options = smtp
+        .map(|smtp| copied(smtp, facts.version))
+        .unwrap_or_default();
+    let field = |field: Field| smtp.map_or("-", |smtp| smtp.field(field)).to_owned();
+    let variables = ServiceVariables {
+        // As wide as the columns of the master.cf that Postfix comes with.
+        columns: format!(
+            "{name:<9} unix  {:<7} {:<7} {chroot:<7} {:<7} {:<7}",
+            field(Field::Private),
+            field(Field::Unprivileged),
+            field(Field::Wakeup),
+            field(Field::ProcessLimit),
+        ),
+        options,
+        inet_interfaces,
+        proxy_interfaces,
+    };
+    let text = template::render("service.cf", &variables)?;
+    Ok((Some(wanted(Ensure::Whole(text))), reasons))
+}
+
+/// `y` only if the host's own client really runs chrooted and the jail is complete.
+fn chroot_letter(smtp: Option<&Service>, facts: &Facts) -> (char, String) {
+    match smtp {
+        Some(smtp) if facts.is_chrooted(smtp) => {
+            if facts.jail.is_complete() {
+                ('y', "the chroot column is `y`, as the `smtp` service runs chrooted and its jail is complete".to_owned())
+            } else {
+                let missing = facts.jail.missing.join(", ");
+                ('n', format!("the chroot column is `n`, because the jail in the queue directory lacks {missing}"))
+            }
+        }
+        Some(smtp) if smtp.chroot.is_none() => (
+            'n',
+            "the chroot column is `n`: the `-` of the `smtp` service means not chrooted here, and something else in other versions".to_owned(),
+        ),
+        _ => ('n', "the chroot column is `n`, as the `smtp` service does not run chrooted".to_owned()),
+    }
+}
+
+fn copied(smtp: &Service, version: Version) -> Vec<String> {
+    let mut options: Vec<String> = Vec::new();
+    for (name, value) in smtp.overrides() {
+        if NOT_COPIED.contains(&name) {
+            continue;
+        }
+        let blanks = value.contains([' ', '\t']);
+        options.push(if blanks && version >= BRACES {
+            format!("{{ {name} = {value} }}")
+        } else {
+            format!("{name}={value}")
+        });
+    }
+    options
+}
+
+/// The IPv4 members of a list of interfaces, if it names an IPv6 address; `none` where nothing is left.
+fn ipv4_members(list: &[String], none: &str) -> Option<String> {
+    let is_ipv6 = |word: &String| {
+        word.trim_matches(['[', ']'])
+            .parse::<std::net::Ipv6Addr>()
+            .is_ok()
+    };
+    if !list.iter().any(is_ipv6) {
+        return None;
+    }
+    let rest: Vec<&str> = list
+        .iter()
+        .filter(|word| !is_ipv6(word))
+        .map(String::as_str)
+        .collect();
+    Some(if rest.is_empty() {
+        none.to_owned()
+    } else {
+        rest.join(",")
+    })
+}
+
+/// Limits set for `smtp` hold for our transport too, and follow when they are changed.
+fn limits(name: &str, facts: &Facts) -> Vec<Setting> {
+    let known: BTreeSet<&str> = facts.explicit.iter().map(String::as_str).collect();
+    PER_TRANSPORT
+        .iter()
+        .filter(|suffix| known.contains(format!("smtp{suffix}").as_str()))
+        .filter(|suffix| {
+            let own = format!("{name}{suffix}");
+            // A value the administrator gave our transport is meant.
+            facts
+                .parameters
+                .raw(&own)
+                .is_none_or(|value| value == format!("$smtp{suffix}"))
+        })
+        .map(|suffix| Setting::Is {
+            name: format!("{name}{suffix}"),
+            value: format!("$smtp{suffix}"),
+        })
+        .collect()
+}

@@ -1,0 +1,152 @@
+//! Watching the mail system for a moment after it was told to read its files again.
+//!
+//! Owns the proof that master(8) lives and no service dies: a reload returns 0 whatever
+//! happens next, and an agent that dies leaves no more than a line in the log.
+//! Must not know what was changed.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::finding::{Finding, escape};
+use crate::host::{Facts, Running};
+use crate::system::{System, SystemError};
+
+/// How long it is watched: master and its services fail within a second or two, if they do.
+pub const WATCHED: Duration = Duration::from_secs(3);
+
+/// How often it is looked at.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where syslog daemons put what the mail facility says.
+const LOGS: [&str; 3] = [
+    "/var/log/mail.log",
+    "/var/log/maillog",
+    "/var/log/mail/mail.log",
+];
+
+/// What in a line of the log tells that something died.
+const SIGNS: [(&str, &str); 4] = [
+    (
+        "throttling",
+        "a service dies at its start, and master waits a minute before it tries again",
+    ),
+    ("malformed response", "a service dies before it answers"),
+    (" fatal: ", "a program of Postfix gave up"),
+    (" panic: ", "a program of Postfix broke down"),
+];
+
+/// How much of a log before the mark is read for what was wrong already.
+const PAST: u64 = 256 * 1024;
+
+/// A place in the logs, from which on they are read.
+#[derive(Clone, Debug, Default)]
+pub struct Mark {
+    logs: Vec<(Utf8PathBuf, u64)>,
+    /// What died before: that it dies again is not our doing.
+    known: Vec<Finding>,
+}
+
+impl Mark {
+    /// Marks the present end of the logs.
+    ///
+    /// # Errors
+    /// When a log cannot be looked at.
+    pub fn set(system: &dyn System, facts: &Facts) -> Result<Self, SystemError> {
+        let own = facts.parameters.get("maillog_file");
+        let (mut logs, mut known) = (Vec::new(), Vec::new());
+        for path in LOGS
+            .iter()
+            .copied()
+            .chain((!own.is_empty()).then_some(own.as_str()))
+        {
+            let path = Utf8Path::new(path);
+            if let Some(stat) = system.stat(path)? {
+                let past = system
+                    .read_after(path, stat.size.saturating_sub(PAST))?
+                    .unwrap_or_default();
+                known.extend(signs_of_death(&String::from_utf8_lossy(&past)));
+                logs.push((path.to_owned(), stat.size));
+            }
+        }
+        Ok(Self { logs, known })
+    }
+
+    /// Tells whether there is a log to read.
+    #[must_use]
+    pub fn has_log(&self) -> bool {
+        !self.logs.is_empty()
+    }
+}
+
+/// Watches master(8) and the logs; ends early when something is wrong.
+///
+/// # Errors
+/// When the machine cannot be looked at.
+pub fn watch(system: &dyn System, facts: &Facts, mark: &Mark) -> Result<Vec<Finding>, SystemError> {
+    let Running::Yes(process) = facts.running else {
+        return Ok(Vec::new());
+    };
+    let began = Instant::now();
+    loop {
+        let mut findings = Vec::new();
+        if !system.is_alive(process) {
+            findings.push(
+                Finding::error(
+                    "master-died",
+                    format!("master (process {process}) died after the reload"),
+                )
+                .mend("`postfix start` starts it again once the configuration is mended"),
+            );
+        }
+        for (path, from) in &mark.logs {
+            let text = system.read_after(path, *from)?.unwrap_or_default();
+            let signs = signs_of_death(&String::from_utf8_lossy(&text));
+            findings.extend(
+                signs
+                    .into_iter()
+                    .filter(|sign| !mark.known.iter().any(|known| known.same_fault(sign))),
+            );
+        }
+        if !findings.is_empty() || began.elapsed() >= WATCHED {
+            return Ok(findings);
+        }
+        sleep(PAUSE);
+    }
+}
+
+fn signs_of_death(text: &str) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for line in text.lines().filter(|line| line.contains("postfix")) {
+        let Some((_, meaning)) = SIGNS.iter().find(|(sign, _)| line.contains(sign)) else {
+            continue;
+        };
+        let said = line.split_once("]: ").map_or(line, |(_, said)| said);
+        let finding = Finding::error("service-died", format!("the log says: {}", escape(said)))
+            .because(*meaning);
+        if !findings.iter().any(|known| known.same_fault(&finding)) {
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_dies_is_seen_once() {
+        let line = "Nov 25 10:00:00 mx postfix/master[7]: warning: /usr/lib/postfix/smtp: bad command startup -- throttling\n";
+        let findings = signs_of_death(&line.repeat(3));
+        assert_eq!(findings.len(), 1);
+        assert!(findings[0].title.contains("bad command startup"));
+    }
+
+    #[test]
+    fn ordinary_lines_are_no_sign() {
+        let line = "Nov 25 10:00:00 mx postfix/smtp[9]: A1B2C3: to=<a@b>, status=sent (250 ok)\n";
+        assert!(signs_of_death(line).is_empty());
+    }
+}
