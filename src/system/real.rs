@@ -313,7 +313,10 @@ impl System for RealSystem {
         let interfaces =
             getifaddrs().map_err(|error| cannot_read("the network interfaces")(error.into()))?;
         let mut addresses: Vec<IpAddr> = interfaces
-            .filter(|interface| !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+            .filter(|interface| {
+                interface.flags.contains(InterfaceFlags::IFF_UP)
+                    && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+            })
             .filter_map(|interface| {
                 let address = interface.address?;
                 let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));

@@ -1,13 +1,15 @@
 //! A program that applies a fixed plan to a tree and undoes it: `apply_tree apply|undo TREE`.
 //!
-//! It is what the tests kill at every system call that changes something.
+//! It is what the tests kill at every system call that changes something. With
+//! `rehearse` it tries a configuration in a private copy, for the tests that
+//! look whether anything else is touched.
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use mailfix::apply::{Options, apply};
 use mailfix::plan::{FileChange, Nature, NewDirectory, Plan, Step};
 use mailfix::receipt::Receipts;
-use mailfix::system::{Command, File, RealSystem, System};
+use mailfix::system::{Command, File, RealSystem, Rehearsal, System, Trial};
 use mailfix::undo::{Choice, History, undo};
 
 const STATE: &str = "/var/lib/mailfix";
@@ -18,8 +20,11 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [act, tree] = arguments.as_slice() else {
-        return Err("usage: apply_tree apply|undo TREE".into());
+        return Err("usage: apply_tree apply|undo|rehearse TREE".into());
     };
+    if act == "rehearse" {
+        return rehearse();
+    }
     let mut system = RealSystem::new(Some(tree.into()))?;
     let mut options = Options {
         state: STATE.into(),
@@ -124,4 +129,46 @@ fn change(path: Utf8PathBuf, before: Option<File>, after: File, nature: Nature) 
         after: Some(after),
         nature,
     }
+}
+
+fn rehearse() -> Result<(), Failure> {
+    let file = |text: &str| File::new(text, 0o644, 0, 0);
+    let main_cf = "compatibility_level = 3.6\nqueue_directory = @COPY@/queue\n\
+                   data_directory = @COPY@/data\nmaillog_file =\n";
+    let config = Utf8PathBuf::from("etc");
+    let system = RealSystem::new(None)?;
+    let mut runs = vec![
+        Trial::Postconf {
+            config: config.clone(),
+            arguments: vec!["-n".to_owned()],
+        },
+        Trial::Index {
+            config: config.clone(),
+            kind: "hash".to_owned(),
+            source: "etc/table".into(),
+        },
+        Trial::Lookup {
+            config: config.clone(),
+            table: "hash:@COPY@/etc/table".to_owned(),
+            keys: vec!["a".to_owned()],
+        },
+    ];
+    if system.is_root() {
+        runs.push(Trial::Check { config });
+    }
+    let rehearsal = Rehearsal {
+        files: vec![
+            ("etc/main.cf".into(), file(main_cf)),
+            ("etc/master.cf".into(), file("smtp unix - - n - - smtp\n")),
+            ("etc/table".into(), file("a b\n")),
+        ],
+        directories: vec!["queue".into(), "data".into()],
+        runs,
+        collect: vec!["etc/table.db".into()],
+    };
+    let rehearsed = system.rehearse(&rehearsal)?;
+    if rehearsed.outputs.iter().any(|output| !output.success()) || rehearsed.collected == [None] {
+        return Err(format!("{rehearsed:?}").into());
+    }
+    Ok(())
 }

@@ -12,9 +12,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What is run on a tree: the program, and what stands before and after the tree's path.
-const APPLY: [&str; 2] = ["examples/apply_tree", "apply"];
-const UNDO: [&str; 2] = ["examples/apply_tree", "undo"];
+use crate::trace::{has_strace, program};
+
+/// The program that is killed, beside the directory of this one.
+const PROGRAM: &str = "examples/apply_tree";
+
+/// What it is given, in front of a tree's path, to apply or to undo.
+const APPLY: &[&str] = &["apply"];
+const UNDO: &[&str] = &["undo"];
 
 /// The directory of a tree that keeps receipts and may hold what a killed run left.
 const STATE: &str = "var/lib/mailfix";
@@ -79,25 +84,6 @@ const MOST_CALLS: usize = 2000;
 
 /// A path's kind, mode, owner, content and attributes.
 type Thing = (u32, u32, u32, Vec<u8>, Vec<(std::ffi::OsString, Vec<u8>)>);
-
-fn program(name: &str) -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    // target/debug/deps/it-… stands beside target/debug/examples.
-    this.ancestors().nth(2).unwrap().join(name)
-}
-
-fn has_strace() -> bool {
-    let works = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !works {
-        assert!(std::env::var_os("CI").is_none(), "CI has strace");
-        println!("skipped: strace is not installed, or not allowed to trace");
-    }
-    works
-}
 
 /// A folder of trees.
 struct Trees {
@@ -186,9 +172,9 @@ fn snapshot(tree: &Path) -> BTreeMap<PathBuf, Thing> {
     things
 }
 
-fn run(command: [&str; 2], tree: &Path) -> bool {
-    let output = Command::new(program(command[0]))
-        .arg(command[1])
+fn run(command: &[&str], tree: &Path) -> bool {
+    let output = Command::new(program(PROGRAM))
+        .args(command)
         .arg(tree)
         .output()
         .unwrap();
@@ -196,7 +182,7 @@ fn run(command: [&str; 2], tree: &Path) -> bool {
 }
 
 /// Runs a command with one system call tampered with; says whether that call was reached.
-fn run_tampered(command: [&str; 2], tree: &Path, call: &str, tamper: &str) -> bool {
+fn run_tampered(command: &[&str], tree: &Path, call: &str, tamper: &str) -> bool {
     let log = tree.with_extension("strace");
     Command::new("strace")
         .args(["-f", "-q", "-o"])
@@ -205,8 +191,8 @@ fn run_tampered(command: [&str; 2], tree: &Path, call: &str, tamper: &str) -> bo
         .arg(format!("trace=?{call}"))
         .arg("-e")
         .arg(format!("inject=?{call}:{tamper}"))
-        .arg(program(command[0]))
-        .arg(command[1])
+        .arg(program(PROGRAM))
+        .args(command)
         .arg(tree)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -234,7 +220,7 @@ fn in_parallel<T: Sync>(jobs: &[T], work: impl Fn(&T) + Sync) {
 
 /// Kills a command at every call in turn, starting from a tree each time, and looks at what
 /// is left; says how often it was killed.
-fn kill_everywhere(start: &Path, command: [&str; 2], trees: &Trees) -> usize {
+fn kill_everywhere(start: &Path, command: &[&str], trees: &Trees) -> usize {
     let original = snapshot(&trees.original());
     let target = {
         let tree = trees.original();

@@ -15,4 +15,5 @@ mod lab;
 mod receipts;
 mod resolver;
 mod system;
+mod trace;
 mod wizard;
