@@ -435,10 +435,12 @@ fn only_changed_values_change_in_a_file_that_is_there() {
     );
 }
 
+const OTHER_STYLE: &str = "server.hostname = 'mail.example.org'\nserver.ipv4 = ['8.8.4.4']\n\
+    domain = [{ name = 'example.org' }]\ndns = { forward = 'self' }\n";
+
 #[test]
 fn files_in_other_styles_are_edited_too() {
-    let text = "server.hostname = 'mail.example.org'\nserver.ipv4 = ['8.8.4.4']\n\
-                domain = [{ name = 'example.org' }]\ndns = { forward = 'self' }\n";
+    let text = OTHER_STYLE;
     let mut answers = Answers::of_site(&Site::parse(text, Utf8Path::new(PATH)).unwrap());
     answers.insert(Id::ForwardDns, "none");
     answers.insert(Id::Hostname, "mx.example.org");
@@ -552,6 +554,8 @@ proptest! {
     fn what_is_written_is_read_again(first in any_answers(), second in any_answers()) {
         let text = write(&first, None);
         write(&second, Some(&text));
+        let other = write(&first, Some(OTHER_STYLE));
+        write(&second, Some(&other));
         let kept = write(&first, Some(KEPT));
         let kept = write(&second, Some(&kept));
         for comment in ["# my server", "# as it is", "# the one", "# big letter", "# first",
