@@ -270,8 +270,10 @@ impl Wizard<'_> {
                 .filter(|name| !name.ends_with(".localdomain"))
                 .and_then(plain),
             Id::Ipv4 => addresses(true).and_then(plain),
-            // A host without one of them has no IPv6 that mail could leave over.
-            Id::Ipv6 => plain(addresses(false).unwrap_or_else(|| NONE.to_owned())),
+            // Of a host that only other addresses were seen of, mail does not leave over IPv6.
+            Id::Ipv6 if !self.detected.addresses.is_empty() => {
+                plain(addresses(false).unwrap_or_else(|| NONE.to_owned()))
+            }
             _ => None,
         }
     }
@@ -314,7 +316,7 @@ impl Wizard<'_> {
             Id::Domain => answers.get(Id::Hostname).and_then(domain_of),
             Id::ForwardDns => Some("self".to_owned()),
             Id::ReverseDns4 | Id::ReverseDns6 => Some("provider".to_owned()),
-            Id::OtherServers | Id::ThirdParties | Id::Dmarc => Some(NONE.to_owned()),
+            Id::Ipv6 | Id::OtherServers | Id::ThirdParties | Id::Dmarc => Some(NONE.to_owned()),
             Id::DmarcReports => {
                 let domain = answers.list(Id::Domain).next()?;
                 Some(format!("mailto:postmaster@{domain}"))
@@ -330,7 +332,7 @@ impl Wizard<'_> {
                 )
             }
             Id::SpfAll => Some("~all".to_owned()),
-            Id::Profile | Id::Hostname | Id::Ipv4 | Id::Ipv6 => None,
+            Id::Profile | Id::Hostname | Id::Ipv4 => None,
         }
     }
 

@@ -136,6 +136,25 @@ fn what_is_given_is_not_asked_and_no_ipv6_asks_nothing_of_it() {
 }
 
 #[test]
+fn where_no_address_was_seen_ipv6_is_asked_for() {
+    let mut detected = server();
+    detected.addresses = Vec::new();
+    let mut asker = ScriptedAsker::new(&[
+        ("found", ""),
+        ("ipv4", "8.8.4.4"),
+        ("ipv6", ""),
+        ("domain", ""),
+        ("forward-dns", ""),
+        ("reverse-dns4", ""),
+        ("other-servers", ""),
+        ("third-parties", ""),
+        ("dmarc", ""),
+    ]);
+    let answers = wizard(&[], &detected).ask(&mut asker).unwrap();
+    assert_eq!(answers.get(Id::Ipv6), Some("none"));
+}
+
+#[test]
 fn behind_a_nat_the_public_address_is_asked_for() {
     let mut detected = server();
     detected.addresses = vec!["10.0.0.1".parse().unwrap()];
