@@ -60,6 +60,17 @@ impl fmt::Display for Line {
     }
 }
 
+/// Puts lines together into one text.
+#[must_use]
+pub fn text(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    text
+}
+
 /// Renders all file changes of a plan, in order.
 #[must_use]
 pub fn render(plan: &Plan) -> Vec<Line> {
@@ -265,10 +276,7 @@ mod tests {
                 ..Step::default()
             }],
         };
-        render(&plan)
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect()
+        text(&render(&plan))
     }
 
     #[test]

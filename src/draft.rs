@@ -301,16 +301,16 @@ fn try_out(
             continue;
         };
         let before = draft.host.files.get(&path).cloned();
-        let like = files.get(&table.path);
-        let after = match (&before, like) {
+        let source = files.get(&table.path);
+        let after = match (&before, source) {
             (Some(before), _) => File {
                 bytes,
                 ..before.clone()
             },
-            (None, Some(like)) => File {
+            (None, Some(source)) => File {
                 bytes,
                 attributes: Vec::new(),
-                ..like.clone()
+                ..source.clone()
             },
             (None, None) => continue,
         };
@@ -338,6 +338,7 @@ fn is_older(system: &dyn System, index: &Utf8Path, source: &Utf8Path) -> Result<
 }
 
 /// Leaves out what the operator does not want to hear of.
+#[must_use]
 pub fn silenced(site: &Site, findings: Vec<Finding>) -> Vec<Finding> {
     findings
         .into_iter()

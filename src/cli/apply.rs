@@ -100,7 +100,7 @@ impl Apply {
         let mark = Mark::set(session.system.as_ref(), &host.facts)?;
         let facts = host.facts;
         let mut verify = |system: &dyn System| watched(system, &facts, &mark);
-        let options = options(session.state_directory(&profile), &facts);
+        let options = options(profile.paths.state.clone(), &facts);
         let applied = session.apply(&saved.plan, &options, &mut verify)?;
         session.report_applied(&applied);
         Ok(if self.detailed_exitcode { PENDING } else { 0 })
@@ -118,7 +118,7 @@ pub fn carry_out(
     detailed: bool,
 ) -> Result<u8, Failure> {
     let facts = &draft.host.facts;
-    let options = options(session.state_directory(profile), facts);
+    let options = options(profile.paths.state.clone(), facts);
     let receipts = Receipts::new(&options.state);
     let unfinished = session.may_write() && receipts.unfinished(session.system.as_ref())?.is_some();
     if draft.plan.is_empty() && !unfinished {
@@ -333,7 +333,7 @@ impl Session {
             }
             Event::Verifying => ui.say("- verifying"),
             Event::RollingBack(cause) => {
-                ui.say(&format!("- failed: {cause}\n- bringing everything back"))
+                ui.say(&format!("- failed: {cause}\n- bringing everything back"));
             }
         };
         Ok(apply::apply(
@@ -377,7 +377,7 @@ impl From<ApplyError> for Failure {
                             "a service that died rests for a minute (`service_throttle_time`); `postfix stop` and `postfix start` wake it at once",
                         );
                     }
-                    failure.findings = findings.clone();
+                    failure.findings.clone_from(findings);
                 }
                 failure
             }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::cli::{Arguments, Failure, Session};
+use crate::cli::{Arguments, Session};
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
@@ -14,10 +14,10 @@ pub struct Completions {
 
 impl Completions {
     /// Runs the command.
-    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+    pub fn run(self, session: &mut Session) -> u8 {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut Arguments::command(), "mailfix", &mut text);
         session.ui.data(&String::from_utf8_lossy(&text));
-        Ok(0)
+        0
     }
 }

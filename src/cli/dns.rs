@@ -1,6 +1,7 @@
 //! `mailfix dns`: the records the site needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -71,19 +72,20 @@ impl Session {
     /// The records of a site: merged with the SPF records that are published, where DNS can be asked.
     pub fn records(&mut self, site: &Site) -> Result<Vec<Needed>, Failure> {
         let key = match &site.dkim {
-            Some(dkim) => match self.system.read(&dkim.key)? {
-                Some(file) => Some(SigningKey {
-                    selector: dkim.selector.clone(),
-                    record: PrivateKey::from_pem(&file.bytes)?.record()?,
-                }),
-                None => {
+            Some(dkim) => {
+                if let Some(file) = self.system.read(&dkim.key)? {
+                    Some(SigningKey {
+                        selector: dkim.selector.clone(),
+                        record: PrivateKey::from_pem(&file.bytes)?.record()?,
+                    })
+                } else {
                     self.ui.say(&format!(
                         "note: there is no key `{}` yet; `mailfix dkim new` makes it",
                         dkim.key
                     ));
                     None
                 }
-            },
+            }
             None => None,
         };
         let published = if self.common.offline {
@@ -209,7 +211,7 @@ fn zone_text(records: &[Needed], site: &Site) -> String {
     let mut text = String::new();
     for needed in records {
         let remark = format!("{} ({})", needed.why, who(&needed.record, site));
-        text.push_str(&format!("; {}\n", fold(&remark, 78, "; ")));
+        let _ = writeln!(text, "; {}", fold(&remark, 78, "; "));
         text.push_str(&zone::write(std::slice::from_ref(&needed.record)));
         text.push('\n');
     }
@@ -219,11 +221,8 @@ fn zone_text(records: &[Needed], site: &Site) -> String {
 fn panel_text(records: &[Needed], site: &Site) -> String {
     let mut text = String::new();
     for needed in records {
-        text.push_str(&format!(
-            "{} ({})\n",
-            fold(&needed.why, 78, ""),
-            who(&needed.record, site)
-        ));
+        let remark = format!("{} ({})", needed.why, who(&needed.record, site));
+        let _ = writeln!(text, "{}", fold(&remark, 78, ""));
         text.push_str(&panel::write(
             &needed.record,
             &zone_of(&needed.record, site),

@@ -28,7 +28,7 @@ impl History {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let profile = session.profile_of_site()?;
-        let receipts = Receipts::new(session.state_directory(&profile));
+        let receipts = Receipts::new(profile.paths.state.clone());
         let past = Past::read(&receipts, session.system.as_ref())?;
         let lines: Vec<Line> = past
             .past
@@ -77,11 +77,11 @@ impl History {
                 line.files.len().to_string(),
             ]);
         }
-        let text: String = table
-            .to_string()
-            .lines()
-            .map(|line| format!("{}\n", line.trim()))
-            .collect();
+        let mut text = String::new();
+        for line in table.to_string().lines() {
+            text.push_str(line.trim());
+            text.push('\n');
+        }
         session.ui.data(&text);
         session
             .ui

@@ -77,10 +77,7 @@ fn file(change: &FileChange) -> Value {
             ..Default::default()
         }],
     };
-    let diff: String = diff::render(&single)
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let diff = diff::text(&diff::render(&single));
     let nature = match change.nature {
         Nature::Text => "text",
         Nature::Index => "index",

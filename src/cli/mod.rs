@@ -141,6 +141,7 @@ pub(crate) struct Session {
 }
 
 /// Runs the program and gives its exit status.
+#[must_use]
 pub fn run(world: World) -> u8 {
     let World {
         arguments,
@@ -182,7 +183,7 @@ pub fn run(world: World) -> u8 {
         Verb::Profile(command) => command.run(&mut session),
         Verb::Dns(command) => command.run(&mut session),
         Verb::Dkim(command) => command.run(&mut session),
-        Verb::Completions(command) => command.run(&mut session),
+        Verb::Completions(command) => Ok(command.run(&mut session)),
     };
     match outcome {
         Ok(status) => status,

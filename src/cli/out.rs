@@ -1,12 +1,14 @@
 //! Files for a server elsewhere: fragments, tables, DNS records and what to do with them.
 
+use std::fmt::Write as _;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::cli::{Failure, FailureKind, Session};
 use crate::draft::Draft;
 use crate::host::Origin;
-use crate::postfix::{MainCf, MasterCf};
+use crate::postfix::{Field, MainCf, MasterCf};
 use crate::profile::Profile;
 use crate::system::{File, System};
 use crate::target::{Ensure, Setting};
@@ -47,73 +49,72 @@ struct Table {
 /// # Errors
 /// When a template of ours is broken.
 pub fn files(draft: &Draft, profile: &Profile) -> Result<Vec<OutFile>, TemplateError> {
-    let mut files = Vec::new();
-    let mut services = String::new();
-    let mut chroot = String::from("n");
+    let file = |name: &str, text| OutFile {
+        name: name.to_owned(),
+        text,
+    };
+    let mut files = vec![
+        file("master.cf.fragment", service_fragment(draft)),
+        file("main.cf.fragment", setting_fragment(draft)),
+    ];
+    files.extend(
+        draft
+            .target
+            .tables
+            .iter()
+            .map(|table| file(&table.file, table.text.clone())),
+    );
+    files.retain(|file| !file.text.is_empty());
+    files.push(file("INSTALL.txt", install_text(draft, profile)?));
+    Ok(files)
+}
+
+fn service_fragment(draft: &Draft) -> String {
+    let mut text = String::new();
     for service in &draft.target.services {
         match &service.ensure {
-            Ensure::Whole(text) => {
-                let document = MasterCf::parse(text.as_bytes());
-                if let Some(service) = document.services().next() {
-                    service
-                        .field(crate::postfix::Field::Chroot)
-                        .clone_into(&mut chroot);
-                }
-                services.push_str(text);
-            }
-            Ensure::Words {
-                chroot: letter,
-                options,
-            } => {
-                if let Some(letter) = letter {
-                    chroot = letter.to_string();
-                    services.push_str(&format!(
-                        "# `{}`: make the chroot column `{letter}`\n",
-                        service.name
-                    ));
+            Ensure::Whole(whole) => text.push_str(whole),
+            Ensure::Words { chroot, options } => {
+                if let Some(letter) = chroot {
+                    let name = &service.name;
+                    let _ = writeln!(text, "# `{name}`: make the chroot column `{letter}`");
                 }
                 for (name, value) in options {
-                    services.push_str(&format!("# `{}`: add `-o {name}={value}`\n", service.name));
+                    let _ = writeln!(text, "# `{}`: add `-o {name}={value}`", service.name);
                 }
             }
         }
     }
-    if !services.is_empty() {
-        files.push(OutFile {
-            name: "master.cf.fragment".to_owned(),
-            text: services.clone(),
-        });
-    }
-    let main = draft
-        .host
-        .files
-        .get(&draft.host.facts.config.join("main.cf"));
-    let main = MainCf::parse(main.map(|file| file.bytes.as_slice()).unwrap_or_default());
-    let mut settings = String::new();
+    text
+}
+
+fn setting_fragment(draft: &Draft) -> String {
+    let path = draft.host.facts.config.join("main.cf");
+    let file = draft.host.files.get(&path);
+    let main = MainCf::parse(file.map(|file| file.bytes.as_slice()).unwrap_or_default());
+    let mut text = String::new();
     for setting in &draft.target.settings {
-        match setting {
-            Setting::Is { name, value } => settings.push_str(&format!("{name} = {value}\n")),
+        let _ = match setting {
+            Setting::Is { name, value } => writeln!(text, "{name} = {value}"),
             Setting::Has { name, item } => match main.get(name).filter(|value| !value.is_empty()) {
-                Some(value) => settings.push_str(&format!("{name} = {value}, {item}\n")),
-                None => settings.push_str(&format!("{name} = {item}\n")),
+                Some(value) => writeln!(text, "{name} = {value}, {item}"),
+                None => writeln!(text, "{name} = {item}"),
             },
-            Setting::Unset { name } => settings.push_str(&format!("# remove `{name}`\n")),
-        }
+            Setting::Unset { name } => writeln!(text, "# remove `{name}`"),
+        };
     }
-    if !settings.is_empty() {
-        files.push(OutFile {
-            name: "main.cf.fragment".to_owned(),
-            text: settings,
-        });
-    }
-    for table in &draft.target.tables {
-        files.push(OutFile {
-            name: table.file.clone(),
-            text: table.text.clone(),
-        });
-    }
-    let tables: Vec<Table> = draft
-        .target
+    text
+}
+
+fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateError> {
+    let target = &draft.target;
+    let services = service_fragment(draft);
+    let chroot = MasterCf::parse(services.as_bytes())
+        .services()
+        .next()
+        .map_or("n", |service| service.field(Field::Chroot))
+        .to_owned();
+    let tables: Vec<Table> = target
         .tables
         .iter()
         .map(|table| Table {
@@ -129,27 +130,22 @@ pub fn files(draft: &Draft, profile: &Profile) -> Result<Vec<OutFile>, TemplateE
         .collect();
     let config = draft.host.facts.config.clone();
     let words = |words: &[String]| words.join(" ").replace("{config}", config.as_str());
+    let indexed = tables.iter().find(|table| table.indexed);
     let variables = Variables {
         profile: profile.name.clone(),
         stock: draft.host.facts.origin == Origin::Stock,
-        nothing: draft.target.is_empty(),
-        kind: tables
-            .iter()
-            .find(|table| table.indexed)
+        nothing: target.is_empty(),
+        kind: indexed
             .map_or("hash", |table| table.kind.as_str())
             .to_owned(),
         service: !services.is_empty(),
         chroot,
-        tables,
         check: words(&profile.commands.check),
         reload: words(&profile.commands.reload),
+        tables,
         config,
     };
-    files.push(OutFile {
-        name: "INSTALL.txt".to_owned(),
-        text: template::render("INSTALL.txt", &variables)?,
-    });
-    Ok(files)
+    template::render("INSTALL.txt", &variables)
 }
 
 impl Session {

@@ -257,14 +257,9 @@ impl Session {
     /// The state directory, or one beside the site file where the right place is not ours to write.
     pub fn state_beside(&self, site: &Utf8Path, profile: &Profile) -> Utf8PathBuf {
         if self.may_write() {
-            return self.state_directory(profile);
+            return profile.paths.state.clone();
         }
         site.parent().unwrap_or(Utf8Path::new("")).join("state")
-    }
-
-    /// The state directory: receipts, copies, lock.
-    pub fn state_directory(&self, profile: &Profile) -> Utf8PathBuf {
-        profile.paths.state.clone()
     }
 
     /// Refuses to change the machine without the right to.

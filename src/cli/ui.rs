@@ -4,6 +4,7 @@
 //! output, all else to standard error. Nothing is understandable by colour alone.
 //! Must not know what is being said.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -104,7 +105,7 @@ impl Ui {
             let mut text = String::new();
             for (emphasis, piece) in &line.pieces {
                 let style = if *emphasis { marked } else { style };
-                text.push_str(&format!("{style}{piece}{style:#}"));
+                let _ = write!(text, "{style}{piece}{style:#}");
             }
             text.push('\n');
             self.data(&text);
@@ -193,7 +194,7 @@ fn render_finding(finding: &Finding) -> String {
     let mut text = Renderer::styled()
         .term_width(WIDTH)
         .render(&[group])
-        .to_string();
+        .clone();
     text.push('\n');
     text
 }

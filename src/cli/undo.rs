@@ -31,7 +31,7 @@ impl Undo {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         session.require_root("undo")?;
         let profile = session.profile_of_site()?;
-        let state = session.state_directory(&profile);
+        let state = profile.paths.state.clone();
         let receipts = Receipts::new(&state);
         let history = History::read(&receipts, session.system.as_ref())?;
         for broken in &history.broken {
@@ -39,13 +39,14 @@ impl Undo {
         }
         let receipt: Receipt = match &self.id {
             Some(id) => receipts.load(session.system.as_ref(), id)?,
-            None => match history.to_undo() {
-                Some(receipt) => receipt.clone(),
-                None => {
+            None => {
+                if let Some(receipt) = history.to_undo() {
+                    receipt.clone()
+                } else {
                     session.ui.say("there is nothing to undo");
                     return Ok(0);
                 }
-            },
+            }
         };
         let inside =
             |paths: &[Utf8PathBuf]| paths.iter().map(|path| session.inside(path)).collect();

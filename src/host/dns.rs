@@ -225,7 +225,7 @@ impl DnsFacts {
             {
                 Some(Confirmation::Confirmed(_)) => {}
                 Some(Confirmation::NoPtr) => {
-                    objections.push(format!("{address} has no PTR record"))
+                    objections.push(format!("{address} has no PTR record"));
                 }
                 Some(Confirmation::Unconfirmed(name)) => {
                     objections.push(format!(
@@ -257,7 +257,7 @@ impl DnsFacts {
                         ));
                     }
                     (None, _) => {
-                        objections.push(format!("SPF of `{domain}` does not cover {address}"))
+                        objections.push(format!("SPF of `{domain}` does not cover {address}"));
                     }
                 }
             }

@@ -242,18 +242,18 @@ fn is_ipv4_only(service: &Service) -> bool {
     service.command == "smtp" && service.option("inet_protocols") == Some("ipv4")
 }
 
+/// The first of `smtp-ipv4`, `smtp-ipv4-2`, … that is free or means the same already.
 fn free_name(facts: &Facts) -> String {
-    let usable = |name: &str| {
+    let usable = |name: &String| {
         facts
             .service(name, &ServiceType::Unix)
             .is_none_or(is_ipv4_only)
     };
-    if usable(NAME) {
-        return NAME.to_owned();
-    }
-    (2..)
-        .map(|number| format!("{NAME}-{number}"))
-        .find(|name| usable(name))
+    // Of one name more than there are services, one is free.
+    let numbered = (2..facts.services.len() + 2).map(|number| format!("{NAME}-{number}"));
+    std::iter::once(NAME.to_owned())
+        .chain(numbered)
+        .find(usable)
         .unwrap_or_else(|| NAME.to_owned())
 }
 
