@@ -241,7 +241,7 @@ impl Session {
     }
 
     /// The profile for commands that need no more than the places of things.
-    pub fn profile_of_site(&self) -> Result<Profile, Failure> {
+    pub fn profile_of_site(&mut self) -> Result<Profile, Failure> {
         match self.site() {
             Ok((_, chosen)) => Ok(chosen.profile),
             Err(failure) if failure.kind == FailureKind::Site => {

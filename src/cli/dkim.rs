@@ -42,8 +42,7 @@ impl Dkim {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let Verb::New { selector, key } = self.verb;
-        let (site, chosen) = session.site()?;
-        let site_path = session.found_site_path(&chosen.profile)?;
+        let (site, chosen, site_path) = session.site_with_path()?;
         let selector = selector
             .or_else(|| site.dkim.as_ref().map(|dkim| dkim.selector.clone()))
             .unwrap_or_else(|| SELECTOR.to_owned());

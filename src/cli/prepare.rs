@@ -160,26 +160,68 @@ impl Session {
     }
 
     /// Reads the site file.
-    ///
-    /// It may name the profile, and the profile says where it lies: without `--site` and
-    /// `--profile` the place is that of the best match.
-    pub fn site(&self) -> Result<(Site, Chosen), Failure> {
-        let first = self.choose_profile(None)?;
-        let path = self.found_site_path(&first.profile)?;
-        let file = self.system.read(&path)?;
-        let Some(file) = file else {
-            return Err(Failure::new(
-                FailureKind::Site,
-                format!("there is no site file `{}`", self.site_path(&first.profile)),
-            )
-            .hint("`mailfix init` asks what it needs to know and writes it"));
+    pub fn site(&mut self) -> Result<(Site, Chosen), Failure> {
+        self.site_with_path()
+            .map(|(site, chosen, _)| (site, chosen))
+    }
+
+    /// Reads the site file, and says where it lies.
+    pub fn site_with_path(&mut self) -> Result<(Site, Chosen, Utf8PathBuf), Failure> {
+        let (path, mut chosen) = self.find_site()?;
+        let Some(file) = self.system.read(&path)? else {
+            return Err(
+                Failure::new(FailureKind::Site, format!("there is no site file `{path}`"))
+                    .hint("`mailfix init` asks what it needs to know and writes it"),
+            );
         };
         let site = Site::parse_with(&file.bytes, &path, self.common.allow_non_global)?;
-        let chosen = match (&self.common.profile, &site.profile) {
-            (None, Some(name)) => self.choose_profile(Some(name))?,
-            _ => first,
+        if self.common.profile.is_none() && site.profile.is_some() {
+            chosen = None;
+        }
+        let chosen = match chosen {
+            Some(chosen) => chosen,
+            None => self.choose_profile(site.profile.as_deref())?,
         };
-        Ok((site, chosen))
+        Ok((site, chosen, path))
+    }
+
+    /// Finds the site file's path, and the profile where it had to be known for that.
+    ///
+    /// The file may name the profile, and the profile says where the file lies. So a file is
+    /// first looked for in the places of all profiles; only where that does not decide is the
+    /// host looked at.
+    fn find_site(&mut self) -> Result<(Utf8PathBuf, Option<Chosen>), Failure> {
+        if let Some(path) = &self.common.site {
+            return Ok((self.inside(path), None));
+        }
+        if self.common.profile.is_none() {
+            let mut places: Vec<Utf8PathBuf> =
+                Profile::all().map(|profile| profile.paths.site).collect();
+            places.sort();
+            places.dedup();
+            let mut found = Vec::new();
+            for place in places {
+                if self.system.stat(&place)?.is_some() {
+                    found.push(place);
+                }
+            }
+            if let [path] = found.as_slice() {
+                return Ok((path.clone(), None));
+            }
+        }
+        let chosen = self.choose_profile(None)?;
+        let path = chosen.profile.paths.site.clone();
+        if self.system.root().is_none() && self.system.stat(&path)?.is_none() {
+            // What `init` wrote where it could not write to the right place.
+            let elsewhere = Utf8Path::new(OUT).join("mailfix.toml");
+            if self.outside.stat(&elsewhere)?.is_some() {
+                self.ui.say(&format!(
+                    "note: the site file is `{elsewhere}`, there is no `{path}`"
+                ));
+                return Ok((elsewhere, Some(chosen)));
+            }
+        }
+        Ok((path, Some(chosen)))
     }
 
     /// The resolver of this run.
@@ -238,20 +280,6 @@ impl Session {
             return Ok(found);
         }
         Ok(stated.clone())
-    }
-
-    /// The path the site file was found at.
-    pub fn found_site_path(&self, profile: &Profile) -> Result<Utf8PathBuf, Failure> {
-        let path = self.site_path(profile);
-        let elsewhere = Utf8Path::new(OUT).join("mailfix.toml");
-        let is_here = self.system.stat(&path)?.is_some();
-        Ok(
-            if is_here || self.common.site.is_some() || self.common.root.is_some() {
-                path
-            } else {
-                elsewhere
-            },
-        )
     }
 
     /// The state directory, or one beside the site file where the right place is not ours to write.
