@@ -1,78 +1,53 @@
-//! The wizard at a real terminal of 80 columns.
+//! `mailfix init` at a real terminal of 80 columns.
 
-use std::env::current_exe;
-use std::time::Duration;
+use std::path::Path;
+use std::process::Command;
 
-use mailfix::ask::{AskError, TerminalAsker};
-use mailfix::wizard::{Answers, Detected, Wizard, WizardError};
 use nix::sys::wait::WaitStatus;
 use rexpect::session::{PtySession, spawn_command};
+use tempfile::TempDir;
 
-/// How long a prompt may take to appear.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a prompt may take to appear, in milliseconds.
+const PATIENCE: u64 = 60_000;
 
-/// Asks, when the other tests start this one inside a terminal.
-#[test]
-#[ignore = "runs inside the terminal that the other tests open"]
-fn inside_a_terminal() {
-    let detected = Detected {
-        is_the_server: true,
-        profile: Some((
-            "linux-chroot".to_owned(),
-            "the kernel is Linux, and `smtp` runs in a chroot".to_owned(),
-        )),
-        hostname: Some("mail.example.org".to_owned()),
-        addresses: vec![
-            "8.8.4.4".parse().unwrap(),
-            "2a01:4f8:abcd:1234:5678:9abc:def0:1234".parse().unwrap(),
-            "2a01:4f8:abcd:1234:5678:9abc:def0:1235".parse().unwrap(),
-        ],
-        domains: vec!["example.org".to_owned()],
-    };
-    let wizard = Wizard {
-        given: Answers::default(),
-        detected: &detected,
-        existing: None,
-        own_profile: None,
-        allow_non_global: false,
-    };
-    let answers = TerminalAsker::new()
-        .map_err(WizardError::from)
-        .and_then(|mut asker| wizard.ask(&mut asker));
-    match answers {
-        Ok(answers) => {
-            for (id, value) in answers.iter() {
-                println!("answer {}={value}", id.as_str());
-            }
-        }
-        Err(WizardError::Ask(AskError::Interrupted)) => println!("interrupted"),
-        Err(error) => println!("error: {error}"),
-    }
-    println!("done");
-}
+/// What the shell around the program says when that has ended.
+const ENDED: &str = "the program ended with ";
 
+/// A terminal in which `mailfix init` runs, on a tree without Postfix.
 struct Terminal {
     session: PtySession,
     /// All that was shown.
     shown: String,
+    /// The working directory, which has the tree in it.
+    directory: TempDir,
 }
 
 impl Terminal {
-    fn open() -> Self {
-        let program = current_exe().expect("the test knows its program");
-        let mut command = std::process::Command::new("sh");
+    fn open(arguments: &[&str]) -> Self {
+        Self::open_in(tempfile::tempdir().expect("there is room"), arguments)
+    }
+
+    fn open_in(directory: TempDir, arguments: &[&str]) -> Self {
+        let tree = directory.path().join("tree");
+        std::fs::create_dir_all(&tree).expect("there is room");
+        let mut command = Command::new("sh");
+        let script = format!(
+            "stty cols 80 rows 24; \"$@\"; echo '{ENDED}'$?; \
+             stty -a | tr ' ' '\\n' | grep -E '^-?(icanon|isig);?$'"
+        );
         command
-            .arg("-c")
-            .arg(
-                "stty cols 80 rows 24; \"$0\" --ignored --exact wizard::inside_a_terminal \
-                 --nocapture; stty -a | tr ' ' '\\n' | grep -E '^-?(icanon|isig);?$'",
-            )
-            .arg(program)
-            .env("TERM", "xterm");
-        let patience = u64::try_from(PATIENCE.as_millis()).expect("patience is short");
+            .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_mailfix"), "init"])
+            .args(["--offline", "--root"])
+            .arg(&tree)
+            .args(arguments)
+            .current_dir(directory.path())
+            .env_remove("MAILFIX_SITE")
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1");
         Self {
-            session: spawn_command(command, Some(patience)).expect("a terminal opens"),
+            session: spawn_command(command, Some(PATIENCE)).expect("a terminal opens"),
             shown: String::new(),
+            directory,
         }
     }
 
@@ -86,12 +61,42 @@ impl Terminal {
         self.session.flush().expect("the program reads");
     }
 
-    fn close(mut self) -> String {
+    /// Answers all the questions of a host without Postfix, up to the last one.
+    fn answer_all(&mut self) {
+        self.answer("Kind of host [linux]: ", "\r");
+        self.answer("Host name of the server: ", "mail\r");
+        self.answer("error: `mail` is not a full host name", "");
+        self.answer("Host name of the server: ", "mail.example.org\r");
+        self.answer("IPv4 addresses: ", "10.0.0.1\r");
+        self.answer("error: `10.0.0.1` is a private address", "");
+        self.answer("IPv4 addresses: ", "8.8.4.4\r");
+        self.answer(
+            "IPv6 addresses [none]: ",
+            "2a01:4f8:abcd:1234:5678:9abc:def0:1234, 2a01:4f8:abcd:1234:5678:9abc:def0:1235\r",
+        );
+        self.answer("Domains [example.org]: ", "\r");
+        self.answer("Who controls the domains' DNS [self]: ", "\r");
+        self.answer("Who controls reverse DNS of IPv4 [provider]: ", "\r");
+        self.answer("Who controls reverse DNS of IPv6 [provider]: ", "nope\r");
+        self.answer("error: unknown answer `nope`", "");
+        self.answer(
+            "Who controls reverse DNS of IPv6 [provider]: ",
+            "nonx\u{7f}e\r",
+        );
+        self.answer("Other servers [none]: ", "\r");
+        self.answer("Third parties [none]: ", "\r");
+        self.answer("DMARC policy [none]: ", "\r");
+    }
+
+    /// Waits for the end; gives the exit status and all that was shown.
+    fn close(mut self) -> (i32, String, TempDir) {
         let rest = self.session.exp_eof().expect("the program ends");
         self.shown.push_str(&rest);
-        let status = self.session.process().wait().expect("the program ended");
+        let status = self.session.process().wait().expect("the shell ended");
         assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
-        self.shown
+        let (_, status) = self.shown.split_once(ENDED).expect("the program ended");
+        let status = status.lines().next().and_then(|text| text.parse().ok());
+        (status.expect("a number"), self.shown, self.directory)
     }
 }
 
@@ -110,59 +115,109 @@ fn plain(shown: &str) -> String {
     text
 }
 
+/// Lists the names in a directory.
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .expect("it is there")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn enter_takes_what_was_found_and_the_defaults() {
-    let mut terminal = Terminal::open();
-    terminal.answer("Is this right? [yes] ", "\r");
-    terminal.answer("Domains [example.org]: ", "\r");
-    terminal.answer("Who controls the domains' DNS [self]: ", "\r");
-    terminal.answer("Who controls reverse DNS of IPv4 [provider]: ", "\r");
-    terminal.answer("Who controls reverse DNS of IPv6 [provider]: ", "nope\r");
-    terminal.answer("error: unknown answer `nope`", "");
-    terminal.answer(
-        "Who controls reverse DNS of IPv6 [provider]: ",
-        "nonx\u{7f}e\r",
-    );
-    terminal.answer("Other servers [none]: ", "\r");
-    terminal.answer("Third parties [none]: ", "\r");
-    terminal.answer("DMARC policy [none]: ", "\r");
-    let shown = plain(&terminal.close());
-    for answer in [
-        "answer profile=linux-chroot",
-        "answer reverse-dns6=none",
-        "answer dkim-key=/etc/mailfix/dkim/mail.private",
+fn questions_lead_to_the_plan_and_to_the_files() {
+    let mut terminal = Terminal::open(&[]);
+    terminal.answer_all();
+    terminal.answer("Write these files? [no] ", "e\r");
+    terminal.answer("Write these files? [no] ", "y\r");
+    let (status, shown, directory) = terminal.close();
+    assert_eq!(status, 0, "{shown}");
+    let text = std::fs::read_to_string(directory.path().join("mailfix-out/mailfix.toml")).unwrap();
+    for line in [
+        "hostname = \"mail.example.org\"",
+        "ipv4 = [\"8.8.4.4\"]",
+        "reverse6 = \"none\"",
     ] {
-        assert!(shown.contains(answer), "{shown}");
+        assert!(text.contains(line), "{text}");
     }
-    let (asked, _) = shown.split_once("answer ").expect("the answers are listed");
+    assert_eq!(names(&directory.path().join("tree")), [""; 0]);
+
+    // The second time everything is known, and the only question is whether it is right.
+    let mut terminal = Terminal::open_in(directory, &[]);
+    terminal.answer("What the site file says already:", "");
+    terminal.answer("Is this right? [yes] ", "\r");
+    terminal.answer("Write these files? [no] ", "\u{3}");
+    let (_, _, directory) = terminal.close();
+    let again = std::fs::read_to_string(directory.path().join("mailfix-out/mailfix.toml")).unwrap();
+    assert_eq!(again, text);
+}
+
+#[test]
+fn what_the_wizard_shows_fits_the_terminal() {
+    let mut terminal = Terminal::open(&[]);
+    terminal.answer_all();
+    terminal.answer("Write these files? [no] ", "n\r");
+    let (_, shown, directory) = terminal.close();
+    assert_eq!(names(directory.path()), ["tree"]);
+    let shown = plain(&shown);
+    let (asked, _) = shown.split_once("DMARC policy: none").expect("it is asked");
     for line in asked.lines() {
-        // What is typed over is on the same line.
+        // A question is overwritten by its answer; what was typed may be longer than the line.
         let line = line.rsplit('\r').find(|part| !part.is_empty());
-        assert!(
-            line.unwrap_or_default().chars().count() <= 80,
-            "{line:?}\n{shown}"
-        );
+        let line = line.unwrap_or_default();
+        assert!(line.chars().count() <= 80, "{line:?}\n{shown}");
     }
 }
 
 #[test]
-fn control_c_ends_it_and_leaves_the_terminal_in_order() {
-    let mut terminal = Terminal::open();
-    terminal.answer("Is this right? [yes] ", "n\r");
-    terminal.answer("Kind of host [linux-chroot]: ", "\r");
-    terminal.answer("Host name of the server [mail.example.org]: ", "\r");
-    terminal.answer("IPv4 addresses [8.8.4.4]: ", "\r");
-    // A default too long for the line stands above it.
-    terminal.answer("Enter alone takes: 2a01:", "");
-    terminal.answer("IPv6 addresses: ", "\r");
-    terminal.answer("Domains [example.org]: ", "exam\u{3}");
-    let shown = terminal.close();
-    assert!(shown.contains("interrupted\r\ndone"), "{shown}");
-    for mode in ["\r\nisig", "\r\nicanon"] {
-        assert!(shown.contains(mode), "{shown}");
+fn control_c_leaves_nothing_behind_and_the_terminal_in_order() {
+    let at_once = |terminal: &mut Terminal| terminal.answer("Kind of host [linux]: ", "\u{3}");
+    let while_typing = |terminal: &mut Terminal| {
+        terminal.answer("Kind of host [linux]: ", "\r");
+        terminal.answer("Host name of the server: ", "mail.exa\u{3}");
+    };
+    let at_the_end = |terminal: &mut Terminal| {
+        terminal.answer_all();
+        terminal.answer("Write these files? [no] ", "\u{3}");
+    };
+    let moments: [&dyn Fn(&mut Terminal); 3] = [&at_once, &while_typing, &at_the_end];
+    for moment in moments {
+        let mut terminal = Terminal::open(&[]);
+        moment(&mut terminal);
+        let (status, shown, directory) = terminal.close();
+        assert_ne!(status, 0, "{shown}");
+        assert!(
+            shown.contains("error: interrupted; nothing was written"),
+            "{shown}"
+        );
+        assert_eq!(names(directory.path()), ["tree"]);
+        assert_eq!(names(&directory.path().join("tree")), [""; 0]);
+        for mode in ["\r\nisig", "\r\nicanon"] {
+            assert!(shown.contains(mode), "{shown}");
+        }
+        // A cursor that was hidden is shown again.
+        let hidden = shown.rfind("\u{1b}[?25l");
+        let visible = shown.rfind("\u{1b}[?25h");
+        assert!(visible.is_some() && visible > hidden, "{shown:?}");
     }
-    // A cursor that was hidden is shown again.
-    let hidden = shown.rfind("\u{1b}[?25l");
-    let shown_again = shown.rfind("\u{1b}[?25h");
-    assert!(shown_again >= hidden && shown_again.is_some(), "{shown:?}");
+}
+
+#[test]
+fn what_is_given_is_not_asked() {
+    let mut terminal = Terminal::open(&[
+        "--profile=osx-server",
+        "--hostname=mail.example.org",
+        "--ipv4=8.8.4.4",
+        "--ipv6=none",
+        "--domain=example.org",
+        "--domain=example.net",
+        "--forward-dns=self",
+        "--reverse-dns4=provider",
+        "--set=other-servers=none",
+        "--set=third-parties=_spf.example.net",
+    ]);
+    terminal.answer("DMARC policy [none]: ", "\u{3}");
+    let (_, shown, _) = terminal.close();
+    assert!(!plain(&shown).contains("Domains"), "{shown}");
 }
