@@ -7,7 +7,7 @@ use crate::ask::TerminalAsker;
 use crate::cli::apply::{Consent, carry_out, declined};
 use crate::cli::plan::refused;
 use crate::cli::prepare::OUT;
-use crate::cli::{Failure, FailureKind, Session, dns, out, show};
+use crate::cli::{Common, Failure, FailureKind, Session, dns, out, show};
 use crate::data_file;
 use crate::host::Origin;
 use crate::plan::{FileChange, Nature, Step};
@@ -15,7 +15,7 @@ use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::site::Site;
 use crate::system::{File, Query, System};
-use crate::wizard::{Answers, Detected, Id, Wizard, WizardError, site_file};
+use crate::wizard::{Answers, Detected, Id, Wizard, WizardError, quoted, site_file};
 
 /// Look at this host, ask what cannot be known, show every change, and apply it
 #[derive(Debug, Args)]
@@ -94,7 +94,7 @@ impl Init {
             allow_non_global,
         };
         let answers = if session.common.no_input || !session.is_terminal {
-            wizard.answer_silently("mailfix init --no-input")?
+            wizard.answer_silently(&self.typed(&session.common))?
         } else {
             session
                 .ui
@@ -141,6 +141,32 @@ impl Init {
             .ui
             .say("`mailfix dns show` prints the DNS records this server needs");
         Ok(status)
+    }
+
+    /// The command as it was typed, without the answers in it.
+    fn typed(&self, common: &Common) -> String {
+        let mut command = "mailfix init --no-input".to_owned();
+        for (flag, given) in [
+            (" --yes", common.yes),
+            (" --offline", common.offline),
+            (" --allow-non-global", common.allow_non_global),
+            (" --verbose", common.verbose),
+        ] {
+            if given {
+                command.push_str(flag);
+            }
+        }
+        for (flag, path) in [
+            (" --site ", &common.site),
+            (" --root ", &common.root),
+            (" --out ", &self.out),
+        ] {
+            if let Some(path) = path {
+                command.push_str(flag);
+                command.push_str(&quoted(path.as_str()));
+            }
+        }
+        command
     }
 
     fn answers(&self) -> Result<Answers, Failure> {

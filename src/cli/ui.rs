@@ -217,7 +217,8 @@ fn unfolded(text: &str) -> String {
         .join("\n")
 }
 
-/// Folds a text at blanks; what cannot be folded stays whole.
+/// Folds a text at blanks; what cannot be folded stays whole, and so does what stands between
+/// backticks: a command must survive copying.
 #[must_use]
 pub fn fold(text: &str, width: usize, indent: &str) -> String {
     let mut folded = String::new();
@@ -227,7 +228,7 @@ pub fn fold(text: &str, width: usize, indent: &str) -> String {
             folded.push_str(indent);
         }
         let mut used = 0;
-        for word in line.split(' ') {
+        for word in words(line) {
             let length = word.chars().count();
             if used > 0 && used + 1 + length > width {
                 folded.push('\n');
@@ -244,6 +245,15 @@ pub fn fold(text: &str, width: usize, indent: &str) -> String {
     folded
 }
 
+/// Splits a line at the blanks outside backticks.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    line.split(move |c| {
+        quoted ^= c == '`';
+        c == ' ' && !quoted
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +263,7 @@ mod tests {
     fn texts_are_folded_at_blanks() {
         assert_eq!(fold("one two three", 7, "  "), "one two\n  three");
         assert_eq!(fold("unbreakable", 3, "  "), "unbreakable");
+        assert_eq!(fold("type `a b c` now", 6, " "), "type\n `a b c`\n now");
     }
 
     #[test]

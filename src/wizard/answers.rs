@@ -314,7 +314,8 @@ fn written(server: &OtherServer) -> String {
 }
 
 /// Quotes a word for a shell where it needs it.
-fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -19,7 +19,7 @@ use crate::profile::Profile;
 use crate::site::{Site, host_name};
 use crate::spelling::listed;
 
-pub use answers::{Answers, Id};
+pub use answers::{Answers, Id, quoted};
 pub use file::site_file;
 
 /// The id of the question whether what is known is right.

@@ -221,3 +221,26 @@ fn what_is_given_is_not_asked() {
     let (_, shown, _) = terminal.close();
     assert!(!plain(&shown).contains("Domains"), "{shown}");
 }
+
+#[test]
+fn without_a_terminal_the_whole_command_to_type_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("a tree")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_mailfix"))
+        .args(["init", "--offline", "--root", "a tree", "--ipv4=8.8.4.4"])
+        .current_dir(directory.path())
+        .env_remove("MAILFIX_SITE")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.starts_with("error: no answer for `hostname`, `domain`\n"),
+        "{errors}"
+    );
+    let command = "`mailfix init --no-input --offline --root 'a tree' --ipv4 8.8.4.4 \
+                   --hostname HOSTNAME --domain DOMAIN`";
+    assert!(errors.contains(command), "{errors}");
+    assert_eq!(names(directory.path()), ["a tree"]);
+}
