@@ -311,6 +311,16 @@ fn mistakes_postfix_is_silent_about_are_found() {
 }
 
 #[test]
+fn values_that_must_not_be_empty_are_found() {
+    expect(&stock().main("smtp_helo_name =\n"), &["error bad-value"]);
+    expect(
+        &stock().main("smtpd_service_name =\n"),
+        &["error bad-value"],
+    );
+    expect(&stock().main("relay_domains =\n"), &[]);
+}
+
+#[test]
 fn lines_that_seem_to_say_something_else_are_found() {
     let main = |text: &str| stock().main(text);
     expect(
@@ -364,10 +374,10 @@ fn references_that_lead_nowhere_are_found() {
         &["error bad-reference"],
     );
     expect(&main("mydomain = $mydomain\n"), &["error bad-reference"]);
-    expect(
-        &main("debugger_command =\nPATH=/bin:/usr/bin; sleep 5\n"),
-        &["warning unused-parameter"],
-    );
+    let path = main("debugger_command =\nPATH=/bin:/usr/bin; sleep 5\n");
+    expect(&path, &["warning unused-parameter"]);
+    let fix = path.findings()[0].fix.clone().unwrap();
+    assert!(fix.contains("`debugger_command`"), "{fix}");
     // A service gone leaves its limits behind.
     expect(
         &Planted {
@@ -553,6 +563,10 @@ fn transports_without_service_are_found_wherever_they_are_named() {
     ] {
         expect(&planted, &["error unknown-transport"]);
     }
+    expect(
+        &stock().master("2525 inet n - n - - smtpd\n  -o cleanup_service_name=cleanup2\n"),
+        &["error unknown-service"],
+    );
     for harmless in [
         main("default_transport = error:no mail leaves here\n"),
         main("content_filter =\n"),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
+use super::subject::Assignment;
 use super::table_reference::{TableReference, references};
 use super::{Check, Subject};
 use crate::finding::{Finding, Place, escape};
@@ -36,9 +37,9 @@ const SHOWN: usize = 10;
 
 fn run(subject: &Subject) -> Vec<Finding> {
     let services = reachable(subject);
-    let mut findings = Vec::new();
+    let mut findings = unknown_services(subject);
     for assignment in subject.assignments() {
-        if !takes_transport(&assignment.name) {
+        if !takes_transport(&assignment.name) || is_default(subject, &assignment) {
             continue;
         }
         let Some(value) = subject.expand(&assignment) else {
@@ -71,6 +72,49 @@ fn run(subject: &Subject) -> Vec<Finding> {
 fn takes_transport(name: &str) -> bool {
     name == "content_filter"
         || parameter::lookup(name).is_some_and(|parameter| parameter.kind == ValueKind::Transport)
+}
+
+/// Whether the file spells out the default, which may well be of no use here.
+fn is_default(subject: &Subject, assignment: &Assignment) -> bool {
+    parameter::lookup(&assignment.name)
+        .is_some_and(|parameter| parameter.default_in(subject.version) == assignment.value)
+}
+
+/// Parameters that name a service of Postfix's own by a name there is none of.
+fn unknown_services(subject: &Subject) -> Vec<Finding> {
+    let names: BTreeSet<&str> = subject
+        .services()
+        .filter(|service| service.kind != ServiceType::Inet)
+        .map(|service| service.name.as_str())
+        .collect();
+    subject
+        .assignments()
+        .into_iter()
+        .filter_map(|assignment| {
+            let parameter = parameter::lookup(&assignment.name)?;
+            let value = subject.expand(&assignment)?;
+            let is_service = parameter.kind == ValueKind::Service && !value.is_empty();
+            let is_default = is_default(subject, &assignment);
+            if !is_service || is_default || names.contains(value.as_str()) {
+                return None;
+            }
+            let finding = Finding::error(
+                "unknown-service",
+                format!(
+                    "`{}` names `{}`, which is no service of `{}`",
+                    assignment.name,
+                    escape(&value),
+                    subject.master.path
+                ),
+            )
+            .at(subject.place_of_word(&assignment, &value))
+            .because("whoever needs that service waits for it in vain");
+            Some(match near_miss(&value, names.iter().copied()) {
+                Some(near) => finding.mend(format!("`{near}` is a service")),
+                None => finding.mend(format!("add the service to `{}`", subject.master.path)),
+            })
+        })
+        .collect()
 }
 
 /// What a table's answers are.

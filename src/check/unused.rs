@@ -29,7 +29,12 @@ fn run(subject: &Subject) -> Vec<Finding> {
             continue;
         }
         let finding = faults::unused(&escape(name)).at(subject.place_of(assignment));
-        findings.push(with_reason(subject, finding, name));
+        findings.push(match empty_setting_above(subject, assignment) {
+            Some(above) => finding.mend(format!(
+                "if it belongs to `{above}` above it, begin the line with a blank; else delete it"
+            )),
+            None => with_reason(subject, finding, name),
+        });
     }
     findings
 }
@@ -42,6 +47,26 @@ pub(super) fn is_known(subject: &Subject, name: &str) -> bool {
     parameter.exists_in(subject.version)
         && parameter::service_of(name)
             .is_none_or(|prefix| subject.services().any(|service| service.name == prefix))
+}
+
+/// The setting without a value that ends right above; the line may have been meant as its value.
+fn empty_setting_above<'a>(subject: &Subject<'a>, assignment: &Assignment) -> Option<&'a str> {
+    if assignment.service.is_some() || parameter::nearest(&assignment.name).is_some() {
+        return None;
+    }
+    let main = subject.main;
+    let line = |at: usize| {
+        let before = main.bytes.get(..at).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count()
+    };
+    let here = main.parsed.setting(&assignment.name)?;
+    let above = main
+        .parsed
+        .settings()
+        .take_while(|setting| setting.span.start < here.span.start)
+        .last()?;
+    (above.value.is_empty() && line(above.span.end) + 1 == line(here.span.start))
+        .then_some(above.name)
 }
 
 /// Says why the name is not known, and what may have been meant.
