@@ -40,6 +40,29 @@ pub enum Consent {
     No,
 }
 
+/// A question for consent.
+pub struct Asking<'a> {
+    /// The question itself.
+    pub prompt: &'a str,
+    /// What yes means.
+    pub yes: &'a str,
+    /// What is said to `explain`, a point each.
+    pub explanation: &'a [&'a str],
+}
+
+/// Consent to an apply.
+pub const APPLY: Asking<'_> = Asking {
+    prompt: "Apply?",
+    yes: "write the files and run the commands shown",
+    explanation: &[
+        "a receipt with a copy of every file goes to the state directory first",
+        "each file is written under another name, then renamed into its place: Postfix never sees half of one; mode, owner and symbolic links stay",
+        "master.cf comes first and main.cf last, so that whatever is named exists; after each the configuration is checked and reloaded",
+        "then mailfix looks whether everything is as planned, and watches master and the log for three seconds",
+        "if any of it fails, everything is brought back at once; `mailfix undo` brings it back later, byte for byte",
+    ],
+};
+
 impl Apply {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
@@ -93,7 +116,7 @@ impl Apply {
             session.ui.say("the saved plan has nothing to do");
             return Ok(0);
         }
-        if session.consent("Apply?", None)? == Consent::No {
+        if session.consent(&APPLY)? == Consent::No {
             return Err(declined());
         }
         let host = host::observe(session.system.as_ref(), &saved.config, &Interest::default())?;
@@ -131,7 +154,7 @@ pub fn carry_out(
             .ui
             .say("note: an earlier run was interrupted; this one completes it");
     }
-    if session.consent("Apply?", Some(draft))? == Consent::No {
+    if session.consent(&APPLY)? == Consent::No {
         return Err(declined());
     }
     let config = facts.config.clone();
@@ -252,7 +275,7 @@ impl Session {
     }
 
     /// Asks `yes / no / explain`, unless it was agreed to beforehand.
-    pub fn consent(&mut self, prompt: &str, draft: Option<&Draft>) -> Result<Consent, Failure> {
+    pub fn consent(&mut self, asking: &Asking<'_>) -> Result<Consent, Failure> {
         if self.common.yes {
             return Ok(Consent::Yes);
         }
@@ -268,43 +291,28 @@ impl Session {
         let mut asker = TerminalAsker::new()?;
         let question = Question::choice(
             "apply",
-            prompt,
-            "nothing is written before you say yes",
+            asking.prompt,
+            "Nothing is written before you say yes.",
             Some("no"),
             &[
-                ("yes", "write the files and run the commands shown"),
+                ("yes", asking.yes),
                 ("no", "leave everything as it is"),
-                (
-                    "explain",
-                    "say what each step does and how it is taken back",
-                ),
+                ("explain", "say how it is done and how it is taken back"),
             ],
         );
         loop {
             match asker.ask(&question)?.as_str() {
                 "yes" => return Ok(Consent::Yes),
-                "explain" => self.explain(draft),
+                "explain" => {
+                    self.ui.heading("How it is done");
+                    for text in asking.explanation {
+                        self.ui.point("-", text);
+                    }
+                    self.ui.data("\n");
+                }
                 _ => return Ok(Consent::No),
             }
         }
-    }
-
-    fn explain(&mut self, draft: Option<&Draft>) {
-        if let Some(draft) = draft {
-            show::decisions(&mut self.ui, draft);
-            self.ui.data("\n");
-        }
-        self.ui.heading("How it is done");
-        for text in [
-            "a receipt with a copy of every file goes to the state directory first",
-            "each file is written under another name, then renamed into its place: Postfix never sees half of one; mode, owner and symbolic links stay",
-            "master.cf comes first and main.cf last, so that whatever is named exists; after each the configuration is checked and reloaded",
-            "then mailfix looks whether everything is as planned, and watches master and the log for three seconds",
-            "if any of it fails, everything is brought back at once; `mailfix undo` brings it back later, byte for byte",
-        ] {
-            self.ui.point("-", text);
-        }
-        self.ui.data("\n");
     }
 
     /// Applies a plan, telling what happens.

@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::apply::Options;
-use crate::cli::apply::{Consent, declined};
+use crate::cli::apply::{Asking, Consent, declined};
 use crate::cli::{Failure, Session, dns, show};
 use crate::data_file;
 use crate::mail::dkim::{PrivateKey, PrivateKeyError};
@@ -37,6 +37,16 @@ enum Verb {
         key: Option<Utf8PathBuf>,
     },
 }
+
+const MAKE: Asking<'_> = Asking {
+    prompt: "Make it?",
+    yes: "write the key and name it in the site file",
+    explanation: &[
+        "the private key is made here and never shown; its file can be read by its owner only",
+        "the receipt has the key's digest, not the key; `mailfix undo` removes it",
+        "nothing signs with it yet: publish the record first",
+    ],
+};
 
 impl Dkim {
     /// Runs the command.
@@ -101,7 +111,7 @@ impl Dkim {
         }
         let plan = Plan { steps };
         show::plan(&mut session.ui, &plan);
-        if session.consent("Make it?", None)? == Consent::No {
+        if session.consent(&MAKE)? == Consent::No {
             return Err(declined());
         }
         let options = Options {

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::ask::TerminalAsker;
-use crate::cli::apply::{Consent, carry_out, declined};
+use crate::cli::apply::{Asking, Consent, carry_out, declined};
 use crate::cli::plan::refused;
 use crate::cli::prepare::OUT;
 use crate::cli::{Common, Failure, FailureKind, Session, dns, out, show};
@@ -48,6 +48,16 @@ pub struct Init {
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
 }
+
+const WRITE: Asking<'_> = Asking {
+    prompt: "Write these files?",
+    yes: "write the files listed",
+    explanation: &[
+        "nothing of this machine's Postfix is touched",
+        "the fragments, tables and records are for the server; INSTALL.txt there says what to do with them",
+        "mailfix.toml is what you answered; with it `mailfix apply` does it all on the server by itself",
+    ],
+};
 
 impl Init {
     /// Runs the command.
@@ -226,7 +236,7 @@ fn elsewhere(
     session
         .ui
         .say(&format!("note: {why}, so everything goes to `{directory}`"));
-    if session.consent("Write these files?", None)? == Consent::No {
+    if session.consent(&WRITE)? == Consent::No {
         return Err(declined());
     }
     if own {

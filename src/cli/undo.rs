@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::apply::Options;
-use crate::cli::apply::{Consent, declined};
+use crate::cli::apply::{Asking, Consent, declined};
 use crate::cli::{Failure, Session, show};
 use crate::finding::Finding;
 use crate::host::{self, Interest, Running};
@@ -25,6 +25,17 @@ pub struct Undo {
     #[arg(long, value_name = "PATH")]
     force: Vec<Utf8PathBuf>,
 }
+
+const UNDO: Asking<'_> = Asking {
+    prompt: "Undo?",
+    yes: "put back the files and run the commands shown",
+    explanation: &[
+        "every file is compared first: what is as the apply left it goes back, what is as it was before stays, what someone else changed since is refused",
+        "main.cf comes first and master.cf last, so that nothing names what is gone",
+        "directories that were made are removed if they are empty",
+        "the undo has a receipt of its own in `mailfix history`",
+    ],
+};
 
 impl Undo {
     /// Runs the command.
@@ -67,7 +78,7 @@ impl Undo {
             .heading(&format!("Undo of {} ({when})", receipt.id));
         session.ui.data("\n");
         show::plan(&mut session.ui, &plan);
-        if session.consent("Undo?", None)? == Consent::No {
+        if session.consent(&UNDO)? == Consent::No {
             return Err(declined());
         }
         // The configuration may be broken: that must not keep the old one from coming back.
