@@ -9,7 +9,7 @@ use crate::cli::{Failure, FailureKind, Session};
 use crate::draft::Draft;
 use crate::host::Origin;
 use crate::postfix::{Field, MainCf, MasterCf};
-use crate::profile::Profile;
+use crate::profile::{Commands, Profile};
 use crate::system::{File, System};
 use crate::target::{Ensure, Setting};
 use crate::template::{self, TemplateError};
@@ -129,7 +129,7 @@ fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateErro
         })
         .collect();
     let config = draft.host.facts.config.clone();
-    let words = |words: &[String]| words.join(" ").replace("{config}", config.as_str());
+    let words = |words: &[String]| Commands::fill(words, &config).join(" ");
     let indexed = tables.iter().find(|table| table.indexed);
     let variables = Variables {
         profile: profile.name.clone(),
