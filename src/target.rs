@@ -159,6 +159,11 @@ pub fn decide(
         .filter(|provider| needs_cure(site, provider, &sources, facts, &mut target))
         .collect();
     if cured.is_empty() {
+        if is_in_place(facts) {
+            let why =
+                "the IPv4 cure of an earlier apply is still in place; `mailfix undo` takes it away";
+            target.decide("what mailfix set up", "left as it is", vec![why.to_owned()]);
+        }
         return Ok(target);
     }
     if !has_ipv4(site, facts) {
@@ -250,6 +255,14 @@ fn sent_elsewhere(facts: &Facts) -> Option<String> {
         ));
     }
     None
+}
+
+/// Tells whether main.cf names a table of ours.
+fn is_in_place(facts: &Facts) -> bool {
+    let own = format!(":{}/", facts.own_folder());
+    ["transport_maps", "smtp_dns_reply_filter"]
+        .iter()
+        .any(|name| facts.parameters.get(name).contains(&own))
 }
 
 /// The IPv6 addresses mail can leave from, or why it cannot leave over IPv6.
@@ -359,14 +372,15 @@ fn needs_cure(
 
 /// Says what would make the cure unnecessary, or that nothing will.
 fn outlook(site: &Site, addresses: &BTreeSet<IpAddr>, facts: &Facts) -> String {
-    let controls: Vec<Control> = addresses
+    let without_ptr = addresses
         .iter()
+        .filter(|&&address| !facts.dns.objections(address, true, false).is_empty());
+    let controls: Vec<Control> = without_ptr
         .map(|&address| site.reverse_control(address))
         .collect();
-    let again = if facts.origin == Origin::Stock {
-        ""
-    } else {
-        "; then run `mailfix plan` again"
+    let again = match facts.origin {
+        Origin::Stock => "",
+        Origin::Machine | Origin::Tree => "; then run `mailfix plan` again",
     };
     if controls.contains(&Control::None) {
         "nobody here can set that PTR record (`reverse6 = \"none\"`), so IPv4 is the way to stay"
