@@ -3,11 +3,12 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::apply::Options;
+use crate::apply::{Options, with_unfinished};
 use crate::cli::apply::{Asking, Consent, declined};
 use crate::cli::{Failure, Session, show};
 use crate::finding::Finding;
 use crate::host::{self, Interest, Running};
+use crate::plan::Plan;
 use crate::receipt::{Receipt, Receipts};
 use crate::system::System;
 use crate::undo::{Choice, History, UndoError, undo};
@@ -48,16 +49,9 @@ impl Undo {
         for broken in &history.broken {
             session.ui.say(&format!("warning: {broken}"));
         }
-        let receipt: Receipt = match &self.id {
-            Some(id) => receipts.load(session.system.as_ref(), id)?,
-            None => {
-                if let Some(receipt) = history.to_undo() {
-                    receipt.clone()
-                } else {
-                    session.ui.say("there is nothing to undo");
-                    return Ok(0);
-                }
-            }
+        let receipt: Option<Receipt> = match &self.id {
+            Some(id) => Some(receipts.load(session.system.as_ref(), id)?),
+            None => history.to_undo().cloned(),
         };
         let inside =
             |paths: &[Utf8PathBuf]| paths.iter().map(|path| session.inside(path)).collect();
@@ -65,13 +59,22 @@ impl Undo {
             only: inside(&self.only),
             force: inside(&self.force),
         };
-        let plan = undo(&receipt, &history, &choice, session.system.as_ref())?;
-        if plan.is_empty() {
-            session
-                .ui
-                .say(&format!("`{}` is undone already", receipt.id));
+        let plan = match &receipt {
+            Some(receipt) => undo(receipt, &history, &choice, session.system.as_ref())?,
+            None => Plan::default(),
+        };
+        // A run that was killed has not told Postfix of its last files.
+        let plan = with_unfinished(&plan, session.system.as_ref(), &receipts)?;
+        let unfinished = receipts.unfinished(session.system.as_ref())?;
+        let Some(about) = receipt.clone().or(unfinished).filter(|_| !plan.is_empty()) else {
+            tidy(session, state)?;
+            session.ui.say(&match receipt {
+                Some(receipt) => format!("`{}` is undone already", receipt.id),
+                None => "there is nothing to undo".to_owned(),
+            });
             return Ok(0);
-        }
+        };
+        let receipt = about;
         let when = receipt.created.strftime("%Y-%m-%d %H:%M:%S UTC");
         session
             .ui
@@ -113,6 +116,18 @@ impl Undo {
         session.ui.say(&format!("done; `{}` is undone", receipt.id));
         Ok(0)
     }
+}
+
+/// Removes what a run that was killed before it changed anything has left.
+fn tidy(session: &mut Session, state: Utf8PathBuf) -> Result<(), Failure> {
+    let options = Options {
+        state,
+        config: Utf8PathBuf::new(),
+        running: false,
+        undoes: None,
+    };
+    session.apply(&Plan::default(), &options, &mut |_| Vec::new())?;
+    Ok(())
 }
 
 impl From<UndoError> for Failure {
