@@ -55,10 +55,7 @@ fn empty_setting_above<'a>(subject: &Subject<'a>, assignment: &Assignment) -> Op
         return None;
     }
     let main = subject.main;
-    let line = |at: usize| {
-        let before = main.bytes.get(..at).unwrap_or_default();
-        before.iter().filter(|byte| **byte == b'\n').count()
-    };
+    let line = |at: usize| main.place(at..at).line;
     let here = main.parsed.setting(&assignment.name)?;
     let above = main
         .parsed

@@ -12,6 +12,7 @@
 mod check;
 mod kill;
 mod lab;
+mod plan_changes_nothing;
 mod receipts;
 mod resolver;
 mod system;

@@ -1,5 +1,6 @@
 //! What a program changes, read off its system calls by strace(1).
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -44,11 +45,29 @@ pub fn changes(command: &mut Command, but: &[&str]) -> Vec<String> {
         .unwrap();
     assert!(status.success(), "{command:?} failed");
     let log = std::fs::read(log).unwrap();
-    String::from_utf8_lossy(&log)
-        .lines()
+    whole_calls(&String::from_utf8_lossy(&log))
+        .into_iter()
         .filter(|line| is_change(line) && !but.iter().any(|text| line.contains(text)))
-        .map(str::to_owned)
         .collect()
+}
+
+/// Puts calls together that another process came between: `call(… <unfinished ...>`, and later
+/// `<... call resumed>…`.
+fn whole_calls(log: &str) -> Vec<String> {
+    let mut begun: HashMap<&str, &str> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in log.lines() {
+        let process = line.split(' ').next().unwrap_or_default();
+        if let Some(start) = line.strip_suffix(" <unfinished ...>") {
+            begun.insert(process, start);
+        } else if let Some((_, end)) = line.split_once(" resumed>") {
+            let start = begun.remove(process).unwrap_or_default();
+            calls.push(format!("{start}{end}"));
+        } else {
+            calls.push(line.to_owned());
+        }
+    }
+    calls
 }
 
 /// Calls that take a path and only look.
@@ -89,6 +108,19 @@ fn is_change(line: &str) -> bool {
             && !arguments.contains("\"/dev/");
     }
     true
+}
+
+#[test]
+fn calls_that_were_interrupted_are_put_together() {
+    let log = "\
+1 unlink(\"/etc/x\" <unfinished ...>
+2 mkdir(\"/etc/y\", 0700) = 0
+1 <... unlink resumed>) = 0
+";
+    assert_eq!(
+        whole_calls(log),
+        ["2 mkdir(\"/etc/y\", 0700) = 0", "1 unlink(\"/etc/x\") = 0"]
+    );
 }
 
 #[test]
