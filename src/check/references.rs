@@ -11,7 +11,7 @@ use super::{Check, Subject, faults};
 use crate::finding::{Finding, escape};
 use crate::postfix::expand::references;
 use crate::postfix::parameter::ValueKind;
-use crate::postfix::{expand, parameter};
+use crate::postfix::{ExpandError, expand, parameter};
 
 pub(super) const CHECK: Check = Check {
     name: "references",
@@ -42,7 +42,9 @@ fn run(subject: &Subject) -> Vec<Finding> {
             continue;
         }
         let value = |name: &str| subject.value(name, assignment.service).map(Cow::Owned);
-        if let Err(error) = expand(&assignment.value, &value) {
+        if let Err(error) = expand(&assignment.value, &value)
+            && is_refused(&error)
+        {
             findings.push(
                 Finding::error(
                     "bad-reference",
@@ -73,4 +75,15 @@ fn run(subject: &Subject) -> Vec<Finding> {
 /// Whether the daemon fills in names of its own as it delivers.
 fn is_raw(name: &str) -> bool {
     parameter::lookup(name).is_some_and(|parameter| parameter.kind == ValueKind::Raw)
+}
+
+/// Whether Postfix itself stops at what could not be expanded here.
+fn is_refused(error: &ExpandError) -> bool {
+    matches!(
+        error,
+        ExpandError::Truncated { .. }
+            | ExpandError::EmptyName { .. }
+            | ExpandError::Syntax { .. }
+            | ExpandError::Loop { .. }
+    )
 }
