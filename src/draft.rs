@@ -13,7 +13,7 @@ use crate::check::{
     Candidate, Document, Files as CheckedFiles, Report, Subject, TriedTable, index_suffixes,
 };
 use crate::dns::Resolver;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::host::{
     self, DnsFacts, Facts, Host, HostError, Interest, Origin, Parameters, observe_dns,
 };
@@ -262,10 +262,6 @@ fn try_out(
 
     let live = CheckedFiles::live(system);
     let before = own_checks(&draft.host, &live, &BTreeMap::new());
-    let before = check::join(
-        before,
-        rehearse_files(system, &draft.host, &BTreeMap::new(), &[])?.findings,
-    );
     let Report {
         findings,
         indexes,
@@ -286,6 +282,15 @@ fn try_out(
         };
         laid = laid.with(path.clone(), Some(file));
     }
+    // Postfix is only asked about what stands now where it finds errors in what is planned:
+    // otherwise its complaints are not of our making, and a second rehearsal tells nothing.
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
+    let said = if findings.iter().any(is_error) {
+        rehearse_files(system, &draft.host, &BTreeMap::new(), &[])?.findings
+    } else {
+        findings.clone()
+    };
+    let before = check::join(before, said);
     let after = check::join(own_checks(&draft.host, &laid, &planned), findings);
     draft.checked = checked;
     draft.refusals = check::refusals(&before, &after);
