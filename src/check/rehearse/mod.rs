@@ -180,7 +180,7 @@ fn lay_out<'a>(candidate: &Candidate<'a>, check: bool) -> (Rehearsal, Vec<Purpos
         if path.parent() == Some(candidate.directory) {
             match path.file_name() {
                 Some("main.cf") => file.bytes = own_main_cf(candidate, &file.bytes),
-                Some("master.cf") => file.bytes = own_paths(candidate, &file.bytes),
+                Some("master.cf") => file.bytes = own_master_cf(candidate, &file.bytes),
                 _ => {}
             }
         }
@@ -276,6 +276,28 @@ fn own_main_cf(candidate: &Candidate, bytes: &[u8]) -> Vec<u8> {
             ""
         };
         set(format!("{name} = {value}\n"));
+    }
+    own
+}
+
+/// The `master.cf` of the copy: the same lines, and the service that its log needs.
+///
+/// `postfix check` refuses a log file without `postlog`, which files from before 3.4 lack. Where
+/// the live configuration has a log file too, that is its own fault and is to be found.
+fn own_master_cf(candidate: &Candidate, bytes: &[u8]) -> Vec<u8> {
+    let mut own = own_paths(candidate, bytes);
+    let begins = |bytes: &[u8], word: &str| {
+        bytes
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(word.as_bytes()))
+    };
+    let main_cf = candidate.files.get(&candidate.directory.join("main.cf"));
+    let logs = main_cf.is_some_and(|file| begins(&file.bytes, "maillog_file"));
+    if candidate.version >= WRITES_LOG && !logs && !begins(bytes, "postlog") {
+        if !own.is_empty() && !own.ends_with(b"\n") {
+            own.push(b'\n');
+        }
+        own.extend_from_slice(b"postlog unix-dgram n - n - 1 postlogd\n");
     }
     own
 }

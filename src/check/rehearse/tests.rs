@@ -98,6 +98,29 @@ multi_instance_directories =
     assert_eq!(rehearsal.runs.len(), 4);
 }
 
+#[test]
+fn the_copy_has_the_service_that_its_log_needs() {
+    let file = |text: &str| File::new(text, 0o644, 0, 0);
+    let master_cf = |main_cf: &str, master_cf: &str, version| {
+        let files = BTreeMap::from([
+            ("/etc/postfix/main.cf".into(), file(main_cf)),
+            ("/etc/postfix/master.cf".into(), file(master_cf)),
+        ]);
+        let (rehearsal, _) = lay_out(&candidate(&files, &[], version), true);
+        let mut files = rehearsal.files.into_iter();
+        let (_, laid) = files.find(|(path, _)| path == "config/master.cf").unwrap();
+        String::from_utf8(laid.bytes).unwrap()
+    };
+    let (old, new) = (Version::new(2, 11, 0), Version::new(3, 7, 11));
+    let smtp = "smtp unix - - n - - smtp";
+    let postlog = "postlog unix-dgram n - n - 1 postlogd\n";
+    assert_eq!(master_cf("", smtp, new), format!("{smtp}\n{postlog}"));
+    assert_eq!(master_cf("", smtp, old), smtp);
+    assert_eq!(master_cf("", postlog, new), postlog);
+    // A log of the operator's own without the service is a fault to be found.
+    assert_eq!(master_cf("maillog_file = /var/log/x\n", smtp, new), smtp);
+}
+
 /// What the programs say of the files above, as Postfix 3.7 does, and of others.
 fn said(_: &Rehearsal) -> Rehearsed {
     let output = |status, errors: &str, text: &str| Output {
