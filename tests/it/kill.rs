@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::system::has_postfix;
 use crate::trace::has_strace;
 
 /// What is run on a tree, whose path comes last: the whole job, and the way back.
@@ -419,7 +420,7 @@ fn kill_everywhere(start: &Path, command: &[&str], trees: &Trees) -> usize {
 
 #[test]
 fn a_killed_apply_is_undone_or_completed() {
-    if !has_strace() {
+    if !has_strace() || !has_postfix() {
         return;
     }
     let trees = Trees::new();
@@ -430,7 +431,7 @@ fn a_killed_apply_is_undone_or_completed() {
 
 #[test]
 fn a_killed_undo_is_completed_or_applied_again() {
-    if !has_strace() {
+    if !has_strace() || !has_postfix() {
         return;
     }
     let trees = Trees::new();
@@ -443,7 +444,7 @@ fn a_killed_undo_is_completed_or_applied_again() {
 
 #[test]
 fn ctrl_c_waits_until_all_is_done() {
-    if !has_strace() {
+    if !has_strace() || !has_postfix() {
         return;
     }
     let trees = Trees::new();
@@ -476,7 +477,7 @@ fn ctrl_c_waits_until_all_is_done() {
 
 #[test]
 fn a_failing_call_is_brought_back_at_once() {
-    if !has_strace() {
+    if !has_strace() || !has_postfix() {
         return;
     }
     let trees = Trees::new();

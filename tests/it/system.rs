@@ -350,7 +350,7 @@ fn a_root_must_be_a_directory() {
     }
 }
 
-fn has_postfix() -> bool {
+pub fn has_postfix() -> bool {
     let is_there = Process::new("postconf")
         .env("PATH", "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin")
         .args(["-d", "mail_version"])
