@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 
 use crate::check;
-use crate::check::{
-    Candidate, Document, Files as CheckedFiles, Report, Subject, TriedTable, index_suffixes,
-};
+use crate::check::{Candidate, Document, Files as CheckedFiles, Report, Subject, TriedTable};
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 use crate::host::{
@@ -20,6 +18,7 @@ use crate::host::{
 use crate::plan::build::{self, BuildError, build};
 use crate::plan::{FileChange, Nature, Plan};
 use crate::postfix::MainCf;
+use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::{dns_filter, ipv4_transport};
@@ -209,7 +208,7 @@ fn outdated_indexes(
     let mut outdated = Vec::new();
     for table in &draft.target.tables {
         let source = target::table_path(&draft.host.facts, table);
-        if table.index_suffix().is_none() || plan.changes().any(|change| change.path == source) {
+        if !table.is_indexed() || plan.changes().any(|change| change.path == source) {
             continue;
         }
         let mut newest = None;

@@ -15,6 +15,7 @@ use crate::address::Scope;
 use crate::finding::Finding;
 use crate::host::{Facts, Origin};
 use crate::postfix::ServiceType;
+use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::{self, Contribution};
@@ -99,21 +100,10 @@ pub struct TableWanted {
 }
 
 impl TableWanted {
-    /// The end of its database's name, for types that have one (postmap(1)).
+    /// Tells whether postmap(1) makes a database of its source.
     #[must_use]
-    pub fn index_suffix(&self) -> Option<&'static str> {
-        index_suffix(&self.kind)
-    }
-}
-
-/// The end of the name of the database postmap(1) makes for a table type.
-#[must_use]
-pub fn index_suffix(kind: &str) -> Option<&'static str> {
-    match kind {
-        "hash" | "btree" => Some(".db"),
-        "lmdb" => Some(".lmdb"),
-        "cdb" => Some(".cdb"),
-        _ => None,
+    pub fn is_indexed(&self) -> bool {
+        !index_suffixes(&self.kind).is_empty()
     }
 }
 

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::table_reference::{KNOWN_TYPES, TableReference, references};
-use super::{Check, Presence, Subject, faults, index_suffixes};
+use super::{Check, Presence, Subject, faults};
 use crate::finding::{Finding, Place, escape};
+use crate::postfix::table::index_suffixes;
 use crate::postfix::{ProblemKind, Table, Version};
 use crate::spelling::near_miss;
 

@@ -35,7 +35,7 @@ use std::ops::Range;
 
 use camino::Utf8Path;
 
-pub use rehearse::{Candidate, Report, TriedTable, index_suffixes, rehearse};
+pub use rehearse::{Candidate, Report, TriedTable, rehearse};
 pub use subject::{Document, Files, Presence, Subject};
 
 use crate::finding::{Finding, Place, Severity};

@@ -120,7 +120,7 @@ fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateErro
         .map(|table| Table {
             file: table.file.clone(),
             kind: table.kind.clone(),
-            indexed: table.index_suffix().is_some(),
+            indexed: table.is_indexed(),
             sample: table
                 .samples
                 .first()

@@ -16,6 +16,20 @@ use super::logical_line::{self, Content, PieceKind, is_blank, trim};
 use super::main_cf::{byte_problems, first_line};
 use super::{EditError, Problem, ProblemKind};
 
+/// The file name suffixes a table type's index can have, the expected ones first.
+///
+/// A `hash` can end up as another type: Postfix 3.11 redirects where Berkeley DB is missing.
+#[must_use]
+pub fn index_suffixes(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "hash" | "btree" => &["db", "lmdb", "cdb"],
+        "lmdb" => &["lmdb"],
+        "cdb" => &["cdb"],
+        "dbm" | "sdbm" => &["dir", "pag"],
+        _ => &[],
+    }
+}
+
 /// A lookup-table source, every byte of it.
 #[derive(Clone, Debug, Default)]
 pub struct Table {

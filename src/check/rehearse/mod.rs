@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{faults, line_place};
 use crate::finding::{Finding, Severity, escape};
 use crate::postfix::Version;
+use crate::postfix::table::index_suffixes;
 use crate::system::{File, Output, Rehearsal, System, SystemError, Trial};
 
 /// What the temporary directory is called in files and arguments.
@@ -125,20 +126,6 @@ pub fn rehearse(system: &dyn System, candidate: &Candidate) -> Result<Report, Sy
     }
     report.findings = findings.found;
     Ok(report)
-}
-
-/// The file name suffixes a table type's index can have, the expected ones first.
-///
-/// A `hash` can end up as another type: Postfix 3.11 redirects where Berkeley DB is missing.
-#[must_use]
-pub fn index_suffixes(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "hash" | "btree" => &["db", "lmdb", "cdb"],
-        "lmdb" => &["lmdb"],
-        "cdb" => &["cdb"],
-        "dbm" | "sdbm" => &["dir", "pag"],
-        _ => &[],
-    }
 }
 
 /// What a run is for; says how its output is read.
