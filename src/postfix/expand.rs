@@ -3,15 +3,19 @@
 //! Owns the language of postconf(5), "The general format of the main.cf file". Must not know where values come from.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 /// How deep Postfix follows references before it gives up; a loop ends here.
 const DEEPEST: usize = 100;
 
-/// How much text an expansion may come to, a limit of ours.
+/// How many references one expansion may follow, a limit of ours.
 ///
-/// Values that double at every level would fill the memory long before the
+/// Values that double at every level would take for ever long before the
 /// depth is reached.
+const MOST: usize = 100_000;
+
+/// How much text an expansion may come to, a limit of ours.
 const LONGEST: usize = 1 << 20;
 
 /// Why a value cannot be expanded; every program that evaluates it stops.
@@ -35,6 +39,12 @@ pub enum ExpandError {
         /// What stands between the braces.
         text: String,
     },
+    /// `domain_to_ascii` (3.11+) of a name that has yet to be encoded, which is not done here.
+    #[error("`{text}` is not ASCII; write the domain in its `xn--` form")]
+    NotAscii {
+        /// The expanded argument.
+        text: String,
+    },
     /// References that lead on and on, or back to themselves.
     #[error("`{text}` refers on and on")]
     Loop {
@@ -43,7 +53,7 @@ pub enum ExpandError {
     },
 }
 
-/// Expands a value as Postfix does since 3.6, asking `lookup` for the parameters it names.
+/// Expands a value as the newest Postfix does, asking `lookup` for the parameters it names.
 ///
 /// What `lookup` gives is expanded too. An undefined name is the empty text.
 ///
@@ -54,12 +64,17 @@ pub fn expand<'a>(
     lookup: &dyn Fn(&str) -> Option<Cow<'a, str>>,
 ) -> Result<String, ExpandError> {
     let mut result = String::new();
-    Expansion { lookup }.write(value, 0, &mut result)?;
+    Expansion {
+        lookup,
+        followed: Cell::new(0),
+    }
+    .write(value, 0, &mut result)?;
     Ok(result)
 }
 
 struct Expansion<'l, 'a> {
     lookup: &'l dyn Fn(&str) -> Option<Cow<'a, str>>,
+    followed: Cell<usize>,
 }
 
 impl Expansion<'_, '_> {
@@ -80,7 +95,8 @@ impl Expansion<'_, '_> {
                     text: value.to_owned(),
                 });
             }
-            if depth > DEEPEST || result.len() > LONGEST {
+            let followed = self.followed.replace(self.followed.get() + 1);
+            if depth > DEEPEST || followed > MOST || result.len() > LONGEST {
                 return Err(ExpandError::Loop {
                     text: reference.to_owned(),
                 });
@@ -108,6 +124,13 @@ impl Expansion<'_, '_> {
             }
             (holds, rest) = (truth, after);
         } else {
+            if let Some(argument) = text.strip_prefix("domain_to_ascii").and_then(braced_start) {
+                let (argument, after) = braced(argument).ok_or_else(syntax)?;
+                if !after.is_empty() {
+                    return Err(syntax());
+                }
+                return self.domain_to_ascii(argument, depth, result);
+            }
             let name_end = text.find(['?', ':']).unwrap_or(text.len());
             let (name, after) = text.split_at(name_end);
             let name = name.trim_matches(BLANKS);
@@ -141,6 +164,23 @@ impl Expansion<'_, '_> {
         self.otherwise(holds, otherwise, depth, result, &syntax)
     }
 
+    /// Writes the argument of the one function there is (3.11+).
+    fn domain_to_ascii(
+        &self,
+        argument: &str,
+        depth: usize,
+        result: &mut String,
+    ) -> Result<(), ExpandError> {
+        let mut text = String::new();
+        self.write(argument, depth, &mut text)?;
+        if !text.is_ascii() {
+            return Err(ExpandError::NotAscii { text });
+        }
+        result.push_str(&text);
+        Ok(())
+    }
+
+    /// Writes the operand behind a `:`.
     fn otherwise(
         &self,
         holds: bool,
@@ -295,7 +335,10 @@ fn collect(value: &str, names: &mut Vec<String>) {
             let end = inner.find(['?', ':']).unwrap_or(inner.len());
             let (name, tail) = inner.split_at(end);
             let name = name.trim_matches(BLANKS);
-            if !name.is_empty() {
+            if name.contains('{') {
+                // A function, 3.11+.
+                collect(inner, names);
+            } else if !name.is_empty() {
                 names.push(name.to_owned());
             }
             collect(tail, names);
@@ -354,6 +397,7 @@ mod tests {
         check("${ a }${a ?x}", "Ax");
         check("${{3.6} ==level {3.6.0} ? {y} : {n}}", "y");
         check("${empty?{$}}", "");
+        check("${domain_to_ascii{$a.example}}", "A.example");
         check("é$a", "éA");
     }
 
@@ -379,6 +423,23 @@ mod tests {
         assert!(matches!(check("${a?{b}c}"), ExpandError::Syntax { .. }));
         assert!(matches!(check("${a?{b}:{c}d}"), ExpandError::Syntax { .. }));
         assert!(matches!(check("$loop"), ExpandError::Loop { .. }));
+        assert!(matches!(check("$wide"), ExpandError::Loop { .. }));
+        assert!(matches!(
+            check("${domain_to_ascii{é}}"),
+            ExpandError::NotAscii { .. }
+        ));
+    }
+
+    #[test]
+    fn values_that_double_at_every_level_end() {
+        let lookup = |name: &str| {
+            let level: u32 = name.strip_prefix('l')?.parse().ok()?;
+            Some(Cow::Owned(format!("$l{0}$l{0}", level + 1))).filter(|_| level < 60)
+        };
+        assert!(matches!(
+            expand("$l0", &lookup),
+            Err(ExpandError::Loop { .. })
+        ));
     }
 
     #[test]
