@@ -200,6 +200,39 @@ pub(super) fn without(text: &[u8], cuts: &[Range<usize>]) -> Vec<u8> {
     kept
 }
 
+/// Chooses the cuts that take words and their separators out of a line.
+///
+/// The separator behind a word goes along or, at the end, the one before.
+/// `start` is where what stands before the first word ends, if anything does.
+pub(super) fn cuts(
+    words: &[Range<usize>],
+    start: Option<usize>,
+    goes: impl Fn(usize) -> bool,
+) -> Vec<Range<usize>> {
+    let last_kept = (0..words.len()).rev().find(|index| !goes(*index));
+    let mut kept_end = start;
+    let mut cuts = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        if !goes(index) {
+            kept_end = Some(word.end);
+        } else if last_kept.is_some_and(|last| index < last) {
+            cuts.push(word.start..words[index + 1].start);
+        } else {
+            cuts.push(kept_end.unwrap_or(word.start)..word.end);
+        }
+    }
+    cuts
+}
+
+/// Ends the last line of a text that lacks its newline.
+pub(super) fn end_last_line(text: &mut Vec<u8>, line_end: &[u8]) {
+    if text.ends_with(b"\r") {
+        text.push(b'\n');
+    } else if !text.is_empty() && !text.ends_with(b"\n") {
+        text.extend_from_slice(line_end);
+    }
+}
+
 /// Keeps the comments and blank lines of a logical line and nothing else.
 pub(super) fn ignored_lines(text: &[u8]) -> Vec<u8> {
     physical_lines(text)
@@ -256,6 +289,16 @@ pub(super) fn split_outside_braces(text: &[u8], separators: &[u8]) -> Vec<Range<
         words.push(start..text.len());
     }
     words
+}
+
+/// Tells whether a text ends inside of braces; a `}` without `{` counts for nothing.
+pub(super) fn ends_in_braces(text: &[u8]) -> bool {
+    let depth = text.iter().fold(0_usize, |depth, byte| match byte {
+        b'{' => depth + 1,
+        b'}' => depth.saturating_sub(1),
+        _ => depth,
+    });
+    depth > 0
 }
 
 /// Tells whether every `{` is closed and no `}` stands alone.

@@ -322,12 +322,13 @@ fn look_at_pattern(pattern: &Written<'_>, engine: Engine) -> Result<Option<usize
     let basic =
         engine == Engine::Regexp && pattern.flags.split(|flag| *flag == b'x').count() % 2 == 0;
     let text = pattern.text;
-    // Basic expressions, Perl's extended layout, comments and quoting are not looked into.
-    let quoted = text.windows(2).any(|pair| pair == b"\\Q")
-        || text
-            .windows(3)
-            .any(|three| three == b"(?#" || three == b"(?x");
-    if basic || (engine == Engine::Pcre && (quoted || pattern.flags.contains(&b'x'))) {
+    if basic {
+        return Ok(Some(text.windows(2).filter(|pair| *pair == b"\\(").count()));
+    }
+    // Perl's extended layout, comments and quoting are not looked into.
+    let holds = |mark: &[u8]| text.windows(mark.len()).any(|part| part == mark);
+    let unclear = pattern.flags.contains(&b'x') || holds(b"\\Q") || holds(b"(?#") || holds(b"(?x");
+    if engine == Engine::Pcre && unclear {
         return Ok(None);
     }
     let (mut groups, mut depth, mut at) = (0, 0_usize, 0);
@@ -361,7 +362,12 @@ fn look_at_pattern(pattern: &Written<'_>, engine: Engine) -> Result<Option<usize
                 }
             }
             b')' => {
-                depth = depth.checked_sub(1).ok_or(ProblemKind::BrokenPattern)?;
+                depth = match depth.checked_sub(1) {
+                    Some(less) => less,
+                    // POSIX leaves open what it means; most take it for itself.
+                    None if engine == Engine::Regexp => 0,
+                    None => return Err(ProblemKind::BrokenPattern),
+                };
                 repeatable = true;
             }
             b'|' | b'^' => repeatable = false,
@@ -555,7 +561,6 @@ mod tests {
             "/^*:/",
             "/a|*b/",
             "/(+a)/",
-            "/a)/",
             "/[z-a]/",
             "/[\\w-.]/",
         ] {
@@ -599,6 +604,9 @@ mod tests {
         check("/a**/ OK", true, false);
         check("/a++/ OK", true, true);
         check("/a(/x OK", true, true);
+        check("/a)/ OK", true, false);
+        check("/(a)/x $1", false, true);
+        check("/\\(a\\)/x $1", true, true);
         check("/[\\d-x]/ OK", true, false);
     }
 

@@ -169,6 +169,12 @@ pub enum EditError {
         /// The item.
         item: String,
     },
+    /// The text to edit holds a brace that is never closed, which would swallow the edit.
+    #[error("`{name}` holds a brace that is never closed")]
+    Unbalanced {
+        /// The parameter or service.
+        name: String,
+    },
     /// The service to edit is not there.
     #[error("there is no service `{service}`")]
     NoService {

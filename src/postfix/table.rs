@@ -220,9 +220,7 @@ impl Table {
             return Ok(());
         }
         let line_end = logical_line::line_end(&self.text);
-        if !self.text.is_empty() && !self.text.ends_with(b"\n") {
-            self.text.extend_from_slice(line_end);
-        }
+        logical_line::end_last_line(&mut self.text, line_end);
         let gap = self.last_gap();
         let mut text = key.as_bytes().to_vec();
         text.extend(gap);
@@ -280,9 +278,12 @@ impl Table {
         for line in &self.lines {
             let first = first_line(&self.text[line.clone()]);
             let first = line.start..line.start + first.end;
+            if std::str::from_utf8(&content(&self.text[line.clone()])).is_err() {
+                report(ProblemKind::NotUtf8, first);
+                continue;
+            }
             match self.read(line) {
                 Err(kind) => report(kind, first),
-                Ok(entry) if !entry.is_utf8 => report(ProblemKind::NotUtf8, entry.span),
                 Ok(entry) => {
                     if entry.key.ends_with(':') {
                         report(
@@ -319,18 +320,20 @@ fn with_value(text: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     if content.bytes[parts.value.clone()] == *value {
         return None;
     }
-    let key_end = content.span(&parts.key).end;
     let old = content.span(&parts.value);
-    let folded = text[key_end..old.start].contains(&b'\n');
-    let (mut new, anchor) = if folded && value.starts_with(b"#") {
-        let mut new = text[..key_end].to_vec();
+    let folded = text[..old.start].contains(&b'\n');
+    if folded && value.starts_with(b"#") {
+        // On a line of its own it would be a comment.
+        let mut new = content.bytes[parts.key].to_vec();
         new.push(b' ');
-        (new, key_end)
-    } else {
-        (text[..old.start].to_vec(), old.start)
-    };
+        new.extend_from_slice(value);
+        new.extend_from_slice(logical_line::line_end(text));
+        new.extend(logical_line::ignored_lines(text));
+        return Some(new);
+    }
+    let mut new = text[..old.start].to_vec();
     new.extend_from_slice(value);
-    let stop = logical_line::line_stop(text, anchor);
+    let stop = logical_line::line_stop(text, old.start);
     let rest = text[stop..].iter().position(|byte| *byte == b'\n');
     let rest = rest.map_or(text.len(), |at| stop + at + 1);
     new.extend_from_slice(&text[stop..rest]);

@@ -18,3 +18,7 @@ mod resolver;
 mod system;
 mod trace;
 mod wizard;
+mod laws;
+mod oracle;
+mod resolver;
+mod samples;

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::logical_line::{
-    self, Content, Physical, PieceKind, classify, is_balanced, is_blank, physical_lines,
-    split_outside_braces, trim,
+    self, Content, Physical, PieceKind, classify, ends_in_braces, is_balanced, is_blank,
+    physical_lines, split_outside_braces, trim,
 };
 use super::{EditError, Problem, ProblemKind};
 
@@ -311,10 +311,8 @@ impl MainCf {
         } else {
             self.line_end
         };
-        if let Some(last) = self.items.last_mut()
-            && !last.text.ends_with(b"\n")
-        {
-            last.text.extend_from_slice(line_end);
+        if let Some(last) = self.items.last_mut() {
+            logical_line::end_last_line(&mut last.text, line_end);
         }
         let mut text = name.as_bytes().to_vec();
         text.extend_from_slice(if value.is_empty() { b" =" } else { b" = " });
@@ -356,6 +354,11 @@ impl MainCf {
             if split_list(current).iter().any(|present| present == item) {
                 return Ok(());
             }
+            if ends_in_braces(current.as_bytes()) {
+                return Err(EditError::Unbalanced {
+                    name: name.to_owned(),
+                });
+            }
             let current = current.trim().trim_end_matches([',', ' ', '\t']);
             return if current.is_empty() {
                 self.set(name, item)
@@ -376,6 +379,11 @@ impl MainCf {
             *setting = Item::read(PieceKind::Line, &text);
             return Ok(());
         };
+        if ends_in_braces(&content.bytes[last.clone()]) {
+            return Err(EditError::Unbalanced {
+                name: name.to_owned(),
+            });
+        }
         let end = content.span(last).end;
         let mut text = setting.text[..end].to_vec();
         text.extend(separator(&setting.text, &content, &parts, &words, item));
@@ -408,22 +416,7 @@ impl MainCf {
             *setting = Item::read(PieceKind::Line, &text);
             return;
         }
-        let mut cuts = Vec::new();
-        let mut kept_end = None;
-        for (index, word) in words.iter().enumerate() {
-            if !goes(word) {
-                kept_end = Some(word.end);
-                continue;
-            }
-            match (words.get(index + 1), kept_end) {
-                // The separator behind it goes along, or, at the end of the list, the one before.
-                (Some(next), _) if words[index + 1..].iter().any(|word| !goes(word)) => {
-                    cuts.push(word.start..next.start);
-                }
-                (_, Some(kept_end)) => cuts.push(kept_end..word.end),
-                (_, None) => cuts.push(word.clone()),
-            }
-        }
+        let cuts = logical_line::cuts(&words, None, |index| goes(&words[index]));
         let text = logical_line::without(&setting.text, &cuts);
         let wanted: Vec<&[u8]> = words
             .iter()

@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::logical_line::{
-    self, Content, PieceKind, is_balanced, is_blank, split_outside_braces, trim,
+    self, Content, PieceKind, ends_in_braces, is_balanced, is_blank, split_outside_braces, trim,
 };
 use super::main_cf::{byte_problems, first_line};
 use super::{CompatibilityLevel, EditError, Problem, ProblemKind, Version};
@@ -353,12 +353,13 @@ fn read_arguments(
                 word: place(&(range.start..start)),
             });
         }
-        let value = if o + 1 < word.len() {
-            range.start + o + 1..range.end
+        // A daemon gets a word with `-o` attached as it is: braces are for whole words.
+        let (value, inner) = if o + 1 < word.len() {
+            (range.start + o + 1..range.end, &word[o + 1..])
         } else {
-            words.next().cloned().unwrap_or(range.end..range.end)
+            let value = words.next().cloned().unwrap_or(range.end..range.end);
+            (value.clone(), without_braces(&content[value]))
         };
-        let inner = without_braces(&content[value.clone()]);
         let equals = inner.iter().position(|byte| *byte == b'=');
         let kind = match equals.map(|at| (trim(&inner[..at]), trim(&inner[at + 1..]))) {
             Some((name, value)) if !name.is_empty() && !name.iter().any(|byte| is_blank(*byte)) => {
@@ -469,9 +470,7 @@ impl MasterCf {
                     self.splice(piece, &text);
                 }
                 None => {
-                    if !self.text.is_empty() && !self.text.ends_with(b"\n") {
-                        self.text.extend_from_slice(line_end);
-                    }
+                    logical_line::end_last_line(&mut self.text, line_end);
                     let end = self.text.len();
                     self.splice(end..end, &text);
                 }
@@ -513,17 +512,33 @@ impl MasterCf {
             matches!(&argument.kind, ArgumentKind::Override { name, .. } if name == option)
         });
         if let Some(present) = present {
-            let range = present.word.clone();
-            self.splice(range, word.as_bytes());
+            let (span, range) = (present.span.clone(), present.word.clone());
+            let attached = range.start == span.start + 2;
+            if attached && word.starts_with('{') {
+                self.splice(span, format!("-o {word}").as_bytes());
+            } else {
+                self.splice(range, word.as_bytes());
+            }
             return Ok(());
         }
+        // A last `-o` without its word would take the new one for it.
+        let takes_options_behind = |argument: &&Argument| match &argument.kind {
+            ArgumentKind::Word(_) => false,
+            ArgumentKind::BareOverride(word) => !word.is_empty(),
+            _ => true,
+        };
         let end = service
             .arguments
             .iter()
-            .rfind(|argument| !matches!(argument.kind, ArgumentKind::Word(_)))
+            .rfind(takes_options_behind)
             .map_or(service.field_span(Field::Command).end, |argument| {
                 argument.span.end
             });
+        if ends_in_braces(&self.text[service.span.clone()]) {
+            return Err(EditError::Unbalanced {
+                name: format!("{name}/{kind}"),
+            });
+        }
         let stop = logical_line::line_stop(&self.text, end);
         let mut text = Vec::new();
         if trim(&self.text[end..stop]).is_empty() {
@@ -532,7 +547,12 @@ impl MasterCf {
                 .first()
                 .map(|argument| logical_line::indent_at(&self.text, argument.span.start))
                 .filter(|indent| !indent.is_empty());
-            text.extend_from_slice(logical_line::line_end(&self.text));
+            // Like the line above, or like most lines if that one has no end.
+            let rest = &self.text[stop..];
+            let like = logical_line::physical_lines(rest)
+                .next()
+                .unwrap_or(&self.text);
+            text.extend_from_slice(logical_line::line_end(like));
             text.extend_from_slice(indent.unwrap_or(ARGUMENT_INDENT));
         } else {
             text.push(b' ');
@@ -557,17 +577,18 @@ impl MasterCf {
         let piece = service.piece.clone();
         let text = &self.text[piece.clone()];
         let content = Content::of(text);
-        let mut cuts = Vec::new();
-        let mut end = service.field_span(Field::Command).end;
-        for argument in &service.arguments {
-            if matches!(&argument.kind, ArgumentKind::Override { name, .. } if name == option) {
-                cuts.push(
-                    content.offset(end - piece.start)
-                        ..content.offset(argument.span.end - piece.start),
-                );
-            }
-            end = argument.span.end;
-        }
+        let offset = |place: usize| content.offset(place - piece.start);
+        let words: Vec<_> = service
+            .arguments
+            .iter()
+            .map(|argument| offset(argument.span.start)..offset(argument.span.end - 1) + 1)
+            .collect();
+        let start = offset(service.field_span(Field::Command).end - 1) + 1;
+        let cuts = logical_line::cuts(
+            &words,
+            Some(start),
+            |index| matches!(&service.arguments[index].kind, ArgumentKind::Override { name, .. } if name == option),
+        );
         if !cuts.is_empty() {
             let text = logical_line::without(text, &cuts);
             self.splice(piece, &text);

@@ -201,7 +201,7 @@ fn options_are_set_where_they_stand_or_behind_the_others() {
         "a unix - - n - - x -ob=1 -v\n",
         "b",
         "3 4",
-        "a unix - - n - - x -o{ b = 3 4 } -v\n",
+        "a unix - - n - - x -o { b = 3 4 } -v\n",
     );
     set(
         "a unix - - n - - x\n",

@@ -1,0 +1,809 @@
+//! The fourth law: the real Postfix reads what we read, and what we write.
+//!
+//! Asks `postconf` and `postmap` of this machine, in private directories.
+//! Without them a test says that it is skipped; with `CI=true` that is a failure.
+
+use crate::samples::{self, Sample, Syntax};
+use mailfix::postfix::{
+    ArgumentKind, Engine, Field, MainCf, MasterCf, PatternTable, ProblemKind, Service, Table,
+    ValueKind, Version, expand, parameter, split_list,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
+
+const PROGRAMS: &str = "/usr/sbin";
+
+/// A `main.cf` that reads tables as a new installation does.
+const MODERN: &[u8] = b"compatibility_level = 3.6\n";
+
+/// Tells whether Postfix is there; says so if not.
+fn postfix() -> bool {
+    let there = Path::new(PROGRAMS).join("postconf").exists();
+    if !there {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "CI needs Postfix"
+        );
+        eprintln!("skipped: no {PROGRAMS}/postconf");
+    }
+    there
+}
+
+/// A private configuration directory.
+struct Etc {
+    folder: tempfile::TempDir,
+}
+
+impl Etc {
+    fn new(main_cf: &[u8], master_cf: &[u8]) -> Self {
+        let etc = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        etc.write("main.cf", main_cf);
+        etc.write("master.cf", master_cf);
+        etc
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        // Programs wait while main.cf is younger than two seconds.
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600))
+            .unwrap();
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        Command::new(Path::new(PROGRAMS).join(program))
+            .arg("-c")
+            .arg(self.folder.path())
+            .args(arguments)
+            .env_clear()
+            .env("LC_ALL", "C")
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Gives every parameter and its value, or what postconf stopped with.
+    fn parameters(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+        let output = self.run("postconf", &[]);
+        if !output.status.success() {
+            return Err(stderr(&output));
+        }
+        let lines = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        Ok(lines
+            .map(|line| {
+                let at = line.windows(2).position(|pair| pair == b" =").unwrap();
+                (line[..at].to_vec(), words(&line[at + 2..]))
+            })
+            .filter(|(name, _)| !NOT_FROM_THE_FILE.contains(&text(name).as_str()))
+            .collect())
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Joins words by one blank, as postconf prints values.
+fn words(value: &[u8]) -> Vec<u8> {
+    let words = value.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(&b' ')
+}
+
+/// A service that refers to every parameter a file sets, so that postconf shows them all.
+fn master_cf_naming(file: &MainCf) -> Vec<u8> {
+    let plain = |name: &&str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let own = |name: &&str| plain(name) && parameter::lookup(name).is_none();
+    let mut text = b"witness unix - - n - - smtp".to_vec();
+    let names: String = file
+        .names()
+        .filter(own)
+        .map(|name| format!("${name}"))
+        .collect();
+    text.extend_from_slice(format!(" -o mail_name={names}\n").as_bytes());
+    // Parameters that begin with the name of a service are used if the service is there.
+    for name in file.names().filter_map(parameter::service_of) {
+        text.extend_from_slice(format!("{name} unix - - n - - smtp\n").as_bytes());
+    }
+    text
+}
+
+/// Parameters that postconf works out by itself.
+const NOT_FROM_THE_FILE: [&str; 3] = ["config_directory", "process_name", "process_id"];
+
+#[test]
+fn parameters_are_what_postconf_says() {
+    if postfix() {
+        samples::each(&samples::of(Syntax::MainCf), parameters_agree);
+    }
+}
+
+fn parameters_agree(sample: &Sample) {
+    let place = &sample.name;
+    let file = MainCf::parse(&sample.bytes);
+    let etc = Etc::new(&sample.bytes, &master_cf_naming(&file));
+    let problems = file.problems();
+    let has = |kind| problems.iter().any(|problem| problem.kind == kind);
+    let before = match etc.parameters() {
+        Ok(parameters) => parameters,
+        Err(error) => {
+            let refused = has(ProblemKind::MissingEquals) || has(ProblemKind::MissingName);
+            assert!(refused, "{place}: {error}");
+            return;
+        }
+    };
+    assert!(
+        !has(ProblemKind::MissingEquals) && !has(ProblemKind::MissingName),
+        "{place}"
+    );
+    for name in file
+        .names()
+        .filter(|name| !NOT_FROM_THE_FILE.contains(name))
+    {
+        let shown = before.get(name.as_bytes());
+        let plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if shown.is_none() && !plain {
+            continue;
+        }
+        let ours = words(file.get_bytes(name).unwrap());
+        assert_eq!(shown, Some(&ours), "{place}: {name}");
+    }
+    let warnings = stderr(&etc.run("postconf", &["mail_version"]));
+    let warned = |text: &str| warnings.contains(text);
+    assert_eq!(
+        warned("logical line must not start with whitespace"),
+        has(ProblemKind::LeadingBlank),
+        "{place}: {warnings}"
+    );
+    // Its `-c` counts as an earlier setting of config_directory.
+    if file.get("config_directory").is_none() {
+        assert_eq!(
+            warned("overriding earlier entry"),
+            has(ProblemKind::Overridden),
+            "{place}: {warnings}"
+        );
+    }
+    edits_agree(place, &file, &etc, &before);
+}
+
+fn edits_agree(place: &str, file: &MainCf, etc: &Etc, before: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    let check = |edited: &MainCf, name: &str, value: Option<&str>| {
+        etc.write("main.cf", &edited.to_bytes());
+        let mut after = etc
+            .parameters()
+            .unwrap_or_else(|error| panic!("{place}: {name}: {error}"));
+        let mut kept = before.clone();
+        let old = kept.remove(name.as_bytes());
+        let new = after.remove(name.as_bytes());
+        if let Some(value) = value {
+            assert_eq!(
+                new,
+                Some(words(value.as_bytes())),
+                "{place}: {name}, which was {old:?}"
+            );
+        }
+        // A value that is gone may have been the only use of another name.
+        after.retain(|name, _| kept.contains_key(name));
+        kept.retain(|name, _| {
+            after.contains_key(name) || parameter::lookup(&String::from_utf8_lossy(name)).is_some()
+        });
+        // postconf derives these from other parameters while the file does not set them.
+        kept.retain(|name, _| {
+            let derived = ["myhostname", "mydomain", "mynetworks", "inet_interfaces"];
+            !derived.contains(&text(name).as_str()) || edited.get(&text(name)).is_some()
+        });
+        let differ = kept
+            .iter()
+            .find(|(name, value)| after.get(*name) != Some(value));
+        let differ = differ.map(|(name, value)| {
+            (
+                text(name),
+                text(value),
+                after.get(name).map(|value| text(value)),
+            )
+        });
+        assert_eq!(differ, None, "{place}: {name}");
+    };
+    let value_of = |file: &MainCf, name: &str| match file.get(name) {
+        Some(value) => value,
+        None => String::from_utf8_lossy(before.get(name.as_bytes()).map_or(b"", Vec::as_slice))
+            .into_owned(),
+    };
+    for (name, value) in [
+        ("relayhost", "[oracle.example]:587"),
+        ("smtp_helo_name", "oracle.example"),
+        ("mynetworks", ""),
+        ("smtpd_banner", "#one  two, three"),
+    ] {
+        let mut edited = file.clone();
+        edited.set(name, value).unwrap();
+        check(&edited, name, Some(value));
+    }
+    for name in [
+        "transport_maps",
+        "smtpd_recipient_restrictions",
+        "mydestination",
+    ] {
+        let item = "regexp:/etc/postfix/oracle";
+        let mut edited = file.clone();
+        let old = value_of(file, name);
+        edited.add_item(name, item, Some(&old)).unwrap();
+        let mut wanted = split_list(&old);
+        wanted.push(item.to_owned());
+        etc.write("main.cf", &edited.to_bytes());
+        let shown = etc.parameters().unwrap()[name.as_bytes()].clone();
+        assert_eq!(
+            split_list(&String::from_utf8_lossy(&shown)),
+            wanted,
+            "{place}: {name}"
+        );
+        check(&edited, name, None);
+        if let Some(first) = wanted.first().filter(|_| file.get(name).is_some()) {
+            let mut edited = file.clone();
+            edited.remove_item(name, first);
+            check(&edited, name, Some(&value_of(&edited, name)));
+        }
+    }
+    if let Some(name) = file
+        .names()
+        .find(|name| before.contains_key(name.as_bytes()))
+    {
+        let mut edited = file.clone();
+        edited.unset(name);
+        check(&edited, name, None);
+    }
+}
+
+#[test]
+fn values_are_expanded_as_postconf_expands_them() {
+    if !postfix() {
+        return;
+    }
+    for value in [
+        "${relayhost ?x}",
+        "${{1} < level {2} ? {y}:{n}}",
+        "${{1} <level {2} ? {y}:{n}}",
+        "${{3.6} ==level {3.6.0} ? {y}:{n}}",
+        "${{3.6} < {3.11} ? {y}:{n}}",
+        "${{2} < {10} ? {y}:{n}}",
+        "${{2} == {02} ? {y}:{n}}",
+        "${{x2} < {x10} ? {y}:{n}}",
+        "${{} < {1} ? {y}:{n}}",
+        "${{a}}",
+        "${{a}=={a}}",
+        "${{a}=={a}:{n}}",
+        "a$",
+        "a $ b",
+        "${}",
+        "${relayhost?{b}c}",
+        "${relayhost?x:y} ${relayhost??foo}",
+        "${ relayhost}",
+        "x${mydestination? {yes} : {no} }",
+        "${mydestination: {no}  }",
+        "${{a} <= {b}?{z}}",
+        "${{a} >= {b}:{z}}",
+        "$(relayhost?{x})",
+        "${{a} == {b} ? c : d}",
+        "${{a} != {b} ? c : d}",
+        "${relayhost?{x}:}",
+        "${relayhost?{x} y}",
+        "$$x $$",
+        "-${relayhost:y}-${mydestination:y}-",
+        "${relayhost?{$}}",
+        "${{1.x} <level {2} ? {y}:{n}}",
+        "${{} <level {2} ? {y}:{n}}",
+        "$mail_name",
+        "${relayhost?{a}{b}}",
+        "${{$mynetworks}>{1}?{>$mynetworks}}",
+        "(${relayhost",
+        "${relayhost",
+        "$(relayhost}",
+        "${smtp-ipv4_x}",
+        "${{a}\t==\t{a} ? {t}}",
+        "$relayhost.$mynetworks",
+    ] {
+        let text = format!("relayhost = A\nmydestination =\nmynetworks = 2\nmail_name = {value}\n");
+        let file = MainCf::parse(text.as_bytes());
+        let etc = Etc::new(text.as_bytes(), b"");
+        let output = etc.run("postconf", &["-xh", "mail_name"]);
+        let theirs = output.status.success().then(|| words(&output.stdout));
+        let ours = expand(value, &|name| file.get(name).map(Into::into));
+        assert_eq!(
+            ours.ok().map(|text| words(text.as_bytes())),
+            theirs,
+            "{value}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+/// The table of parameters knows this Postfix: its names, and that its defaults are good values.
+#[test]
+fn known_parameters_are_those_of_this_version() {
+    if !postfix() {
+        return;
+    }
+    let etc = Etc::new(MODERN, b"");
+    let version = etc.run("postconf", &["-dh", "mail_version"]).stdout;
+    let version = Version::parse(&String::from_utf8_lossy(&version)).unwrap();
+    let defaults = String::from_utf8(etc.run("postconf", &["-dx"]).stdout).unwrap();
+    let mut theirs = Vec::new();
+    for line in defaults.lines() {
+        let (name, value) = line.split_once(" =").unwrap();
+        let parameter = parameter::lookup(name).unwrap_or_else(|| panic!("{name} is not known"));
+        assert!(parameter.exists_in(version), "{name} in {version}");
+        assert_eq!(parameter.check(value.trim()), Ok(()), "{name}");
+        theirs.push(name);
+    }
+    for parameter in parameter::all() {
+        let old_name = parameter.replacement.is_some();
+        // These come and go with the service they are named after.
+        let of_a_service = parameter::all().iter().any(|template| {
+            let suffix = template.name.strip_prefix("<transport>");
+            suffix.is_some_and(|suffix| parameter.name.ends_with(suffix))
+        });
+        if of_a_service {
+            continue;
+        }
+        if parameter.exists_in(version) && !parameter.name.starts_with('<') && !old_name {
+            assert!(
+                theirs.contains(&parameter.name),
+                "{} in {version}",
+                parameter.name
+            );
+        }
+    }
+    // What the daemons fill in themselves is not expanded.
+    let values: String = theirs
+        .iter()
+        .filter(|name| **name != "mail_name" && !NOT_FROM_THE_FILE.contains(name))
+        .map(|name| format!("{name} = X$mail_name\n"))
+        .collect();
+    let etc = Etc::new(format!("{values}mail_name = Q\n").as_bytes(), b"");
+    let shown = String::from_utf8(etc.run("postconf", &["-xn"]).stdout).unwrap();
+    for line in shown.lines().filter(|line| line.contains(" = X")) {
+        let (name, value) = line.split_once(" = ").unwrap();
+        let raw = parameter::lookup(name).unwrap().kind == ValueKind::Raw;
+        assert_eq!(raw, value == "X$mail_name", "{name}");
+    }
+}
+
+/// Prints a service as `postconf -M` does, one blank between columns.
+fn line(service: &Service) -> String {
+    let fields = [
+        Field::Name,
+        Field::Type,
+        Field::Private,
+        Field::Unprivileged,
+        Field::Chroot,
+        Field::Wakeup,
+        Field::ProcessLimit,
+        Field::Command,
+    ];
+    let mut line = fields
+        .map(|field| service.field(field).to_owned())
+        .join(" ");
+    let braced = |word: &str| {
+        if word.contains([' ', '\t', '\r']) {
+            format!("{{{word}}}")
+        } else {
+            word.to_owned()
+        }
+    };
+    for argument in &service.arguments {
+        line.push(' ');
+        line.push_str(&match &argument.kind {
+            ArgumentKind::Override { name, value } => {
+                format!("-o {}", braced(&format!("{name}={value}")))
+            }
+            ArgumentKind::BareOverride(word) => format!("-o {}", braced(word)),
+            ArgumentKind::Option(word) => word.clone(),
+            ArgumentKind::Word(word) => braced(word),
+        });
+    }
+    line.trim_end().to_owned()
+}
+
+/// Takes the padding out of the columns of a line of `postconf -M`.
+fn without_padding(line: &str) -> String {
+    let mut rest = line;
+    let mut fields = Vec::new();
+    for _ in 0..8 {
+        let trimmed = rest.trim_start();
+        let (field, after) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
+        fields.push(field);
+        rest = after;
+    }
+    format!("{} {rest}", fields.join(" ")).trim_end().to_owned()
+}
+
+/// What postconf refuses to read; a brace that is never closed is refused as well.
+const REFUSED: [ProblemKind; 6] = [
+    ProblemKind::FieldCount,
+    ProblemKind::UnknownType,
+    ProblemKind::BadBoolean,
+    ProblemKind::BadWakeup,
+    ProblemKind::BadProcessLimit,
+    ProblemKind::UnbalancedBrace,
+];
+
+/// Tells whether `postconf -M` reads `-oname=value` in another way than the daemons do.
+///
+/// It splits such a word at every further `o`, and takes braces off.
+fn is_misread(service: &Service, bytes: &[u8]) -> bool {
+    service.arguments.iter().any(|argument| {
+        let text = &bytes[argument.span.clone()];
+        let attached = text
+            .strip_prefix(b"-o")
+            .filter(|rest| !rest.is_empty() && !rest[0].is_ascii_whitespace());
+        attached.is_some_and(|rest| rest[0] == b'{' || rest.contains(&b'o'))
+    })
+}
+
+fn services(etc: &Etc) -> Result<Vec<String>, String> {
+    let output = etc.run("postconf", &["-M"]);
+    if !output.status.success() {
+        return Err(stderr(&output));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(without_padding)
+        .collect())
+}
+
+#[test]
+fn services_are_what_postconf_says() {
+    if postfix() {
+        samples::each(&samples::of(Syntax::MasterCf), services_agree);
+    }
+}
+
+fn services_agree(sample: &Sample) {
+    let place = &sample.name;
+    let file = MasterCf::parse(&sample.bytes);
+    let etc = Etc::new(MODERN, &sample.bytes);
+    let ours = |file: &MasterCf| file.services().map(line).collect::<Vec<_>>();
+    let refused = file
+        .problems()
+        .into_iter()
+        .find(|problem| REFUSED.contains(&problem.kind));
+    let before = match services(&etc) {
+        Ok(before) => before,
+        Err(error) => {
+            assert!(refused.is_some(), "{place}: {error}");
+            return;
+        }
+    };
+    assert_eq!(refused, None, "{place}");
+    if file
+        .services()
+        .any(|service| is_misread(service, &sample.bytes))
+    {
+        assert_eq!(file.services().count(), before.len(), "{place}");
+        return;
+    }
+    assert_eq!(ours(&file), before, "{place}");
+    let check = |edited: &MasterCf| {
+        etc.write("master.cf", &edited.to_bytes());
+        let after = services(&etc).unwrap_or_else(|error| panic!("{place}: {error}"));
+        assert_eq!(ours(edited), after, "{place}");
+        after
+    };
+    let mut edited = file.clone();
+    edited
+        .add(b"oracle unix - - n - - smtp\n  -o inet_protocols=ipv4\n")
+        .unwrap();
+    let mut wanted = before.clone();
+    wanted.push("oracle unix - - n - - smtp -o inet_protocols=ipv4".to_owned());
+    assert_eq!(check(&edited), wanted, "{place}");
+    for (index, service) in file
+        .services()
+        .enumerate()
+        .filter(|(_, service)| !service.overridden)
+        .take(6)
+    {
+        let (name, kind) = (&service.name, &service.kind);
+        if file
+            .get(name, kind)
+            .is_none_or(|found| found.span != service.span)
+        {
+            continue;
+        }
+        let others = |mut all: Vec<String>| {
+            all.remove(index);
+            all
+        };
+        for value in ["ipv4", "a b", ""] {
+            let mut edited = file.clone();
+            edited
+                .set_option(name, kind, "inet_protocols", value)
+                .unwrap();
+            edited.set_field(name, kind, Field::Chroot, "n").unwrap();
+            let after = check(&edited);
+            let word = format!("inet_protocols={value}");
+            let word = if value.contains(' ') {
+                format!("-o {{{word}}}")
+            } else {
+                format!("-o {word}")
+            };
+            assert!(after[index].contains(&word), "{place}: {}", after[index]);
+            assert_eq!(after[index].split(' ').nth(4), Some("n"), "{place}");
+            assert_eq!(others(after), others(before.clone()), "{place}: {name}");
+        }
+        let mut edited = file.clone();
+        edited.remove(name, kind);
+        let kept: Vec<_> = file
+            .services()
+            .filter(|other| !other.is(name, kind))
+            .map(line)
+            .collect();
+        assert_eq!(check(&edited), kept, "{place}: {name}");
+    }
+}
+
+#[test]
+fn entries_are_what_postmap_says() {
+    if postfix() {
+        samples::each(&samples::of(Syntax::Table), entries_agree);
+    }
+}
+
+/// Gives what postmap stores, and what it warned about.
+fn stored(etc: &Etc, table: &Table) -> (BTreeMap<Vec<u8>, Vec<u8>>, String) {
+    etc.write("table", &table.to_bytes());
+    let name = format!("hash:{}", etc.path("table").display());
+    let built = etc.run("postmap", &[&name]);
+    assert!(built.status.success(), "{}", stderr(&built));
+    let dump = etc.run("postmap", &["-s", &name]);
+    assert!(dump.status.success(), "{}", stderr(&dump));
+    let lines = dump
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let entries = lines.map(|line| {
+        let tab = line.iter().position(|byte| *byte == b'\t').unwrap();
+        (line[..tab].to_vec(), line[tab + 1..].to_vec())
+    });
+    (entries.collect(), stderr(&built))
+}
+
+/// Gives what we say that postmap stores.
+fn expected(table: &Table) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut entries = BTreeMap::new();
+    for entry in table.entries().filter(|entry| entry.is_utf8) {
+        let key = mailfix::postfix::table::fold_key(&entry.key).into_owned();
+        entries
+            .entry(key.into_bytes())
+            .or_insert_with(|| entry.value.as_bytes().to_vec());
+    }
+    entries
+}
+
+fn entries_agree(sample: &Sample) {
+    let place = &sample.name;
+    let table = Table::parse(&sample.bytes);
+    let etc = Etc::new(MODERN, b"");
+    let (before, warnings) = stored(&etc, &table);
+    assert_eq!(before, expected(&table), "{place}");
+    for (key, value) in &before {
+        let key = String::from_utf8_lossy(key);
+        assert_eq!(
+            table.get(&key).map(String::into_bytes).as_ref(),
+            Some(value),
+            "{place}: {key}"
+        );
+    }
+    let problems = table.problems();
+    for (text, kind) in [
+        (
+            "expected format: key whitespace value",
+            ProblemKind::MissingValue,
+        ),
+        ("unbalanced '\"'", ProblemKind::UnbalancedQuote),
+        ("duplicate entry", ProblemKind::DuplicateKey),
+        ("non-UTF-8 input", ProblemKind::NotUtf8),
+        ("record is in \"key: value\" format", ProblemKind::ColonKey),
+        (
+            "logical line must not start with whitespace",
+            ProblemKind::LeadingBlank,
+        ),
+    ] {
+        let ours = problems
+            .iter()
+            .filter(|problem| problem.kind == kind)
+            .count();
+        assert_eq!(
+            ours,
+            warnings.matches(text).count(),
+            "{place}: {kind:?}: {warnings}"
+        );
+    }
+    let mut edited = table.clone();
+    edited.set("oracle.example", "smtp-ipv4:").unwrap();
+    edited.set("Gmail.com", "smtp-ipv4:").unwrap();
+    let first = before
+        .keys()
+        .find(|key| key.is_ascii())
+        .map(|key| String::from_utf8(key.clone()).unwrap());
+    let mut wanted = before.clone();
+    wanted.insert(b"oracle.example".to_vec(), b"smtp-ipv4:".to_vec());
+    wanted.insert(b"gmail.com".to_vec(), b"smtp-ipv4:".to_vec());
+    if let Some(first) = &first {
+        edited.set(first, "error:5.1.2 no  such host").unwrap();
+        wanted.insert(
+            first.clone().into_bytes(),
+            b"error:5.1.2 no  such host".to_vec(),
+        );
+    }
+    assert_eq!(stored(&etc, &edited).0, wanted, "{place}");
+    if let Some(first) = &first {
+        edited.remove(first);
+        wanted.remove(first.as_bytes());
+        assert_eq!(stored(&etc, &edited).0, wanted, "{place}");
+    }
+    let name = format!("hash:{}", etc.path("table").display());
+    let found = etc.run("postmap", &["-q", "GMAIL.COM", &name]);
+    let ours = edited.get("GMAIL.COM").map(|value| format!("{value}\n"));
+    assert_eq!(
+        ours.as_deref(),
+        found
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&found.stdout))
+            .as_deref()
+    );
+}
+
+#[test]
+fn pattern_faults_are_what_postmap_says() {
+    if !postfix() {
+        return;
+    }
+    let types = Etc::new(MODERN, b"").run("postconf", &["-m"]).stdout;
+    let types = String::from_utf8_lossy(&types).into_owned();
+    for (name, engine) in [("regexp", Engine::Regexp), ("pcre", Engine::Pcre)] {
+        if types.lines().any(|line| line == name) {
+            samples::each(&samples::of(Syntax::Pattern), |sample| {
+                patterns_agree(sample, name, engine)
+            });
+        } else {
+            eprintln!("skipped: this Postfix has no {name}");
+        }
+    }
+}
+
+/// Tells what a warning of postmap is about; nothing for those that come along with another.
+fn warned_of(text: &str) -> Option<ProblemKind> {
+    let known = [
+        ("no replacement text", ProblemKind::MissingResult),
+        ("no closing regexp delimiter", ProblemKind::MissingDelimiter),
+        ("no regexp", ProblemKind::MissingDelimiter),
+        (
+            "$number found in negative match",
+            ProblemKind::NegatedSubstitution,
+        ),
+        ("bad replacement syntax", ProblemKind::BadSubstitution),
+        (
+            "out of range replacement index",
+            ProblemKind::BadSubstitution,
+        ),
+        ("unknown regexp option", ProblemKind::UnknownFlag),
+        ("ignoring extra text after IF", ProblemKind::TextAfterIf),
+        (
+            "ignoring extra text after ENDIF",
+            ProblemKind::TextAfterEndif,
+        ),
+        (
+            "ignoring ENDIF without matching IF",
+            ProblemKind::EndifWithoutIf,
+        ),
+        ("ignoring unrecognized request", ProblemKind::UnknownRequest),
+        ("IF has no matching ENDIF", ProblemKind::IfWithoutEndif),
+    ];
+    let along = [
+        "non-numeric replacement",
+        "out-of-range replacement",
+        "do not prepend whitespace",
+        "obsolete regexp option",
+    ];
+    if along.iter().any(|start| text.contains(start)) {
+        return None;
+    }
+    let kind = known
+        .iter()
+        .find(|(start, _)| text.contains(start))
+        .map(|(_, kind)| *kind);
+    // What is left comes from the engine itself.
+    Some(kind.unwrap_or(ProblemKind::BrokenPattern))
+}
+
+fn patterns_agree(sample: &Sample, kind: &str, engine: Engine) {
+    let place = &sample.name;
+    let etc = Etc::new(MODERN, b"");
+    etc.write("table", &sample.bytes);
+    let name = format!("{kind}:{}", etc.path("table").display());
+    let warnings = stderr(&etc.run("postmap", &["-q", "a key that nothing matches", &name]));
+    let mut theirs = Vec::new();
+    for warning in warnings.lines() {
+        let Some((_, rest)) = warning.split_once(", line ") else {
+            continue;
+        };
+        let (line, text) = rest.split_once(": ").unwrap();
+        if let Some(kind) = warned_of(text) {
+            theirs.push((line.parse::<usize>().unwrap(), kind));
+        }
+    }
+    let table = PatternTable::parse(&sample.bytes, engine);
+    let mut ours: Vec<_> = table
+        .problems()
+        .iter()
+        .map(|problem| {
+            let before = &sample.bytes[..problem.span.start];
+            (before.split(|byte| *byte == b'\n').count(), problem.kind)
+        })
+        .filter(|(_, kind)| {
+            // These are about bytes, and come without a line there.
+            !matches!(
+                kind,
+                ProblemKind::LeadingBlank
+                    | ProblemKind::ByteOrderMark
+                    | ProblemKind::NulByte
+                    | ProblemKind::LoneCarriageReturn
+                    | ProblemKind::Backslash
+            )
+        })
+        .collect();
+    // The engine may know more faults of a pattern than we look for, never fewer.
+    let broken = |(_, kind): &(usize, ProblemKind)| *kind == ProblemKind::BrokenPattern;
+    for found in ours.iter().filter(|found| broken(found)) {
+        assert!(
+            theirs.contains(found),
+            "{place}: {kind}: {found:?}: {warnings}"
+        );
+    }
+    let unseen: Vec<usize> = theirs
+        .iter()
+        .filter(|found| broken(found) && !ours.contains(found))
+        .map(|(line, _)| *line)
+        .collect();
+    let blocks = |kind: ProblemKind| {
+        matches!(
+            kind,
+            ProblemKind::EndifWithoutIf | ProblemKind::IfWithoutEndif
+        )
+    };
+    let compared = |(line, kind): &(usize, ProblemKind)| {
+        *kind != ProblemKind::BrokenPattern
+            && !unseen.contains(line)
+            && (unseen.is_empty() || !blocks(*kind))
+    };
+    ours.retain(compared);
+    theirs.retain(compared);
+    ours.sort_by_key(|(line, kind)| (*line, format!("{kind:?}")));
+    theirs.sort_by_key(|(line, kind)| (*line, format!("{kind:?}")));
+    assert_eq!(ours, theirs, "{place}: {kind}: {warnings}");
+}
