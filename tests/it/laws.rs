@@ -4,6 +4,7 @@
 //! 2. What was set is what is read again.
 //! 3. An edit changes one item only, and never a comment.
 //! 4. Postfix reads the same: `oracle.rs`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use crate::samples::{self, Sample, Syntax};
 use mailfix::postfix::{
@@ -271,6 +272,11 @@ fn meaning(service: &Service) -> (Vec<String>, Vec<ArgumentKind>) {
 }
 
 fn master_cf(place: &str, bytes: &[u8]) {
+    services(place, bytes);
+    new_service(place, bytes);
+}
+
+fn services(place: &str, bytes: &[u8]) {
     let file = MasterCf::parse(bytes);
     assert_eq!(file.to_bytes(), bytes, "{place}");
     in_bounds(place, &file.problems(), bytes);
@@ -358,25 +364,35 @@ fn master_cf(place: &str, bytes: &[u8]) {
             edited.set_field(name, kind, Field::Chroot, letter).unwrap();
             check(&edited, &|service| service.field(Field::Chroot) == letter);
         }
-        let mut edited = file.clone();
-        edited.remove(name, kind);
-        assert!(edited.get(name, kind).is_none(), "{place}: {name}");
-        assert_eq!(
-            comments(&edited.to_bytes()),
-            comments(bytes),
-            "{place}: {name}"
-        );
-        let kept: Vec<_> = file
-            .services()
-            .filter(|other| !other.is(name, kind))
-            .map(meaning)
-            .collect();
-        assert_eq!(
-            meanings(&MasterCf::parse(&edited.to_bytes())),
-            kept,
-            "{place}: {name}"
-        );
+        removal(place, &file, service);
     }
+}
+
+fn removal(place: &str, file: &MasterCf, service: &Service) {
+    let (name, kind) = (&service.name, &service.kind);
+    let mut edited = file.clone();
+    edited.remove(name, kind);
+    assert!(edited.get(name, kind).is_none(), "{place}: {name}");
+    assert_eq!(
+        comments(&edited.to_bytes()),
+        comments(&file.to_bytes()),
+        "{place}: {name}"
+    );
+    let kept: Vec<_> = file
+        .services()
+        .filter(|other| !other.is(name, kind))
+        .map(meaning)
+        .collect();
+    assert_eq!(
+        meanings(&MasterCf::parse(&edited.to_bytes())),
+        kept,
+        "{place}: {name}"
+    );
+}
+
+fn new_service(place: &str, bytes: &[u8]) {
+    let file = MasterCf::parse(bytes);
+    let before = meanings(&file);
     let fragment = b"service-of-ours unix - - n - - smtp\n  -o inet_protocols=ipv4\n";
     let mut edited = file.clone();
     edited.add(fragment).unwrap();

@@ -2,15 +2,21 @@
 //!
 //! Asks `postconf` and `postmap` of this machine, in private directories.
 //! Without them a test says that it is skipped; with `CI=true` that is a failure.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on stops, and one that is skipped says so"
+)]
 
 use crate::samples::{self, Sample, Syntax};
 use mailfix::postfix::{
     ArgumentKind, Engine, Field, MainCf, MasterCf, PatternTable, ProblemKind, Service, Table,
     ValueKind, Version, expand, parameter, split_list,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 const PROGRAMS: &str = "/usr/sbin";
@@ -109,20 +115,42 @@ fn words(value: &[u8]) -> Vec<u8> {
         .join(&b' ')
 }
 
-/// A service that refers to every parameter a file sets, so that postconf shows them all.
-fn master_cf_naming(file: &MainCf) -> Vec<u8> {
-    let plain = |name: &&str| {
+/// The parameters postconf shows without being told to.
+fn built_in() -> &'static HashSet<String> {
+    static NAMES: OnceLock<HashSet<String>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let output = Etc::new(MODERN, b"").run("postconf", &["-d"]);
+        let lines = text(&output.stdout);
+        lines
+            .lines()
+            .filter_map(|line| Some(line.split_once(" =")?.0.to_owned()))
+            .collect()
+    })
+}
+
+/// The other parameters of a file that can be referred to without breaking anything.
+fn referable(file: &MainCf) -> Vec<&str> {
+    let plain = |name: &str| {
         name.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let own = |name: &&str| plain(name) && parameter::lookup(name).is_none();
+    let expands = |name: &str| {
+        let value = file.get(name).unwrap_or_default();
+        expand(&value, &|name| file.get(name).map(Into::into)).is_ok()
+    };
+    file.names()
+        .filter(|name| plain(name) && !built_in().contains(*name) && expands(name))
+        .collect()
+}
+
+/// A service that refers to what a file sets, so that postconf shows it.
+fn master_cf_naming(file: &MainCf) -> Vec<u8> {
+    let names = referable(file).join("$");
     let mut text = b"witness unix - - n - - smtp".to_vec();
-    let names: String = file
-        .names()
-        .filter(own)
-        .map(|name| format!("${name}"))
-        .collect();
-    text.extend_from_slice(format!(" -o mail_name={names}\n").as_bytes());
+    if !names.is_empty() {
+        text.extend_from_slice(format!(" -o mail_name=${names}").as_bytes());
+    }
+    text.push(b'\n');
     // Parameters that begin with the name of a service are used if the service is there.
     for name in file.names().filter_map(parameter::service_of) {
         text.extend_from_slice(format!("{name} unix - - n - - smtp\n").as_bytes());
@@ -158,15 +186,13 @@ fn parameters_agree(sample: &Sample) {
         !has(ProblemKind::MissingEquals) && !has(ProblemKind::MissingName),
         "{place}"
     );
+    let referable = referable(&file);
     for name in file
         .names()
         .filter(|name| !NOT_FROM_THE_FILE.contains(name))
     {
         let shown = before.get(name.as_bytes());
-        let plain = name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if shown.is_none() && !plain {
+        if shown.is_none() && !built_in().contains(name) && !referable.contains(&name) {
             continue;
         }
         let ours = words(file.get_bytes(name).unwrap());
@@ -378,11 +404,12 @@ fn known_parameters_are_those_of_this_version() {
         }
     }
     // What the daemons fill in themselves is not expanded.
-    let values: String = theirs
+    let values: Vec<String> = theirs
         .iter()
         .filter(|name| **name != "mail_name" && !NOT_FROM_THE_FILE.contains(name))
         .map(|name| format!("{name} = X$mail_name\n"))
         .collect();
+    let values = values.concat();
     let etc = Etc::new(format!("{values}mail_name = Q\n").as_bytes(), b"");
     let shown = String::from_utf8(etc.run("postconf", &["-xn"]).stdout).unwrap();
     for line in shown.lines().filter(|line| line.contains(" = X")) {
@@ -416,14 +443,15 @@ fn line(service: &Service) -> String {
     };
     for argument in &service.arguments {
         line.push(' ');
-        line.push_str(&match &argument.kind {
+        let word = match &argument.kind {
             ArgumentKind::Override { name, value } => {
                 format!("-o {}", braced(&format!("{name}={value}")))
             }
             ArgumentKind::BareOverride(word) => format!("-o {}", braced(word)),
             ArgumentKind::Option(word) => word.clone(),
             ArgumentKind::Word(word) => braced(word),
-        });
+        };
+        line.push_str(&word);
     }
     line.trim_end().to_owned()
 }
@@ -688,7 +716,7 @@ fn pattern_faults_are_what_postmap_says() {
     for (name, engine) in [("regexp", Engine::Regexp), ("pcre", Engine::Pcre)] {
         if types.lines().any(|line| line == name) {
             samples::each(&samples::of(Syntax::Pattern), |sample| {
-                patterns_agree(sample, name, engine)
+                patterns_agree(sample, name, engine);
             });
         } else {
             eprintln!("skipped: this Postfix has no {name}");

@@ -68,7 +68,7 @@ pub fn each(samples: &[Sample], check: impl Fn(&Sample) + Sync) {
 fn collect(folder: &Path, samples: &mut Vec<Sample>) {
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
+        .map(|entry| entry.expect("the folder can be listed").path())
         .collect();
     paths.sort();
     for path in paths {
@@ -110,10 +110,8 @@ fn syntax_of(path: &Path, bytes: &[u8]) -> Option<Syntax> {
         "pcre" | "regexp" => Some(Syntax::Pattern),
         _ => None,
     };
-    let folders = path.components().rev().skip(1);
-    let by_folder = folders
-        .filter_map(|part| named(part.as_os_str().to_str()?))
-        .next();
+    let mut folders = path.components().rev().skip(1);
+    let by_folder = folders.find_map(|part| named(part.as_os_str().to_str()?));
     let file = path
         .file_name()
         .and_then(|name| name.to_str())
