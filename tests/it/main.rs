@@ -12,13 +12,12 @@
 mod check;
 mod kill;
 mod lab;
+mod laws;
+mod oracle;
 mod plan_changes_nothing;
 mod receipts;
 mod resolver;
+mod samples;
 mod system;
 mod trace;
 mod wizard;
-mod laws;
-mod oracle;
-mod resolver;
-mod samples;
