@@ -4,7 +4,6 @@
 //! 2. What was set is what is read again.
 //! 3. An edit changes one item only, and never a comment.
 //! 4. Postfix reads the same: `oracle.rs`.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use crate::samples::{self, Sample, Syntax};
 use mailfix::postfix::{
