@@ -34,7 +34,8 @@
 //!
 //! # Modules, in reading order
 //!
-//! A module may name those below it, never those above; `tests/it/tidy.rs` holds the list.
+//! A module may name those of its line and below it, never those above; `tests/it/tidy.rs`
+//! holds the list.
 //!
 //! 1. [`cli`]: arguments, one file a command, what is printed where, exit status.
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
@@ -44,10 +45,12 @@
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say.
-//! 9. [`site`], [`profile`], [`provider`], [`template`]: data.
+//! 9. [`site`], [`profile`], [`provider`], [`template`]: data; [`data_file`], [`embedded`]: how
+//!    it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
-//! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine.
+//! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
+//!     [`spelling`]: what all the others may ask.
 //!
 //! # Boundaries
 //!

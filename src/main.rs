@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             nix::unistd::geteuid().as_raw(),
             nix::unistd::getegid().as_raw(),
         ),
+        resolver: None,
         out: Box::new(anstream::stdout()),
         err: Box::new(anstream::stderr()),
     };

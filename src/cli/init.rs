@@ -7,7 +7,7 @@ use crate::ask::TerminalAsker;
 use crate::cli::apply::{Asking, Consent, carry_out, declined};
 use crate::cli::plan::refused;
 use crate::cli::prepare::OUT;
-use crate::cli::{Common, Failure, FailureKind, Session, dns, out, show};
+use crate::cli::{Failure, FailureKind, GlobalOptions, Session, dns, out, show};
 use crate::data_file;
 use crate::host::Origin;
 use crate::plan::{FileChange, Nature, Step};
@@ -154,7 +154,7 @@ impl Init {
     }
 
     /// The command as it was typed, without the answers in it.
-    fn typed(&self, common: &Common) -> String {
+    fn typed(&self, common: &GlobalOptions) -> String {
         let mut command = "mailfix init --no-input".to_owned();
         for (flag, given) in [
             (" --yes", common.yes),

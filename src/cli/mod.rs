@@ -22,11 +22,13 @@ mod show;
 mod undo;
 
 use std::ffi::OsString;
+use std::rc::Rc;
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
+use crate::dns::Resolver;
 use crate::system::{RealSystem, System};
 pub use failure::{Failure, FailureKind};
 use ui::Ui;
@@ -43,6 +45,8 @@ pub struct World {
     pub kernel: String,
     /// The user and group the process runs as.
     pub user: (u32, u32),
+    /// Who answers about DNS; without one, the servers that `/etc/resolv.conf` names.
+    pub resolver: Option<Rc<dyn Resolver>>,
     /// Where colour is wanted, what strips it elsewhere.
     pub out: Box<dyn std::io::Write>,
     /// The same for all that is not data.
@@ -63,7 +67,7 @@ pub struct World {
 #[command(after_help = EXIT_STATUS)]
 struct Arguments {
     #[command(flatten)]
-    common: Common,
+    common: GlobalOptions,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -79,7 +83,7 @@ Exit status: 0 done; 1 failed, or errors found; 2 changes are pending (only with
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
-pub struct Common {
+pub struct GlobalOptions {
     /// The site file [default: the profile's, /etc/mailfix/mailfix.toml on Linux]
     #[arg(long, global = true, value_name = "FILE", env = "MAILFIX_SITE")]
     pub site: Option<Utf8PathBuf>,
@@ -123,7 +127,7 @@ enum Verb {
 /// What a command works with.
 pub(crate) struct Session {
     /// The common options.
-    pub common: Common,
+    pub common: GlobalOptions,
     /// The face.
     pub ui: Ui,
     /// The machine.
@@ -132,6 +136,8 @@ pub(crate) struct Session {
     pub outside: RealSystem,
     /// The user and group we run as.
     pub user: (u32, u32),
+    /// Who answers about DNS, if it was handed in.
+    pub resolver: Option<Rc<dyn Resolver>>,
     /// The time of the start.
     pub now: Timestamp,
     /// Whether questions can be asked.
@@ -149,6 +155,7 @@ pub fn run(world: World) -> u8 {
         is_terminal,
         kernel,
         user,
+        resolver,
         out,
         err,
     } = world;
@@ -169,6 +176,7 @@ pub fn run(world: World) -> u8 {
         system: Box::new(system),
         outside,
         user,
+        resolver,
         now,
         is_terminal,
         kernel,

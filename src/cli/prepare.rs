@@ -1,5 +1,6 @@
 //! What most commands begin with: profile, site file, resolver, draft.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -225,14 +226,17 @@ impl Session {
     }
 
     /// The resolver of this run.
-    pub fn resolver(&self) -> Result<Box<dyn Resolver>, Failure> {
+    pub fn resolver(&self) -> Result<Rc<dyn Resolver>, Failure> {
         if self.common.offline {
-            return Ok(Box::new(OfflineResolver));
+            return Ok(Rc::new(OfflineResolver));
+        }
+        if let Some(resolver) = &self.resolver {
+            return Ok(Rc::clone(resolver));
         }
         let deadline = Instant::now() + DNS_DEADLINE;
         let file = self.outside.read(Utf8Path::new("/etc/resolv.conf"))?;
         let text = file.map(|file| file.bytes).unwrap_or_default();
-        Ok(Box::new(RealResolver::from_resolv_conf(&text, deadline)))
+        Ok(Rc::new(RealResolver::from_resolv_conf(&text, deadline)))
     }
 
     /// Drafts the plan for a site; against the stock configuration where there is no Postfix.

@@ -247,9 +247,11 @@ pub fn observe(
         .map(ToOwned::to_owned)
         .collect();
     let mut parameters = Parameters::new(logical_values(&dump));
+    let tree = system.root().is_some();
     // What nothing uses is left out of the dump, and is still there for `$name` in an option.
+    // Of a tree the dump says of users and interfaces what holds on this machine.
     for setting in main.settings() {
-        if parameters.raw(setting.name).is_none() {
+        if tree || parameters.raw(setting.name).is_none() {
             parameters.set(setting.name, &setting.value);
         }
     }
@@ -266,7 +268,6 @@ pub fn observe(
     let (version, level) = version_of(&parameters)?;
     let queue = Utf8PathBuf::from(parameters.get("queue_directory"));
     let daemons = system.list(Utf8Path::new(&parameters.get("daemon_directory")))?;
-    let tree = system.root().is_some();
     let facts = Facts {
         origin: if tree { Origin::Tree } else { Origin::Machine },
         config: config.to_owned(),

@@ -5,6 +5,7 @@
 //! run is simply "do not call apply".
 //! Must not know why anything is read or run.
 
+mod borrowed;
 mod memory;
 mod program;
 mod real;

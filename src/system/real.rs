@@ -8,6 +8,7 @@
     reason = "this is where the machine is touched"
 )]
 
+use std::cell::OnceCell;
 use std::fs::{Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, User, geteuid};
 use xattr::FileExt;
 
+use super::borrowed::Borrowed;
 use super::program::{Program, Programs};
 use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
@@ -32,7 +34,10 @@ use super::{
 };
 
 /// The files that Postfix's programs read of a configuration directory.
-const CONFIGURATION: [&str; 2] = ["main.cf", "master.cf"];
+const CONFIGURATION: [&str; 2] = [MAIN, "master.cf"];
+
+/// The one of them that holds parameters.
+const MAIN: &str = "main.cf";
 
 /// The extended attribute that is a POSIX access list (acl(5)).
 const ACCESS_LIST: &str = "system.posix_acl_access";
@@ -43,6 +48,8 @@ pub struct RealSystem {
     tree: Tree,
     rooted: bool,
     programs: Programs,
+    /// Asked for once, where a tree needs it.
+    borrowed: OnceCell<Borrowed>,
     lock: Option<Lock>,
 }
 
@@ -66,6 +73,7 @@ impl RealSystem {
             tree: Tree::new(&top).map_err(cannot_read(&top))?,
             rooted,
             programs: Programs::new(),
+            borrowed: OnceCell::new(),
             lock: None,
         })
     }
@@ -115,8 +123,20 @@ impl RealSystem {
         Ok(program.interruptible(self.lock.is_none()))
     }
 
-    /// Runs a program on a configuration directory. Where a symbolic link of a tree would lead
-    /// the program out of it, it is given a copy.
+    /// What a tree borrows; nothing on the machine itself.
+    fn borrowed(&self) -> Result<Option<&Borrowed>, SystemError> {
+        if !self.rooted {
+            return Ok(None);
+        }
+        if self.borrowed.get().is_none() {
+            let asked = Borrowed::ask(&self.programs)?;
+            let _ = self.borrowed.set(asked);
+        }
+        Ok(self.borrowed.get())
+    }
+
+    /// Runs a program on a configuration directory. For a tree it is given a copy: a symbolic
+    /// link would lead it out of the tree, and the tree may be another machine's.
     fn configured(
         &self,
         config: &Utf8Path,
@@ -124,19 +144,15 @@ impl RealSystem {
         further: impl FnOnce(Program) -> Program,
     ) -> Result<Output, SystemError> {
         let (_, outside) = self.find(config)?;
-        let leads_out = |name: &&str| {
-            let place = outside.join(name);
-            let kernels = place.canonicalize_utf8().ok();
-            let is_link = std::fs::symlink_metadata(&place).is_ok_and(|found| found.is_symlink());
-            let ours = self.find(&config.join(name)).ok();
-            is_link && kernels != ours.map(|(_, outside)| outside)
-        };
-        if !self.rooted || !CONFIGURATION.iter().any(leads_out) {
+        let Some(borrowed) = self.borrowed()? else {
             return further(program.argument("-c").argument(outside)).run();
-        }
+        };
         let copy = Copy::new()?;
         for name in CONFIGURATION {
-            if let Some(file) = self.read(&config.join(name))? {
+            if let Some(mut file) = self.read(&config.join(name))? {
+                if name == MAIN {
+                    file.bytes = borrowed.to(&file.bytes);
+                }
                 copy.file(name.into(), &file.bytes, 0o600)?;
             }
         }
@@ -306,7 +322,17 @@ impl System for RealSystem {
                 command: "postfix check".to_owned(),
             });
         }
-        rehearse(&self.programs, rehearsal, self.lock.is_none())
+        let interruptible = self.lock.is_none();
+        let Some(borrowed) = self.borrowed()? else {
+            return rehearse(&self.programs, rehearsal, interruptible);
+        };
+        let mut rehearsal = rehearsal.clone();
+        for (path, file) in &mut rehearsal.files {
+            if path.file_name() == Some(MAIN) {
+                file.bytes = borrowed.to(&file.bytes);
+            }
+        }
+        rehearse(&self.programs, &rehearsal, interruptible)
     }
 
     fn addresses(&self) -> Result<Vec<IpAddr>, SystemError> {

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and say what they skipped"
 )]
 
+mod cases;
 mod check;
 mod kill;
 mod lab;
@@ -18,6 +19,8 @@ mod plan_changes_nothing;
 mod receipts;
 mod resolver;
 mod samples;
+mod support;
 mod system;
+mod tidy;
 mod trace;
 mod wizard;
