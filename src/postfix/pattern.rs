@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::logical_line::{self, Content, PieceKind, is_blank, trim};
-use super::main_cf::{byte_problems, first_line};
+use super::problem::{byte_problems, first_line};
 use super::{Problem, ProblemKind};
 
 /// Which engine reads a table; they differ in flags and in what a pattern may hold.
@@ -261,8 +261,13 @@ fn read_pattern<'a>(rest: &mut &'a [u8], engine: Engine) -> Result<Written<'a>, 
     }
     let (delimiter, body) = rest.split_first().ok_or(ProblemKind::MissingDelimiter)?;
     let mut end = 0;
-    while body.get(end).ok_or(ProblemKind::MissingDelimiter)? != delimiter {
-        end += if body[end] == b'\\' { 2 } else { 1 };
+    // A backslash escapes even where it is the delimiter, which then never closes.
+    loop {
+        match body.get(end).ok_or(ProblemKind::MissingDelimiter)? {
+            b'\\' => end += 2,
+            byte if byte == delimiter => break,
+            _ => end += 1,
+        }
     }
     let after = &body[end + 1..];
     let stops = |byte: &u8| is_blank(*byte) || (engine == Engine::Regexp && *byte == b'!');
@@ -537,6 +542,7 @@ mod tests {
         both("/a", &[MissingDelimiter]);
         both("!", &[MissingDelimiter]);
         both("/a\\/ OK", &[MissingDelimiter]);
+        both("\\a\\ OK", &[MissingDelimiter]);
         both("!/(a)/ $1", &[NegatedSubstitution]);
         both("!!/(a)/ $1", &[]);
         both("/(a)/ $2", &[BadSubstitution]);

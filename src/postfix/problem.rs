@@ -6,6 +6,11 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::logical_line::{self, Physical, classify, is_blank, physical_lines};
+
+/// What begins a file written by an editor that marks UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One odd thing in a document, with the bytes of the printed text it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -187,4 +192,38 @@ pub enum EditError {
         /// What is odd about it.
         kind: ProblemKind,
     },
+}
+
+/// Gives the first line of a text without its line end.
+pub(super) fn first_line(text: &[u8]) -> Range<usize> {
+    0..logical_line::line_stop(text, 0)
+}
+
+/// Reports bytes that are odd in every syntax.
+pub(super) fn byte_problems(
+    text: &[u8],
+    first: bool,
+    report: &mut impl FnMut(ProblemKind, Range<usize>),
+) {
+    if first && text.starts_with(BYTE_ORDER_MARK) {
+        report(ProblemKind::ByteOrderMark, 0..BYTE_ORDER_MARK.len());
+    }
+    let mut at = 0;
+    for line in physical_lines(text) {
+        if classify(line) != Physical::Ignored {
+            if let Some(nul) = line.iter().position(|byte| *byte == 0) {
+                report(ProblemKind::NulByte, at + nul..at + nul + 1);
+            }
+            let visible = logical_line::line_stop(line, 0);
+            if let Some(lone) = line[..visible].iter().position(|byte| *byte == b'\r')
+                && line[lone..visible].iter().any(|byte| !is_blank(*byte))
+            {
+                report(ProblemKind::LoneCarriageReturn, at + lone..at + lone + 1);
+            }
+            if visible < line.len() && line[..visible].ends_with(b"\\") {
+                report(ProblemKind::Backslash, at + visible - 1..at + visible);
+            }
+        }
+        at += line.len();
+    }
 }

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::logical_line::{self, Content, PieceKind, is_blank, trim};
-use super::main_cf::{byte_problems, first_line};
+use super::problem::{byte_problems, first_line};
 use super::{EditError, Problem, ProblemKind};
 
 /// The file name suffixes a table type's index can have, the expected ones first.

@@ -103,6 +103,9 @@ fn syntax_of(path: &Path, bytes: &[u8]) -> Option<Syntax> {
     {
         return None;
     }
+    if path.file_name()?.to_str()?.starts_with('.') {
+        return None;
+    }
     let named = |word: &str| match word {
         "main.cf" => Some(Syntax::MainCf),
         "master.cf" => Some(Syntax::MasterCf),

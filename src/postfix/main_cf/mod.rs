@@ -10,16 +10,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::logical_line::{
-    self, Content, Physical, PieceKind, classify, ends_in_braces, is_balanced, is_blank,
-    physical_lines, split_outside_braces, trim,
+    self, Content, PieceKind, ends_in_braces, is_balanced, is_blank, split_outside_braces, trim,
 };
+use super::problem::{byte_problems, first_line};
 use super::{EditError, Problem, ProblemKind};
 
 /// What separates the items of a list parameter.
 const LIST_SEPARATORS: &[u8] = b", \t\r\n";
-
-/// What begins a file written by an editor that marks UTF-8.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A `main.cf`, every byte of it.
 #[derive(Clone, Debug, Default)]
@@ -449,7 +446,7 @@ impl MainCf {
             match &item.kind {
                 ItemKind::Filler => {}
                 ItemKind::Odd(kind) => report(*kind, first_line(&item.text)),
-                ItemKind::Setting { .. } => setting_problems(item, &mut report),
+                ItemKind::Setting { .. } => problems::setting_problems(item, &mut report),
             }
             at += item.text.len();
         }
@@ -555,96 +552,6 @@ fn check_item(name: &str, item: &str) -> Result<(), EditError> {
     })
 }
 
-/// Gives the first line of a text without its line end.
-pub(super) fn first_line(text: &[u8]) -> Range<usize> {
-    0..logical_line::line_stop(text, 0)
-}
-
-/// Reports bytes that are odd in every syntax.
-pub(super) fn byte_problems(
-    text: &[u8],
-    first: bool,
-    report: &mut impl FnMut(ProblemKind, Range<usize>),
-) {
-    if first && text.starts_with(BYTE_ORDER_MARK) {
-        report(ProblemKind::ByteOrderMark, 0..BYTE_ORDER_MARK.len());
-    }
-    let mut at = 0;
-    for line in physical_lines(text) {
-        if classify(line) != Physical::Ignored {
-            if let Some(nul) = line.iter().position(|byte| *byte == 0) {
-                report(ProblemKind::NulByte, at + nul..at + nul + 1);
-            }
-            let visible = logical_line::line_stop(line, 0);
-            if let Some(lone) = line[..visible].iter().position(|byte| *byte == b'\r')
-                && line[lone..visible].iter().any(|byte| !is_blank(*byte))
-            {
-                report(ProblemKind::LoneCarriageReturn, at + lone..at + lone + 1);
-            }
-            if visible < line.len() && line[..visible].ends_with(b"\\") {
-                report(ProblemKind::Backslash, at + visible - 1..at + visible);
-            }
-        }
-        at += line.len();
-    }
-}
-
-/// Reports what is odd about a setting that Postfix accepts.
-fn setting_problems(item: &Item, report: &mut impl FnMut(ProblemKind, Range<usize>)) {
-    let (content, parts) = item.content();
-    for word in list_words(&content.bytes, &parts) {
-        if content.bytes[word.start] == b'#' {
-            let end = content.span(&(word.start..parts.value.end)).end;
-            let start = content.place(word.start);
-            report(
-                ProblemKind::CommentAfterText,
-                start..end.min(logical_line::line_stop(&item.text, start)),
-            );
-            break;
-        }
-    }
-    let mut at = 0;
-    // The last comment line that looks like a setting, since the last content line.
-    let mut commented_out = false;
-    for line in physical_lines(&item.text) {
-        let visible = trim(line);
-        let span = || {
-            let start = at + line.iter().take_while(|byte| is_blank(**byte)).count();
-            start..start + visible.len()
-        };
-        match classify(line) {
-            Physical::Ignored => {
-                if let Some(comment) = visible.strip_prefix(b"#") {
-                    commented_out =
-                        looks_like_setting(comment.strip_prefix(b" ").unwrap_or(comment));
-                }
-            }
-            Physical::Continuation if looks_like_setting(visible) => {
-                report(ProblemKind::SwallowedSetting, span());
-                commented_out = false;
-            }
-            Physical::Continuation if commented_out => {
-                report(ProblemKind::LostContinuation, span());
-                commented_out = false;
-            }
-            _ => commented_out = false,
-        }
-        at += line.len();
-    }
-}
-
-/// Tells whether a line reads `name = value`, with a name as parameters have and blanks around `=`.
-///
-/// Blanks are asked for because `name=value` is an ordinary item of some lists.
-fn looks_like_setting(line: &[u8]) -> bool {
-    let name = line
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-        .count();
-    let after = &line[name..];
-    let rest = trim(after);
-    name > 0 && rest.starts_with(b"=") && !rest.starts_with(b"==") && (after.first() != Some(&b'='))
-}
-
+mod problems;
 #[cfg(test)]
 mod tests;
