@@ -175,11 +175,16 @@ pub fn decide(
     };
     let transport = remedy::ipv4_transport::fit(&cured, hosted, profile, facts)?;
     let nothing_left = transport.is_err() && !filtered;
+    // What is left out comes last: reasons belong to the decision before them.
+    let mut left_out = Vec::new();
     for (name, outcome) in [("IPv4 transport", transport), ("DNS reply filter", filter)] {
         match outcome {
             Ok(contribution) => target.take(contribution),
-            Err(why) => target.decide(name, "left out", vec![why]),
+            Err(why) => left_out.push((name, why)),
         }
+    }
+    for (name, why) in left_out {
+        target.decide(name, "left out", vec![why]);
     }
     if nothing_left {
         target.findings.push(
@@ -344,7 +349,7 @@ fn needs_cure(
     if doubtful.is_empty() {
         let list: Vec<String> = sources.iter().map(ToString::to_string).collect();
         let why = format!(
-            "PTR and SPF are right for {}, the IPv6 addresses mail leaves from",
+            "PTR and SPF are right for every IPv6 address mail leaves from: {}",
             list.join(", ")
         );
         target.decide(&provider.name, "keep IPv6", vec![why]);

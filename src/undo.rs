@@ -209,7 +209,11 @@ pub fn undo(
         if !choice.only.is_empty() && !is_in(&choice.only, held) {
             continue;
         }
+        let is_named = |text: &Utf8Path| drift.iter().any(|drift: &Drift| drift.path == text);
         if is_drifted(held) && !is_in(&choice.force, held) {
+            if held.text().is_some_and(is_named) {
+                continue;
+            }
             drift.push(Drift {
                 path: held.path.to_owned(),
                 later: history.later(receipt, held.path),

@@ -358,9 +358,10 @@ impl Session {
     pub fn report_applied(&mut self, applied: &Applied) {
         self.ui.remarks(&applied.findings);
         match &applied.receipt {
-            Some(id) => self
-                .ui
-                .say(&format!("done; `mailfix undo {id}` takes it back")),
+            Some(id) => self.ui.say(&format!(
+                "done; `{}` takes it back",
+                self.common.command(&format!("undo {id}"))
+            )),
             None => self.ui.say("done; no file had to be changed"),
         }
     }

@@ -127,9 +127,10 @@ impl Dkim {
         for needed in dns::key_records(&site, &selector, &private.record()?)? {
             session.ui.data(&crate::dns::zone::write(&[needed]));
         }
-        session
-            .ui
-            .say("`mailfix dns show` prints it with all the others, also for web panels");
+        session.ui.say(&format!(
+            "`{}` prints it with all the others, also for web panels",
+            session.common.alike("dns show")
+        ));
         Ok(0)
     }
 }

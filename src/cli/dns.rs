@@ -31,7 +31,7 @@ pub struct Dns {
 enum Verb {
     /// Print the records
     Show {
-        /// How
+        /// How to print them
         #[arg(long, value_enum, default_value_t = Format::Zone)]
         format: Format,
         /// Print them as JSON
@@ -80,8 +80,9 @@ impl Session {
                     })
                 } else {
                     self.ui.say(&format!(
-                        "note: there is no key `{}` yet; `mailfix dkim new` makes it",
-                        dkim.key
+                        "note: there is no key `{}` yet; `{}` makes it",
+                        dkim.key,
+                        self.common.alike("dkim new")
                     ));
                     None
                 }

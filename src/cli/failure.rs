@@ -107,7 +107,7 @@ impl From<HostError> for Failure {
         match error {
             HostError::System(error) => error.into(),
             HostError::Unreadable { .. } => Self::failed(error.to_string())
-                .hint("mend that line first; `mailfix check` shows it with its place"),
+                .hint("mend what it names first: as it is, Postfix cannot be started or reloaded"),
             other => Self::failed(other.to_string()),
         }
     }

@@ -83,9 +83,10 @@ impl History {
             text.push('\n');
         }
         session.ui.data(&text);
-        session
-            .ui
-            .say("`mailfix undo [ID]` takes one back, the newest without ID");
+        session.ui.say(&format!(
+            "`{}` takes one back, the newest without ID",
+            session.common.command("undo [ID]")
+        ));
         Ok(0)
     }
 }

@@ -147,9 +147,10 @@ impl Init {
             return Err(refused(&draft.refusals));
         }
         let status = carry_out(session, &site, &profile, &providers, &draft, false, false)?;
-        session
-            .ui
-            .say("`mailfix dns show` prints the DNS records this server needs");
+        session.ui.say(&format!(
+            "`{}` prints the DNS records this server needs",
+            session.common.alike("dns show")
+        ));
         Ok(status)
     }
 

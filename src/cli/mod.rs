@@ -24,12 +24,13 @@ mod undo;
 use std::ffi::OsString;
 use std::rc::Rc;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::dns::Resolver;
 use crate::system::{RealSystem, System};
+use crate::wizard::quoted;
 pub use failure::{Failure, FailureKind};
 use ui::Ui;
 
@@ -79,13 +80,20 @@ Exit status: 0 done; 1 failed, or errors found; 2 changes are pending (only with
 
 /// Options that most commands take.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of most commands")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
 pub struct GlobalOptions {
     /// The site file [default: the profile's, /etc/mailfix/mailfix.toml on Linux]
-    #[arg(long, global = true, value_name = "FILE", env = "MAILFIX_SITE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "MAILFIX_SITE",
+        hide_env_values = true
+    )]
     pub site: Option<Utf8PathBuf>,
     /// A profile's name (`mailfix profile list`) or the path of one of your own
     #[arg(long, global = true, value_name = "NAME|FILE")]
@@ -108,6 +116,36 @@ pub struct GlobalOptions {
     /// Say on standard error what is asked and run
     #[arg(long, short, global = true)]
     pub verbose: bool,
+}
+
+impl GlobalOptions {
+    /// Says how a further command has to be typed to mean the same files.
+    pub(crate) fn command(&self, words: &str) -> String {
+        let mut command = format!("mailfix {words}");
+        let profile = self.profile.as_deref();
+        let paths = [("--site", &self.site), ("--root", &self.root)];
+        let paths = paths.map(|(flag, path)| (flag, path.as_deref().map(Utf8Path::as_str)));
+        for (flag, value) in paths.into_iter().chain([("--profile", profile)]) {
+            if let Some(value) = value {
+                command.push_str(&format!(" {flag} {}", quoted(value)));
+            }
+        }
+        command
+    }
+
+    /// Says how a further command has to be typed to mean the same files and find the same.
+    pub(crate) fn alike(&self, words: &str) -> String {
+        let mut command = self.command(words);
+        for (flag, given) in [
+            (" --offline", self.offline),
+            (" --allow-non-global", self.allow_non_global),
+        ] {
+            if given {
+                command.push_str(flag);
+            }
+        }
+        command
+    }
 }
 
 #[derive(Debug, Subcommand)]

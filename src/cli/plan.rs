@@ -4,9 +4,11 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::cli::{Failure, Session, json, show};
+use crate::host::Origin;
 use crate::plan::SavedPlan;
 use crate::provider::Provider;
 use crate::system::{File, System};
+use crate::wizard::quoted;
 
 /// Exit status when changes are pending and the command line asks for it.
 pub const PENDING: u8 = 2;
@@ -51,12 +53,20 @@ impl PlanCommand {
             let file = File::new(saved.to_json()?, 0o600, session.user.0, session.user.1);
             session.outside.write(path, &file)?;
             session.ui.say(&format!(
-                "saved; `mailfix apply {path}` does it unless anything changes before"
+                "saved; `{}` does it unless anything changes before",
+                session
+                    .common
+                    .command(&format!("apply {}", quoted(path.as_str())))
             ));
         } else if !draft.plan.is_empty() && !self.json {
-            session
-                .ui
-                .say("nothing was changed; `mailfix apply` does it");
+            let next = match draft.host.facts.origin {
+                Origin::Stock => format!(
+                    "`{}` writes the files for a server elsewhere",
+                    session.common.alike("init")
+                ),
+                _ => format!("`{}` does it", session.common.alike("apply")),
+            };
+            session.ui.say(&format!("nothing was changed; {next}"));
         }
         Ok(if self.detailed_exitcode && !draft.plan.is_empty() {
             PENDING

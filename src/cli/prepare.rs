@@ -333,6 +333,12 @@ impl From<SavedPlanError> for Failure {
 
 impl From<ReceiptError> for Failure {
     fn from(error: ReceiptError) -> Self {
-        Self::failed(error.to_string())
+        let failure = Self::failed(error.to_string());
+        match error {
+            ReceiptError::Unknown { .. } => {
+                failure.hint("`mailfix history` lists what was applied")
+            }
+            _ => failure,
+        }
     }
 }

@@ -140,7 +140,7 @@ impl From<UndoError> for Failure {
                     failure = failure.hint(match drift.later {
                         Some(later) => format!("`{}` was changed again by `{later}`: undo that first", drift.path),
                         None => format!(
-                            "`--force {0}` brings it back and loses that change; `--only PATH` leaves it alone",
+                            "`--force {0}` brings it back and loses that change; `--only PATH` for each of the other files leaves it alone",
                             drift.path
                         ),
                     });

@@ -265,7 +265,7 @@ impl Case {
         }
         for change in draft.plan.changes() {
             if let (true, Some(after)) = (change.path.extension().is_none(), &change.after) {
-                let bytes = after.bytes.escape_ascii().to_string().replace("\\n", "\n");
+                let bytes = String::from_utf8_lossy(&after.bytes);
                 write!(text, "\n===== {}\n{bytes}", change.path).unwrap();
             }
         }

@@ -11,6 +11,7 @@
 
 mod cases;
 mod check;
+mod cli;
 mod kill;
 mod lab;
 mod laws;

@@ -55,7 +55,7 @@ impl Snapshots {
 }
 
 /// Takes out of a text what differs from run to run and from machine to machine: the folder of
-/// the tree, digests and sizes of databases, receipts' names, the version.
+/// the tree, digests and sizes of databases, the versions of mailfix and Postfix.
 pub fn normalized(text: &str, tree: &Path) -> String {
     let text = text.replace(&*tree.to_string_lossy(), "TREE");
     let version = env!("CARGO_PKG_VERSION");
@@ -63,6 +63,12 @@ pub fn normalized(text: &str, tree: &Path) -> String {
     let text = text.replace(
         &format!("\"mailfix\": \"{version}\""),
         "\"mailfix\": \"VERSION\"",
+    );
+    let postfix = postfix_version();
+    let text = text.replace(&format!("with Postfix {postfix} "), "with Postfix VERSION ");
+    let text = text.replace(
+        &format!("\"postfix\": \"{postfix}\""),
+        "\"postfix\": \"VERSION\"",
     );
     let text = masked(&text, "sha256 ", |c| c.is_ascii_hexdigit(), "DIGEST");
     let mut lines: Vec<String> = text.lines().map(without_size).collect();
@@ -91,4 +97,13 @@ fn without_size(line: &str) -> String {
     };
     let before = before.trim_end_matches(|c: char| c.is_ascii_digit());
     format!("{before}N bytes, sha256{}", without_size(after))
+}
+
+/// The version of the Postfix that is here.
+fn postfix_version() -> String {
+    let output = std::process::Command::new("postconf")
+        .args(["-d", "-h", "mail_version"])
+        .output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).trim().to_owned()
 }
