@@ -127,7 +127,9 @@ impl GlobalOptions {
         let paths = paths.map(|(flag, path)| (flag, path.as_deref().map(Utf8Path::as_str)));
         for (flag, value) in paths.into_iter().chain([("--profile", profile)]) {
             if let Some(value) = value {
-                command.push_str(&format!(" {flag} {}", quoted(value)));
+                for word in [" ", flag, " ", &quoted(value)] {
+                    command.push_str(word);
+                }
             }
         }
         command

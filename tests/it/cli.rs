@@ -47,8 +47,8 @@ const COMMANDS: [&[&str]; 15] = [
 fn tree(site: &str) -> Tree {
     let profile = mailfix::profile::Profile::built_in("linux").expect("it is one of ours");
     let tree = Tree::new();
-    tree.write("/etc/postfix/main.cf", &profile.stock.main_cf);
-    tree.write("/etc/postfix/master.cf", &profile.stock.master_cf);
+    tree.write("/etc/postfix/main.cf", profile.stock.main_cf);
+    tree.write("/etc/postfix/master.cf", profile.stock.master_cf);
     tree.write("/etc/aliases", "root: admin@example.org\n");
     if !site.is_empty() {
         tree.write("/etc/mailfix/mailfix.toml", site);
@@ -125,45 +125,47 @@ fn help_fits_a_terminal() {
     snapshots.end();
 }
 
+/// Runs the program and compares all it shows.
+fn check(snapshots: &Snapshots, name: &str, tree: &Tree, words: &[&str], status: i32) {
+    let shown = shown(tree, words);
+    assert_eq!(shown.status, status, "{name}\n{shown}");
+    snapshots.check(name, &format!("$ mailfix {}\n{shown}", words.join(" ")));
+}
+
 #[test]
-fn errors_say_what_is_wrong_and_what_to_do() {
+fn faults_of_the_site_file_have_their_place() {
     if !has_postfix() {
         return;
     }
-    let snapshots = Snapshots::new("cli/errors");
-    let check = |name: &str, tree: &Tree, words: &[&str], status: i32| {
-        let shown = shown(tree, words);
-        assert_eq!(shown.status, status, "{name}\n{shown}");
-        snapshots.check(name, &format!("$ mailfix {}\n{shown}", words.join(" ")));
+    let snapshots = Snapshots::new("cli/site-file");
+    let check = |name: &str, tree: &Tree, words: &[&str], status| {
+        check(&snapshots, name, tree, words, status);
     };
     let site = |name: &str, site: &str| check(name, &tree(site), &["plan"], 78);
 
-    site("site-unknown-key", &SITE.replace("reverse6", "revers6"));
+    site("unknown-key", &SITE.replace("reverse6", "revers6"));
     site(
-        "site-wrong-type",
+        "wrong-type",
         &SITE.replace("[\"192.0.2.25\"]", "\"192.0.2.25\""),
     );
     site(
-        "site-duplicate-domain",
+        "duplicate-domain",
         &format!("{SITE}\n[[domain]]\nname = \"Example.org\"\n"),
     );
     site(
-        "site-documentation-address",
+        "documentation-address",
         &SITE.replace("allow_non_global = true\n", ""),
     );
     site(
-        "site-private-address",
+        "private-address",
         &SITE
             .replace("allow_non_global = true\n", "")
             .replace("192.0.2.25", "192.168.1.25"),
     );
-    site("site-bad-syntax", &SITE.replace("[dns]", "[dns"));
+    site("bad-syntax", &SITE.replace("[dns]", "[dns"));
+    site("unknown-profile", &format!("profile = \"linus\"\n{SITE}"));
     site(
-        "site-unknown-profile",
-        &format!("profile = \"linus\"\n{SITE}"),
-    );
-    site(
-        "site-unknown-provider",
+        "unknown-provider",
         &format!("{SITE}\n[providers.gogle]\nipv6 = \"avoid\"\n"),
     );
     let latin = tree(SITE);
@@ -171,9 +173,21 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         "/etc/mailfix/mailfix.toml",
         [b"# J\xfcrgen\n", SITE.as_bytes()].concat(),
     );
-    check("site-no-utf8", &latin, &["plan"], 78);
+    check("no-utf8", &latin, &["plan"], 78);
     check("no-site-file", &tree(""), &["plan"], 78);
 
+    snapshots.end();
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_to_do() {
+    if !has_postfix() {
+        return;
+    }
+    let snapshots = Snapshots::new("cli/errors");
+    let check = |name: &str, tree: &Tree, words: &[&str], status| {
+        check(&snapshots, name, tree, words, status);
+    };
     let bare = Tree::new();
     check("no-postfix", &bare, &["check"], 1);
     bare.write("/etc/mailfix/mailfix.toml", SITE);

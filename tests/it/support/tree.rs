@@ -32,7 +32,8 @@ pub fn has_postfix() -> bool {
 /// does not know.
 pub fn postmap(program: &str, words: &[&str]) -> Result<String, String> {
     let config = tempfile::tempdir().unwrap();
-    fs::write(config.path().join("main.cf"), "").unwrap();
+    let main = fs::File::create(config.path().join("main.cf")).unwrap();
+    main.set_modified(SystemTime::now() - AGE).unwrap();
     let output = Command::new(program)
         .arg("-c")
         .arg(config.path())
