@@ -55,7 +55,7 @@ impl Snapshots {
 }
 
 /// Takes out of a text what differs from run to run and from machine to machine: the folder of
-/// the tree, digests and sizes of databases, the versions of mailfix and Postfix.
+/// the tree, digests and sizes of databases, the versions of mailfix and Postfix, who runs the tests.
 pub fn normalized(text: &str, tree: &Path) -> String {
     let text = text.replace(&*tree.to_string_lossy(), "TREE");
     let version = env!("CARGO_PKG_VERSION");
@@ -64,6 +64,8 @@ pub fn normalized(text: &str, tree: &Path) -> String {
         &format!("\"mailfix\": \"{version}\""),
         "\"mailfix\": \"VERSION\"",
     );
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let text = text.replace(&format!("owner {uid}:{gid}"), "owner 0:0");
     let postfix = postfix_version();
     let text = text.replace(&format!("with Postfix {postfix} "), "with Postfix VERSION ");
     let text = text.replace(
