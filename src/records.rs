@@ -28,6 +28,9 @@ pub struct RecordsWanted {
     pub includes: Vec<Name>,
     /// The SPF records that stand in DNS, by domain; what they say is kept.
     pub existing_spf: BTreeMap<Name, String>,
+    /// The addresses these records let pass already, also by a mechanism that only DNS can
+    /// answer (`a`, `mx`, `include`); they need not be named again.
+    pub covered: BTreeMap<Name, BTreeSet<IpAddr>>,
     /// The key that mail is signed with.
     pub dkim: Option<SigningKey>,
     /// The policy for mail that fails.
@@ -170,11 +173,16 @@ fn spf_record(wanted: &RecordsWanted, domain: &Name) -> Result<Text, RecordRefus
         ),
         None => None,
     };
+    let is_covered = |address: &&IpAddr| {
+        let covered = wanted.covered.get(domain);
+        covered.is_some_and(|covered| covered.contains(*address))
+    };
     let senders = spf::Wanted {
         addresses: wanted
             .addresses
             .iter()
             .chain(&wanted.others)
+            .filter(|address| !is_covered(address))
             .copied()
             .collect(),
         networks: Vec::new(),
@@ -252,6 +260,7 @@ mod tests {
                 name("example.net"),
                 "v=spf1 mx ip4:192.0.2.0/24 -all".to_owned(),
             )]),
+            covered: BTreeMap::new(),
             dkim: Some(SigningKey {
                 selector: "s1".to_owned(),
                 record: KeyRecord::parse("v=DKIM1; k=rsa; p=AAAA").unwrap(),
@@ -320,6 +329,26 @@ mod tests {
             )),
             "stands there and names every host that sends mail for `example.org`"
         );
+    }
+
+    #[test]
+    fn what_a_mechanism_covers_already_is_not_named_again() {
+        let mut wanted = wanted();
+        wanted.domains.truncate(1);
+        wanted.includes.clear();
+        let domain = wanted.domains[0].clone();
+        wanted.existing_spf = BTreeMap::from([(domain.clone(), "v=spf1 mx -all".to_owned())]);
+        let senders = wanted.addresses.iter().chain(&wanted.others);
+        wanted.covered = BTreeMap::from([(domain, senders.copied().collect())]);
+        let found = records(&wanted);
+        assert_eq!(
+            found.needed[4].why,
+            "stands there and names every host that sends mail for `example.org`"
+        );
+        let RecordData::Txt(text) = &found.needed[4].record.data else {
+            panic!("SPF is TXT");
+        };
+        assert_eq!(text.as_slice(), b"v=spf1 mx -all");
     }
 
     #[test]

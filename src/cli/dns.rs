@@ -92,7 +92,8 @@ impl Session {
         let published = if self.common.offline {
             DnsFacts::default()
         } else {
-            crate::host::observe_dns(self.resolver()?.as_ref(), &[], &site.domains)
+            let senders: Vec<IpAddr> = site.sending_addresses().collect();
+            crate::host::observe_dns(self.resolver()?.as_ref(), &senders, &site.domains)
         };
         let wanted = wanted(site, &published, key)?;
         let records = records(&wanted);
@@ -112,9 +113,16 @@ fn wanted(
     let name = |text: &String| text.parse::<Name>();
     let names = |texts: &[String]| texts.iter().map(name).collect::<Result<Vec<_>, _>>();
     let mut existing_spf = BTreeMap::new();
+    let mut covered = BTreeMap::new();
     for (domain, facts) in &published.domains {
         if let Some(text) = &facts.spf {
             existing_spf.insert(name(domain)?, text.clone());
+            let passing = facts
+                .covers
+                .iter()
+                .filter(|(_, passes)| **passes == Ok(true));
+            let passing: BTreeSet<IpAddr> = passing.map(|(address, _)| *address).collect();
+            covered.insert(name(domain)?, passing);
         }
     }
     let own: BTreeSet<IpAddr> = site.addresses().collect();
@@ -128,6 +136,7 @@ fn wanted(
             .collect(),
         includes: names(&site.spf_includes)?,
         existing_spf,
+        covered,
         dkim,
         dmarc: Some(dmarc_policy(site)?),
         ttl: TTL,

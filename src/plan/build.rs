@@ -192,7 +192,7 @@ fn ensure_service(document: &mut MasterCf, service: &ServiceWanted) -> Result<()
 fn tables(target: &Target, facts: &Facts, files: &Files, like: &File) -> Step {
     let folder = facts.own_folder();
     let mut step = Step {
-        title: "tables of our own".to_owned(),
+        title: "mailfix's own tables".to_owned(),
         ..Step::default()
     };
     for table in &target.tables {
