@@ -160,6 +160,27 @@ pub fn check_live(system: &dyn System, host: &Host) -> Result<(Vec<Finding>, boo
     Ok((check::join(own, report.findings), report.checked))
 }
 
+/// The places at which Postfix's programs stop reading a configuration, which therefore
+/// nobody can be asked about.
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn check_unreadable(
+    system: &dyn System,
+    profile: &Profile,
+    config: &Utf8Path,
+) -> Result<Vec<Finding>, DraftError> {
+    let mut host = host::stock(profile)?;
+    config.clone_into(&mut host.facts.config);
+    for name in ["main.cf", "master.cf"] {
+        let path = config.join(name);
+        let file = system.read(&path)?;
+        host.files.insert(path, file);
+    }
+    let findings = own_checks(&host, &CheckedFiles::live(system), &BTreeMap::new());
+    Ok(findings.into_iter().filter(check::is_unparsable).collect())
+}
+
 fn interest(wish: &Wish<'_>) -> Interest {
     let mut domains = BTreeSet::new();
     let mut suffixes = BTreeSet::new();
@@ -293,7 +314,10 @@ fn try_out(
     let after = check::join(own_checks(&draft.host, &laid, &planned), findings);
     draft.checked = checked;
     draft.refusals = check::refusals(&before, &after);
-    draft.findings.extend(silenced(wish.site, before));
+    // What the plan mends on its way is not worth a word.
+    let stays = |finding: &Finding| after.iter().any(|later| later.same_fault(finding));
+    let staying = before.into_iter().filter(stays).collect();
+    draft.findings.extend(silenced(wish.site, staying));
     for (table, answers) in draft.target.tables.iter().zip(&answers) {
         draft.refusals.extend(wrong_answers(table, answers));
     }

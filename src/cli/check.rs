@@ -3,9 +3,9 @@
 use clap::Args;
 
 use crate::cli::{Failure, Session, json};
-use crate::draft::{check_live, silenced};
+use crate::draft::{check_live, check_unreadable, silenced};
 use crate::finding::Severity;
-use crate::host::{self, Interest};
+use crate::host::{self, HostError, Interest};
 
 /// Look for faults in the live configuration, also those Postfix is silent about
 #[derive(Debug, Args)]
@@ -29,8 +29,18 @@ impl Check {
             Err(failure) => return Err(failure),
         };
         let config = session.config_directory(&profile)?;
-        let host = host::observe(session.system.as_ref(), &config, &Interest::default())?;
-        let (mut findings, checked) = check_live(session.system.as_ref(), &host)?;
+        let system = session.system.as_ref();
+        let (mut findings, checked) = match host::observe(system, &config, &Interest::default()) {
+            Ok(host) => check_live(system, &host)?,
+            Err(error @ HostError::Unreadable { .. }) => {
+                let findings = check_unreadable(system, &profile, &config)?;
+                if findings.is_empty() {
+                    return Err(error.into());
+                }
+                (findings, false)
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(site) = &site {
             findings = silenced(site, findings);
         }

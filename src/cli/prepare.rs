@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::{Failure, FailureKind, Session};
 use crate::data_file::DataError;
 use crate::dns::{OfflineResolver, RealResolver, Resolver};
-use crate::draft::{Draft, DraftError, Wish, draft, stock_draft};
+use crate::draft::{Draft, DraftError, Wish, check_unreadable, draft, stock_draft};
 use crate::host::HostError;
 use crate::plan::SavedPlanError;
 use crate::postfix::{CompatibilityLevel, MasterCf, ServiceType, Version, effective_chroot};
@@ -260,6 +260,12 @@ impl Session {
                     profile.name
                 ));
                 Ok(stock_draft(resolver.as_ref(), &wish)?)
+            }
+            Err(DraftError::Host(error @ HostError::Unreadable { .. })) => {
+                let findings = check_unreadable(self.system.as_ref(), profile, &config)?;
+                let mut failure = Failure::from(error);
+                failure.findings = findings;
+                Err(failure)
             }
             other => Ok(other?),
         }

@@ -22,7 +22,7 @@ use crate::system::{File, Kind, Query, System, SystemError};
 
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
 pub use jail::Jail;
-pub use routes::{Route, Routes};
+pub use routes::{ANYBODY, Route, Routes};
 
 /// The folder below the configuration directory that is ours entirely.
 pub const OWN_FOLDER: &str = "mailfix";
@@ -421,8 +421,8 @@ fn postconf(
         .find(|line| line.contains("fatal:"))
         .or_else(|| errors.lines().next())
         .unwrap_or("it says nothing")
-        .trim_start_matches("postconf: ")
-        .to_owned();
+        .split_once("fatal: ")
+        .map_or_else(|| errors.trim().to_owned(), |(_, said)| said.to_owned());
     Err(HostError::Unreadable {
         config: config.to_owned(),
         message,

@@ -13,7 +13,7 @@ use crate::postfix::split_list;
 use crate::system::{Query, System, SystemError};
 
 /// A local part nobody has: it finds the patterns that match every address of a domain.
-const ANYBODY: &str = "mailfix-asks-for-anybody";
+pub const ANYBODY: &str = "mailfix-asks-for-anybody";
 
 /// One table's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::finding::Finding;
-use crate::host::{Facts, Route};
+use crate::host::{ANYBODY, Facts, Route};
 use crate::postfix::{Field, Service, ServiceType, Version};
 use crate::profile::Profile;
 use crate::provider::Provider;
@@ -219,8 +219,11 @@ fn left_alone(route: &Route, domain: &str) -> Finding {
         ),
     )
     .because(format!(
-        "the entry for `{}` is yours and wins over any of ours",
-        route.key
+        "{} is yours and wins over any of ours",
+        match &route.key {
+            key if key.starts_with(ANYBODY) => format!("the entry for every address of `{domain}`"),
+            key => format!("the entry for `{key}`"),
+        }
     ))
     .mend(format!(
         "if mail to `{domain}` is refused over IPv6, remove that entry and run `mailfix plan` again"
@@ -281,7 +284,15 @@ fn service(
     };
     if let Some(present) = facts.service(name, &ServiceType::Unix) {
         // It is there already, ours or made by hand: only what would make it fail is mended.
-        let letter = (facts.is_chrooted(present) != (chroot == 'y')).then_some(chroot);
+        let mut reasons = reasons.split_off(1);
+        let dies = facts.is_chrooted(present) && !facts.jail.is_complete();
+        let letter = dies.then_some('n');
+        if dies {
+            reasons.push(format!(
+                "`{name}` runs chrooted, and the jail in the queue directory lacks {}: its chroot column becomes `n`",
+                facts.jail.missing.join(", ")
+            ));
+        }
         let mut options = Vec::new();
         for (option, value) in [
             ("inet_interfaces", inet_interfaces),
