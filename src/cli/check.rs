@@ -67,7 +67,7 @@ impl Check {
                 count(errors, "error"),
                 count(warnings, "warning")
             ));
-            if !checked && session.system.root().is_none() {
+            if !checked && !session.may_write() {
                 session
                     .ui
                     .say("note: `postfix check` was skipped, only root may run it");

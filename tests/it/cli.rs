@@ -246,6 +246,9 @@ fn errors_say_what_is_wrong_and_what_to_do() {
     unreadable.settle();
     check("unreadable-main-cf", &unreadable, &["plan"], 1);
     check("unreadable-main-cf-checked", &unreadable, &["check"], 1);
+    unreadable.write("/etc/postfix/main.cf", &main);
+    unreadable.write("/etc/postfix/master.cf", "smtp inet n - n -\n");
+    check("unreadable-master-cf-checked", &unreadable, &["check"], 1);
 
     assert_eq!(shown(&good, &["apply", "--yes"]).status, 0);
     check("no-terminal-for-undo", &good, &["undo"], 1);
