@@ -212,6 +212,7 @@ pub fn undo(
         let is_named = |text: &Utf8Path| drift.iter().any(|drift: &Drift| drift.path == text);
         if is_drifted(held) && !is_in(&choice.force, held) {
             if held.text().is_some_and(is_named) {
+                // It goes with its text, so there is nothing of its own to decide about it.
                 continue;
             }
             drift.push(Drift {

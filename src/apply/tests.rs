@@ -469,8 +469,7 @@ fn drift_is_named_and_refused() {
     let error = undo(receipt, &history, &Choice::default(), &system).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "changed since `20261125T193000Z` was applied: `/etc/postfix/mailfix/transport`, \
-         `/etc/postfix/mailfix/transport.db`"
+        "changed since `20261125T193000Z` was applied: `/etc/postfix/mailfix/transport`"
     );
 }
 
