@@ -160,6 +160,29 @@ pub fn check_live(system: &dyn System, host: &Host) -> Result<(Vec<Finding>, boo
     Ok((check::join(own, report.findings), report.checked))
 }
 
+/// What a plan that was not drafted here would break: a part of an undo may take away what
+/// another part still names.
+///
+/// # Errors
+/// When the files cannot be read.
+pub fn refusals_of(
+    system: &dyn System,
+    host: &Host,
+    plan: &Plan,
+) -> Result<Vec<Finding>, SystemError> {
+    let mut laid = CheckedFiles::live(system);
+    let mut planned = BTreeMap::new();
+    for change in plan.changes() {
+        laid = laid.with(change.path.clone(), change.after.clone());
+        if let Some(file) = &change.after {
+            planned.insert(change.path.clone(), file.clone());
+        }
+    }
+    let before = own_checks(host, &CheckedFiles::live(system), &BTreeMap::new());
+    let after = own_checks(host, &laid, &planned);
+    Ok(check::refusals(&before, &after))
+}
+
 /// The places at which Postfix's programs stop reading a configuration, which therefore
 /// nobody can be asked about.
 ///

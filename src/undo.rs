@@ -127,6 +127,8 @@ impl History {
         self.past
             .iter()
             .take_while(|past| past.receipt.id != than.id)
+            // An undo brings back what was there, and what is undone changes nothing any more.
+            .filter(|past| past.receipt.undoes.is_none() && past.state != State::Undone)
             .find(|past| past.receipt.entries().any(|entry| entry.path == path))
             .map(|past| past.receipt.id.clone())
     }

@@ -152,7 +152,7 @@ pub fn carry_out(
     if unfinished {
         session
             .ui
-            .say("note: an earlier run was interrupted; this one completes it");
+            .say("note: an earlier run has not ended; this one completes it");
     }
     if session.consent(&APPLY)? == Consent::No {
         return Err(declined());

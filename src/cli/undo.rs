@@ -6,6 +6,7 @@ use clap::Args;
 use crate::apply::{Options, with_unfinished};
 use crate::cli::apply::{Asking, Consent, declined};
 use crate::cli::{Failure, Session, show};
+use crate::draft::refusals_of;
 use crate::finding::Finding;
 use crate::host::{self, Interest, Running};
 use crate::plan::Plan;
@@ -75,6 +76,25 @@ impl Undo {
             return Ok(0);
         };
         let receipt = about;
+        // The configuration may be broken: that must not keep the old one from coming back.
+        let host = host::observe(
+            session.system.as_ref(),
+            &receipt.config,
+            &Interest::default(),
+        )
+        .ok();
+        if let Some(host) = host.as_ref().filter(|_| !choice.only.is_empty()) {
+            let refusals = refusals_of(session.system.as_ref(), host, &plan)?;
+            if !refusals.is_empty() {
+                let mut failure = Failure::failed(
+                    "taking back these files alone would break the configuration, so nothing is written",
+                )
+                .hint("take back the files that name them too (another `--only PATH`), or all");
+                failure.findings = refusals;
+                return Err(failure);
+            }
+        }
+        let facts = host.map(|host| host.facts);
         let when = receipt.created.strftime("%Y-%m-%d %H:%M:%S UTC");
         session
             .ui
@@ -84,14 +104,6 @@ impl Undo {
         if session.consent(&UNDO)? == Consent::No {
             return Err(declined());
         }
-        // The configuration may be broken: that must not keep the old one from coming back.
-        let facts = host::observe(
-            session.system.as_ref(),
-            &receipt.config,
-            &Interest::default(),
-        )
-        .ok()
-        .map(|host| host.facts);
         let running = match &facts {
             Some(facts) => matches!(facts.running, Running::Yes(_)),
             None => session.system.root().is_none(),
@@ -113,7 +125,11 @@ impl Undo {
         };
         let applied = session.apply(&plan, &options, &mut verify)?;
         session.ui.remarks(&applied.findings);
-        session.ui.say(&format!("done; `{}` is undone", receipt.id));
+        session.ui.say(&if choice.only.is_empty() {
+            format!("done; `{}` is undone", receipt.id)
+        } else {
+            format!("done; these files are as they were before `{}`", receipt.id)
+        });
         Ok(0)
     }
 }

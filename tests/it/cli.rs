@@ -252,6 +252,12 @@ fn errors_say_what_is_wrong_and_what_to_do() {
 
     assert_eq!(shown(&good, &["apply", "--yes"]).status, 0);
     check("no-terminal-for-undo", &good, &["undo"], 1);
+    check(
+        "undo-of-a-part-that-others-name",
+        &good,
+        &["undo", "--only", "/etc/postfix/master.cf", "--yes"],
+        1,
+    );
     good.write("/etc/postfix/mailfix/transport", "gmail.com smtp:\n");
     check("drifted-undo", &good, &["undo", "--yes"], 1);
     check(
