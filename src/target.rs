@@ -110,7 +110,7 @@ impl TableWanted {
 /// What was decided about mail to one provider, or about all mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// The provider's name, or `all mail`.
+    /// The provider's name, `all mail`, or the name of a remedy.
     pub about: String,
     /// The outcome in a phrase.
     pub outcome: String,
@@ -175,16 +175,11 @@ pub fn decide(
     };
     let transport = remedy::ipv4_transport::fit(&cured, hosted, profile, facts)?;
     let nothing_left = transport.is_err() && !filtered;
-    // What is left out comes last: reasons belong to the decision before them.
-    let mut left_out = Vec::new();
     for (name, outcome) in [("IPv4 transport", transport), ("DNS reply filter", filter)] {
         match outcome {
-            Ok(contribution) => target.take(contribution),
-            Err(why) => left_out.push((name, why)),
+            Ok(contribution) => target.take(name, contribution),
+            Err(why) => target.decide(name, "left out", vec![why]),
         }
-    }
-    for (name, why) in left_out {
-        target.decide(name, "left out", vec![why]);
     }
     if nothing_left {
         target.findings.push(
@@ -204,14 +199,12 @@ impl Target {
         });
     }
 
-    fn take(&mut self, contribution: Contribution) {
+    fn take(&mut self, name: &str, contribution: Contribution) {
         self.settings.extend(contribution.settings);
         self.services.extend(contribution.services);
         self.tables.extend(contribution.tables);
         self.findings.extend(contribution.findings);
-        if let Some(last) = self.decisions.last_mut() {
-            last.why.extend(contribution.reasons);
-        }
+        self.decide(name, &contribution.outcome, contribution.reasons);
     }
 
     /// Tells whether nothing has to hold that mailfix would bring.

@@ -81,7 +81,8 @@ impl Ui {
 
     /// Writes a heading of what was asked for.
     pub fn heading(&mut self, text: &str) {
-        self.data(&format!("{BOLD}{}{BOLD:#}\n", escape(text)));
+        let folded = fold(&escape(text), WIDTH, "  ");
+        self.data(&format!("{BOLD}{folded}{BOLD:#}\n"));
     }
 
     /// Writes one point of a list below a heading.

@@ -64,6 +64,7 @@ pub fn fit(
     let mut contribution = Contribution::default();
     let mut entries = Vec::new();
     let mut samples = Vec::new();
+    let mut listed: Vec<String> = Vec::new();
     for provider in providers {
         let (done, open): (Vec<_>, Vec<_>) = provider
             .mx_suffixes
@@ -88,6 +89,7 @@ pub fn fit(
                 "IGNORE".to_owned(),
             ));
         }
+        listed.extend(open.iter().cloned());
         let suffixes = open
             .iter()
             .map(|suffix| suffix.replace('.', "\\."))
@@ -98,6 +100,7 @@ pub fn fit(
         });
     }
     if entries.is_empty() {
+        "there is one already".clone_into(&mut contribution.outcome);
         return Ok(Ok(contribution));
     }
     let path = facts.own_folder().join(FILE);
@@ -111,8 +114,9 @@ pub fn fit(
         name: PARAMETER.to_owned(),
         item: format!("{KIND}:{path}"),
     });
+    contribution.outcome = format!("no IPv6 to hosts below {}", listed.join(", "));
     contribution.reasons.push(format!(
-        "`{PARAMETER}` drops the IPv6 addresses of the provider's mail hosts, so that the domains it hosts are reached over IPv4 too"
+        "`{PARAMETER}` goes by the mail host, so the domains that a provider hosts are reached over IPv4 too"
     ));
     Ok(Ok(contribution))
 }

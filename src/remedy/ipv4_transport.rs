@@ -130,6 +130,7 @@ pub fn fit(
         }
     }
     if entries.is_empty() && by_hand.is_none() {
+        "your own entries decide".clone_into(&mut contribution.outcome);
         return Ok(Ok(contribution));
     }
     let name = by_hand.unwrap_or_else(|| free_name(facts));
@@ -138,6 +139,7 @@ pub fn fit(
     contribution.services.extend(service);
     contribution.settings.extend(limits(&name, facts));
     if entries.is_empty() {
+        contribution.outcome = format!("`{name}` is there already");
         return Ok(Ok(contribution));
     }
     let listed: Vec<String> = entries
@@ -148,6 +150,7 @@ pub fn fit(
         .iter()
         .map(|domain| (domain.clone(), format!("{name}:")))
         .collect();
+    contribution.outcome = format!("`{name}` takes mail to {}", listed.join(", "));
     let path = facts.own_folder().join(FILE);
     contribution.tables.push(TableWanted {
         file: FILE.to_owned(),
@@ -165,10 +168,6 @@ pub fn fit(
         name: "transport_maps".to_owned(),
         item: format!("{kind}:{path}"),
     });
-    contribution.reasons.push(format!(
-        "mail to {} goes through the service `{name}`, which uses IPv4 only",
-        listed.join(", ")
-    ));
     Ok(Ok(contribution))
 }
 

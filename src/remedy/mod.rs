@@ -17,7 +17,9 @@ pub struct Contribution {
     pub services: Vec<ServiceWanted>,
     /// Tables of our own.
     pub tables: Vec<TableWanted>,
-    /// What it does and why, a sentence each.
+    /// What it does, in a phrase.
+    pub outcome: String,
+    /// Why so, a sentence each.
     pub reasons: Vec<String>,
     /// What it leaves alone.
     pub findings: Vec<Finding>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Finds a program that was built with this one, such as `mailfix` or `examples/apply_tree`.
+/// Finds a program that was built with this one.
 pub fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     // This one is in target/debug/deps.
