@@ -272,8 +272,16 @@ fn everything(tree: &Path) -> Things {
     things
 }
 
+/// A directory for the private copies of a run: one that is killed leaves its copy behind.
+fn own_temporary(tree: &Path) -> PathBuf {
+    let folder = tree.with_extension("tmp");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 fn run(command: &[&str], tree: &Path) -> bool {
     let output = Command::new(env!("CARGO_BIN_EXE_mailfix"))
+        .env("TMPDIR", own_temporary(tree))
         .args(command)
         .arg(tree)
         .output()
@@ -285,6 +293,7 @@ fn run(command: &[&str], tree: &Path) -> bool {
 fn run_tampered(command: &[&str], tree: &Path, call: &str, tamper: &str) -> bool {
     let log = tree.with_extension("strace");
     Command::new("strace")
+        .env("TMPDIR", own_temporary(tree))
         .args(["-f", "-q", "-y", "-o"])
         .arg(&log)
         .arg("-e")
