@@ -129,6 +129,7 @@ pub fn decide(
     facts: &Facts,
 ) -> Result<Target, TemplateError> {
     let mut target = Target::default();
+    target.findings.extend(other_instances(facts));
     if let Some(why) = sent_elsewhere(facts) {
         target.decide("all mail", "nothing to change here", vec![why]);
         return Ok(target);
@@ -212,6 +213,27 @@ impl Target {
     pub fn is_empty(&self) -> bool {
         self.settings.is_empty() && self.services.is_empty() && self.tables.is_empty()
     }
+}
+
+/// Names the other instances: mail that leaves through one of them is not looked at here.
+fn other_instances(facts: &Facts) -> Option<Finding> {
+    let others: Vec<String> = facts
+        .instances
+        .iter()
+        .filter(|instance| **instance != facts.config)
+        .map(|instance| format!("`{instance}`"))
+        .collect();
+    (!others.is_empty()).then(|| {
+        Finding::note(
+            "other-instances",
+            format!("Postfix has more instances: {}", others.join(", ")),
+        )
+        .because(format!(
+            "all this is about `{}` alone; mail that leaves through another instance leaves as it did",
+            facts.config
+        ))
+        .mend("run mailfix with a profile of your own for each instance that sends to the outside")
+    })
 }
 
 /// Says why mail does not leave from here to the receivers themselves, if it does not.
