@@ -27,6 +27,7 @@ struct Variables {
     profile: String,
     stock: bool,
     nothing: bool,
+    site: Utf8PathBuf,
     config: Utf8PathBuf,
     kind: String,
     service: bool,
@@ -143,6 +144,7 @@ fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateErro
         check: words(&profile.commands.check),
         reload: words(&profile.commands.reload),
         tables,
+        site: profile.paths.site.clone(),
         config,
     };
     template::render("INSTALL.txt", &variables)
