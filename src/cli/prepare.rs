@@ -1,13 +1,13 @@
 //! What most commands begin with: profile, site file, resolver, draft.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::{Failure, FailureKind, Session};
 use crate::data_file::DataError;
-use crate::dns::{OfflineResolver, RealResolver, Resolver};
+use crate::dns::{OfflineResolver, Resolver, UnhurriedResolver};
 use crate::draft::{Draft, DraftError, Wish, check_unreadable, draft, stock_draft};
 use crate::host::HostError;
 use crate::plan::SavedPlanError;
@@ -233,10 +233,10 @@ impl Session {
         if let Some(resolver) = &self.resolver {
             return Ok(Rc::clone(resolver));
         }
-        let deadline = Instant::now() + DNS_DEADLINE;
         let file = self.outside.read(Utf8Path::new("/etc/resolv.conf"))?;
         let text = file.map(|file| file.bytes).unwrap_or_default();
-        Ok(Rc::new(RealResolver::from_resolv_conf(&text, deadline)))
+        let resolver = UnhurriedResolver::from_resolv_conf(text, DNS_DEADLINE);
+        Ok(Rc::new(resolver))
     }
 
     /// Drafts the plan for a site; against the stock configuration where there is no Postfix.

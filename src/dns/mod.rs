@@ -14,4 +14,6 @@ pub mod zone;
 
 pub use name::{Name, NameError};
 pub use record::{Record, RecordData, RecordType, StartOfAuthority};
-pub use resolver::{Answer, DnsError, FixedResolver, OfflineResolver, RealResolver, Resolver};
+pub use resolver::{
+    Answer, DnsError, FixedResolver, OfflineResolver, RealResolver, Resolver, UnhurriedResolver,
+};

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use mailfix::dns::{
     Answer, DnsError, Name, RealResolver, Record, RecordData, RecordType, Resolver,
+    UnhurriedResolver,
 };
 
 /// Where Debian and the BSDs keep it.
@@ -447,6 +448,34 @@ fn a_connection_that_trickles_ends_at_the_deadline() {
     let error = ask(&[address], "example.org", RecordType::A, within).unwrap_err();
     assert!(matches!(error, DnsError::Timeout { .. }), "{error}");
     assert!(begin.elapsed() < within * 4, "{:?}", begin.elapsed());
+}
+
+/// A server at the port that a resolv.conf means, on a loopback address of its own.
+#[test]
+fn time_runs_from_the_first_question_on() {
+    let Ok(server) = UdpSocket::bind("127.53.0.9:53") else {
+        return skip("only root may listen on port 53");
+    };
+    thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = server.recv_from(&mut buffer) {
+            // The question sent back as an answer without records: NXDOMAIN (RFC 1035, 4.1.1).
+            buffer[2] = 0x84;
+            buffer[3] = 0x83;
+            if server.send_to(&buffer[..length], from).is_err() {
+                return;
+            }
+        }
+    });
+    let allowed = Duration::from_millis(300);
+    let resolver =
+        UnhurriedResolver::from_resolv_conf(b"nameserver 127.53.0.9\n".to_vec(), allowed);
+    thread::sleep(allowed);
+    let answer = resolver.lookup(&name("example.org"), RecordType::A);
+    assert_eq!(answer, Ok(Answer::NoSuchName));
+    thread::sleep(allowed);
+    let late = resolver.lookup(&name("example.org"), RecordType::A);
+    assert!(matches!(late, Err(DnsError::Timeout { .. })), "{late:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::io;
 use super::{Name, Record, RecordType};
 
 pub use fixed::FixedResolver;
-pub use real::RealResolver;
+pub use real::{RealResolver, UnhurriedResolver};
 
 /// Answers questions to DNS.
 ///

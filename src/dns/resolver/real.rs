@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use domain::base::iana::Rcode;
@@ -38,6 +39,38 @@ pub struct RealResolver {
     servers: Vec<SocketAddr>,
     attempts: u32,
     deadline: Instant,
+}
+
+/// A [`RealResolver`] whose time runs from the first question on.
+///
+/// What is done between its making and that question, such as waiting for a program that
+/// waits itself, costs no answers.
+#[derive(Debug)]
+pub struct UnhurriedResolver {
+    resolv_conf: Vec<u8>,
+    allowed: Duration,
+    begun: OnceLock<RealResolver>,
+}
+
+impl UnhurriedResolver {
+    /// Makes a resolver that asks the servers of a resolv.conf, whose text is handed in, and
+    /// for all its questions together takes no longer than is allowed.
+    #[must_use]
+    pub fn from_resolv_conf(text: Vec<u8>, allowed: Duration) -> Self {
+        Self {
+            resolv_conf: text,
+            allowed,
+            begun: OnceLock::new(),
+        }
+    }
+}
+
+impl Resolver for UnhurriedResolver {
+    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        let begin =
+            || RealResolver::from_resolv_conf(&self.resolv_conf, Instant::now() + self.allowed);
+        self.begun.get_or_init(begin).lookup(name, kind)
+    }
 }
 
 /// One server in the course of one lookup.
