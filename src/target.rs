@@ -176,6 +176,7 @@ pub fn decide(
     };
     let transport = remedy::ipv4_transport::fit(&cured, hosted, profile, facts)?;
     let nothing_left = transport.is_err() && !filtered;
+    target.findings.extend(unanswered(facts));
     for (name, outcome) in [("IPv4 transport", transport), ("DNS reply filter", filter)] {
         match outcome {
             Ok(contribution) => target.take(name, contribution),
@@ -267,6 +268,19 @@ fn sent_elsewhere(facts: &Facts) -> Option<String> {
     None
 }
 
+/// Tables of the administrator's that say where mail goes and gave no answer.
+fn unanswered(facts: &Facts) -> Vec<Finding> {
+    let unanswered = &facts.routes.unanswered;
+    let finding = |(table, said): &(String, String)| {
+        Finding::warning(
+            "table-unanswered",
+            format!("`{table}` could not be asked: {said}"),
+        )
+        .because("where it has an entry for one of these domains, that entry wins over ours")
+    };
+    unanswered.iter().map(finding).collect()
+}
+
 /// Tells whether main.cf names a table of ours.
 fn is_in_place(facts: &Facts) -> bool {
     let own = format!(":{}/", facts.own_folder());
@@ -283,20 +297,14 @@ pub fn ipv6_sources(site: &Site, facts: &Facts) -> Result<BTreeSet<IpAddr>, Stri
     if !protocols(&facts.parameters.get("inet_protocols")).contains("ipv6") {
         return Err("`inet_protocols` leaves IPv6 out: mail goes over IPv4 only".to_owned());
     }
-    let smtp = facts.service("smtp", &ServiceType::Unix);
-    let option = |name: &str| {
-        smtp.and_then(|smtp| smtp.option(name))
-            .map(|value| facts.parameters.expand(value))
-    };
-    if let Some(own) = option("inet_protocols")
-        && !protocols(&own).contains("ipv6")
-    {
-        return Err(
-            "the `smtp` service has `-o inet_protocols=ipv4`: mail goes over IPv4 only".to_owned(),
-        );
+    let own = facts.of_client("inet_protocols");
+    if !protocols(&own).contains("ipv6") {
+        return Err(format!(
+            "the `{}` service has `-o inet_protocols={own}`: mail goes over IPv4 only",
+            facts.default_transport()
+        ));
     }
-    let bound =
-        option("smtp_bind_address6").unwrap_or_else(|| facts.parameters.get("smtp_bind_address6"));
+    let bound = facts.of_client("smtp_bind_address6");
     if let Ok(address) = bound.trim_matches(['[', ']']).parse::<IpAddr>() {
         return Ok(BTreeSet::from([address]));
     }

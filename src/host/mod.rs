@@ -181,6 +181,18 @@ pub enum HostError {
         /// What is missing.
         reason: String,
     },
+    /// There is a `main.cf` and no `master.cf`.
+    #[error("`{path}` does not exist, and without it Postfix does not run")]
+    NoMaster {
+        /// Where it should be.
+        path: Utf8PathBuf,
+    },
+    /// Something else stands where our own folder has to be.
+    #[error("`{path}` is in the way: it is no directory")]
+    InTheWay {
+        /// Which.
+        path: Utf8PathBuf,
+    },
     /// Postfix cannot read its own configuration.
     #[error("Postfix cannot read its configuration in `{config}`: {message}")]
     Unreadable {
@@ -237,9 +249,7 @@ pub fn observe(
         .get(&master_path)
         .map(|file| MasterCf::parse(&file.bytes))
     else {
-        return Err(HostError::NoPostfix {
-            reason: format!("`{master_path}` does not exist"),
-        });
+        return Err(HostError::NoMaster { path: master_path });
     };
     let dump = postconf(system, config, &[])?;
     let table_types = postconf(system, config, &["-m"])?
@@ -258,8 +268,12 @@ pub fn observe(
     parameters.set("config_directory", config.as_str());
 
     let own = config.join(OWN_FOLDER);
-    if matches!(system.stat(&own)?, Some(stat) if stat.kind == Kind::Directory) {
-        files.directories.insert(own.clone());
+    match system.stat(&own)? {
+        None => {}
+        Some(stat) if stat.kind == Kind::Directory => {
+            files.directories.insert(own.clone());
+        }
+        Some(_) => return Err(HostError::InTheWay { path: own }),
     }
     for name in &interest.own_files {
         files.look(system, &own.join(name))?;
@@ -377,6 +391,35 @@ impl Facts {
     #[must_use]
     pub fn service(&self, name: &str, kind: &ServiceType) -> Option<&Service> {
         self.services.iter().find(|service| service.is(name, kind))
+    }
+
+    /// The transport that carries mail about which no table says anything else.
+    #[must_use]
+    pub fn default_transport(&self) -> String {
+        let default = self.parameters.get("default_transport");
+        let rest = self.routes.rest.as_ref().map(|route| route.value.as_str());
+        // transport(5): an empty transport leaves the choice as it was.
+        [rest.unwrap_or_default(), &default, "smtp"]
+            .into_iter()
+            .filter_map(|value| value.split(':').next())
+            .find(|transport| !transport.is_empty())
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The service behind [`Self::default_transport`], if master.cf has it.
+    #[must_use]
+    pub fn client(&self) -> Option<&Service> {
+        self.service(&self.default_transport(), &ServiceType::Unix)
+    }
+
+    /// A parameter's value as that client uses it, its own options included.
+    #[must_use]
+    pub fn of_client(&self, name: &str) -> String {
+        match self.client().and_then(|client| client.option(name)) {
+            Some(value) => self.parameters.expand(value),
+            None => self.parameters.get(name),
+        }
     }
 
     /// Tells whether a service really runs in the jail.

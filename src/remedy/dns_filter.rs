@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::host::Facts;
-use crate::postfix::{ServiceType, Version};
+use crate::postfix::{Version, split_list};
 use crate::provider::Provider;
 use crate::remedy::Contribution;
 use crate::target::{Setting, TableWanted};
@@ -55,10 +55,12 @@ pub fn fit(
     if let Some(why) = dns_is_off(facts) {
         return Ok(Err(format!("{why}: there is no DNS answer to filter")));
     }
-    let smtp = facts.service("smtp", &ServiceType::Unix);
-    if smtp.is_some_and(|smtp| smtp.option(PARAMETER).is_some()) {
+    if let Some(client) = facts.client()
+        && client.option(PARAMETER).is_some()
+    {
         return Ok(Err(format!(
-            "the `smtp` service sets its own `-o {PARAMETER}`, which stays as it is"
+            "the `{}` service sets its own `-o {PARAMETER}`, which stays as it is",
+            client.name
         )));
     }
     let mut contribution = Contribution::default();
@@ -122,18 +124,72 @@ pub fn fit(
 }
 
 fn dns_is_off(facts: &Facts) -> Option<String> {
-    let parameters = &facts.parameters;
-    if parameters.get("smtp_dns_support_level") == "disabled" {
+    let level = facts.of_client("smtp_dns_support_level");
+    if level == "disabled" {
         return Some("`smtp_dns_support_level = disabled`".to_owned());
     }
-    if parameters.get("smtp_dns_support_level").is_empty()
-        && parameters.get("disable_dns_lookups") == "yes"
-    {
+    if level.is_empty() && facts.of_client("disable_dns_lookups") == "yes" {
         return Some("`disable_dns_lookups = yes`".to_owned());
     }
-    let ways = parameters.list("smtp_host_lookup");
+    let ways = split_list(&facts.of_client("smtp_host_lookup"));
     if !ways.is_empty() && !ways.iter().any(|way| way == "dns") {
         return Some(format!("`smtp_host_lookup = {}`", ways.join(", ")));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::postfix::MasterCf;
+    use crate::profile::Profile;
+
+    fn facts(master: &str) -> Facts {
+        let profile = Profile::built_in("linux").unwrap();
+        let mut facts = host::stock(&profile).unwrap().facts;
+        let document = MasterCf::parse(master.as_bytes());
+        facts.services = document.services().cloned().collect();
+        facts
+    }
+
+    fn why_not(facts: &Facts) -> Option<String> {
+        let providers = Provider::all();
+        let providers: Vec<&Provider> = providers.iter().collect();
+        fit(&providers, facts).unwrap().err()
+    }
+
+    #[test]
+    fn no_answers_are_filtered_that_nobody_asks_for() {
+        let mut facts = facts("smtp unix - - n - - smtp\n");
+        assert_eq!(why_not(&facts), None);
+        facts.parameters.set("smtp_host_lookup", "native");
+        assert!(why_not(&facts).is_some());
+        for option in [
+            "smtp_host_lookup=native",
+            "disable_dns_lookups=yes",
+            "smtp_dns_reply_filter=",
+        ] {
+            let facts = self::facts(&format!("smtp unix - - n - - smtp -o {option}\n"));
+            assert!(why_not(&facts).is_some(), "{option}");
+        }
+    }
+
+    #[test]
+    fn the_client_that_counts_is_the_default_transport() {
+        let mut facts = facts(
+            "smtp unix - - n - - smtp -o smtp_host_lookup=native\nslow unix - - n - - smtp\n",
+        );
+        assert!(why_not(&facts).is_some());
+        facts.parameters.set("default_transport", "slow");
+        assert_eq!(why_not(&facts), None);
+    }
+
+    #[test]
+    fn an_old_postfix_is_told_what_is_not_covered() {
+        let mut facts = facts("smtp unix - - n - - smtp\n");
+        facts.version = Version::new(2, 11, 0);
+        let why = why_not(&facts).unwrap();
+        assert!(why.contains("hosted_domains"), "{why}");
+    }
 }

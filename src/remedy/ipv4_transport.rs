@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::host::{ANYBODY, Facts, Route};
-use crate::postfix::{Field, Service, ServiceType, Version};
+use crate::postfix::{Field, Service, ServiceType, Version, split_list};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::Contribution;
@@ -24,12 +24,10 @@ const NAME: &str = "smtp-ipv4";
 pub const FILE: &str = "transport";
 
 /// Options of the host's own client that an IPv4-only one must not have: it sets its own
-/// protocols and interfaces, an IPv6 source address means nothing to it, and with no AAAA
+/// protocols, an IPv6 source address means nothing to it, and with no AAAA
 /// record ever asked for there is nothing to filter.
-const NOT_COPIED: [&str; 6] = [
+const NOT_COPIED: [&str; 4] = [
     "inet_protocols",
-    "inet_interfaces",
-    "proxy_interfaces",
     "smtp_bind_address6",
     "smtp_address_preference",
     "smtp_dns_reply_filter",
@@ -104,24 +102,32 @@ pub fn fit(
     let mut contribution = Contribution::default();
     let mut entries = Vec::new();
     let mut by_hand = None;
+    let mut seen = BTreeSet::new();
     for provider in providers {
         let mut domains: Vec<String> = Vec::new();
-        for domain in provider.domains.iter().cloned().chain(hosted(provider)) {
+        let all = provider.domains.iter().cloned().chain(hosted(provider));
+        for domain in all.filter(|domain| seen.insert(domain.clone())) {
             match facts.routes.domains.get(&domain) {
                 None => domains.push(domain),
-                Some(route) => match ipv4_only_service(route, &domain, facts) {
-                    Some(service) => {
+                Some(route) => match way(route, &domain, facts) {
+                    Way::Ipv4(name) => {
                         contribution.findings.push(Finding::note(
                             "already-routed",
                             format!("`{}` sends `{domain}` over IPv4 only already", route.table),
                         ));
-                        by_hand.get_or_insert_with(|| service.name.clone());
+                        by_hand.get_or_insert(name);
                     }
-                    None => contribution.findings.push(left_alone(route, &domain)),
+                    Way::Missing(name) => {
+                        contribution.findings.push(Finding::note(
+                            "half-routed",
+                            format!("`{}` sends `{domain}` to `{name}`, a service that is missing and is made", route.table),
+                        ));
+                        by_hand.get_or_insert(name);
+                    }
+                    Way::Elsewhere => contribution.findings.push(left_alone(route, &domain)),
                 },
             }
         }
-        domains.dedup();
         if !domains.is_empty() {
             entries.push(Entry {
                 name: provider.name.clone(),
@@ -192,11 +198,19 @@ fn overrides(facts: &Facts) -> Option<String> {
             "`content_filter = {value}` decides the way of mail, and a transport entry would meddle with it"
         ));
     }
-    let default = facts.parameters.get("default_transport");
-    let transport = default.split(':').next().unwrap_or_default();
-    (!transport.is_empty() && transport != "smtp").then(|| {
-        format!("`default_transport = {default}` sends mail through another service than `smtp`, and a transport entry would override it")
-    })
+    let transport = facts.default_transport();
+    if transport == "smtp" {
+        return None;
+    }
+    let setting = match &facts.routes.rest {
+        Some(rest) if rest.value.starts_with(&transport) => {
+            format!("`*` in `{}`", rest.table)
+        }
+        _ => "`default_transport`".to_owned(),
+    };
+    Some(format!(
+        "{setting} sends mail through the service `{transport}`, and a transport entry would override it"
+    ))
 }
 
 /// The host's own default, if the profile has it among its types; else the first the host has.
@@ -229,15 +243,26 @@ fn left_alone(route: &Route, domain: &str) -> Finding {
     ))
 }
 
-/// The service a route of the administrator's leads to, if that is what we would do.
-fn ipv4_only_service<'a>(route: &Route, domain: &str, facts: &'a Facts) -> Option<&'a Service> {
+/// Where a route of the administrator's leads.
+enum Way {
+    /// To a service that does what ours would.
+    Ipv4(String),
+    /// To a service of our name, which master.cf does not have: half of the cure.
+    Missing(String),
+    /// Somewhere else, on purpose.
+    Elsewhere,
+}
+
+fn way(route: &Route, domain: &str, facts: &Facts) -> Way {
     let (transport, nexthop) = route.value.split_once(':').unwrap_or((&route.value, ""));
     if !(nexthop.is_empty() || nexthop.eq_ignore_ascii_case(domain)) {
-        return None;
+        return Way::Elsewhere;
     }
-    facts
-        .service(transport, &ServiceType::Unix)
-        .filter(|service| is_ipv4_only(service))
+    match facts.service(transport, &ServiceType::Unix) {
+        Some(service) if is_ipv4_only(service) => Way::Ipv4(transport.to_owned()),
+        None if transport == NAME => Way::Missing(transport.to_owned()),
+        _ => Way::Elsewhere,
+    }
 }
 
 fn is_ipv4_only(service: &Service) -> bool {
@@ -266,8 +291,15 @@ fn service(
 ) -> Result<(Option<ServiceWanted>, Vec<String>), TemplateError> {
     let smtp = facts.service("smtp", &ServiceType::Unix);
     let (chroot, why) = chroot_letter(smtp, facts);
-    let members =
-        |parameter: &str, none: &str| ipv4_members(&facts.parameters.list(parameter), none);
+    // A service that is there has options of its own; a new one takes those of `smtp`.
+    let like = facts.service(name, &ServiceType::Unix).or(smtp);
+    let members = |parameter: &str, none: &str| {
+        let value = match like.and_then(|like| like.option(parameter)) {
+            Some(own) => facts.parameters.expand(own),
+            None => facts.parameters.get(parameter),
+        };
+        ipv4_members(&split_list(&value), none)
+    };
     let inet_interfaces = members("inet_interfaces", "all");
     let proxy_interfaces = members("proxy_interfaces", "");
     let mut reasons = vec![why];
@@ -297,11 +329,7 @@ fn service(
             ("inet_interfaces", inet_interfaces),
             ("proxy_interfaces", proxy_interfaces),
         ] {
-            if let Some(value) = value
-                && present.option(option).is_none()
-            {
-                options.push((option.to_owned(), value));
-            }
+            options.extend(value.map(|value| (option.to_owned(), value)));
         }
         if letter.is_none() && options.is_empty() {
             return Ok((None, Vec::new()));
@@ -315,7 +343,14 @@ fn service(
         ));
     }
     let options = smtp
-        .map(|smtp| copied(smtp, facts.version))
+        .map(|smtp| {
+            let is_replaced = |name: &str| {
+                NOT_COPIED.contains(&name)
+                    || (name == "inet_interfaces" && inet_interfaces.is_some())
+                    || (name == "proxy_interfaces" && proxy_interfaces.is_some())
+            };
+            copied(smtp, facts.version, is_replaced)
+        })
         .unwrap_or_default();
     let field = |field: Field| smtp.map_or("-", |smtp| smtp.field(field)).to_owned();
     let variables = ServiceVariables {
@@ -354,10 +389,10 @@ fn chroot_letter(smtp: Option<&Service>, facts: &Facts) -> (char, String) {
     }
 }
 
-fn copied(smtp: &Service, version: Version) -> Vec<String> {
+fn copied(smtp: &Service, version: Version, is_replaced: impl Fn(&str) -> bool) -> Vec<String> {
     let mut options: Vec<String> = Vec::new();
     for (name, value) in smtp.overrides() {
-        if NOT_COPIED.contains(&name) {
+        if is_replaced(name) {
             continue;
         }
         let blanks = value.contains([' ', '\t']);
@@ -411,4 +446,137 @@ fn limits(name: &str, facts: &Facts) -> Vec<Setting> {
             value: format!("$smtp{suffix}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::postfix::MasterCf;
+
+    fn facts(master: &str) -> Facts {
+        let profile = Profile::built_in("linux").unwrap();
+        let mut facts = host::stock(&profile).unwrap().facts;
+        let document = MasterCf::parse(master.as_bytes());
+        facts.services = document.services().cloned().collect();
+        facts
+    }
+
+    const SMTP: &str = "smtp unix - - n - - smtp\n";
+
+    fn fitted(facts: &Facts) -> Result<Contribution, String> {
+        let google = Provider::all()
+            .into_iter()
+            .find(|provider| provider.id == "google")
+            .unwrap();
+        let profile = Profile::built_in("linux").unwrap();
+        fit(&[&google], |_| Vec::new(), &profile, facts).unwrap()
+    }
+
+    fn text(contribution: &Contribution) -> String {
+        match contribution.services.first().map(|service| &service.ensure) {
+            Some(Ensure::Whole(text)) => text.clone(),
+            Some(Ensure::Words { chroot, options }) => format!("{chroot:?} {options:?}"),
+            None => String::new(),
+        }
+    }
+
+    fn route(key: &str, value: &str) -> Route {
+        Route {
+            table: "hash:/etc/postfix/transport".to_owned(),
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_wildcard_to_a_service_of_ones_own_is_not_overridden() {
+        let mut facts = facts(&format!("{SMTP}slow unix - - n - - smtp\n"));
+        for (value, fits) in [
+            ("slow:", false),
+            ("slow", false),
+            ("smtp:", true),
+            (":", true),
+        ] {
+            facts.routes.rest = Some(route("*", value));
+            assert_eq!(fitted(&facts).is_ok(), fits, "{value}");
+        }
+        facts.routes.rest = Some(route("*", "slow:"));
+        let why = fitted(&facts).unwrap_err();
+        assert!(
+            why.starts_with("`*` in `hash:/etc/postfix/transport`"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn a_route_to_a_missing_service_of_our_name_is_half_of_the_cure() {
+        let mut facts = facts(SMTP);
+        let half = route("gmail.com", "smtp-ipv4:");
+        facts.routes.domains.insert("gmail.com".to_owned(), half);
+        let contribution = fitted(&facts).unwrap();
+        assert_eq!(contribution.findings[0].code, "half-routed");
+        assert!(text(&contribution).starts_with("smtp-ipv4 "));
+        assert!(!contribution.tables[0].text.contains("\ngmail.com"));
+        // Another name is not guessed about.
+        let other = route("gmail.com", "gsmtp:");
+        facts.routes.domains.insert("gmail.com".to_owned(), other);
+        assert_eq!(fitted(&facts).unwrap().findings[0].code, "own-route");
+    }
+
+    #[test]
+    fn interfaces_with_ipv6_are_replaced_wherever_they_are_named() {
+        let mut facts = facts(&format!("{SMTP}  -o inet_interfaces=192.0.2.7\n"));
+        facts
+            .parameters
+            .set("inet_interfaces", "192.0.2.1, [2001:db8::1]");
+        assert!(text(&fitted(&facts).unwrap()).contains("-o inet_interfaces=192.0.2.7\n"));
+        let mut facts = self::facts(&format!(
+            "{SMTP}  -o inet_interfaces=192.0.2.7,2001:db8::7\n"
+        ));
+        let service = text(&fitted(&facts).unwrap());
+        assert!(
+            service.contains("-o inet_interfaces=192.0.2.7\n"),
+            "{service}"
+        );
+        assert!(!service.contains("2001"), "{service}");
+        facts = self::facts(&format!(
+            "{SMTP}smtp-ipv4 unix - - n - - smtp -o inet_protocols=ipv4\n"
+        ));
+        facts.parameters.set("proxy_interfaces", "2001:db8::1");
+        assert_eq!(
+            text(&fitted(&facts).unwrap()),
+            "None [(\"proxy_interfaces\", \"\")]"
+        );
+    }
+
+    #[test]
+    fn a_domain_is_listed_once() {
+        let google = Provider::all()
+            .into_iter()
+            .find(|provider| provider.id == "google")
+            .unwrap();
+        let profile = Profile::built_in("linux").unwrap();
+        let hosted = |_: &Provider| vec!["a.example".to_owned(), "gmail.com".to_owned()];
+        let fitted = fit(&[&google], hosted, &profile, &facts(SMTP)).unwrap();
+        let text = fitted.unwrap().tables.remove(0).text;
+        assert_eq!(text.matches("\ngmail.com ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn limits_of_the_client_hold_for_ours_too() {
+        let mut facts = facts(SMTP);
+        facts
+            .explicit
+            .insert("smtp_destination_rate_delay".to_owned());
+        let wanted = Setting::Is {
+            name: "smtp-ipv4_destination_rate_delay".to_owned(),
+            value: "$smtp_destination_rate_delay".to_owned(),
+        };
+        assert!(fitted(&facts).unwrap().settings.contains(&wanted));
+        facts
+            .parameters
+            .set("smtp-ipv4_destination_rate_delay", "9s");
+        assert!(!fitted(&facts).unwrap().settings.contains(&wanted));
+    }
 }
