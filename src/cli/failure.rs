@@ -108,6 +108,10 @@ impl From<HostError> for Failure {
             HostError::System(error) => error.into(),
             HostError::Unreadable { .. } => Self::failed(error.to_string())
                 .hint("mend what it names first: as it is, Postfix cannot be started or reloaded"),
+            HostError::InTheWay { .. } => Self::failed(error.to_string())
+                .hint("move it elsewhere: tables of mailfix go there"),
+            HostError::NoMaster { .. } => Self::failed(error.to_string())
+                .hint("bring it back, from a backup or from the package, and try again"),
             other => Self::failed(other.to_string()),
         }
     }

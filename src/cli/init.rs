@@ -14,7 +14,7 @@ use crate::plan::{FileChange, Nature, Step};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::site::Site;
-use crate::system::{File, Query, System};
+use crate::system::{File, Query, System, SystemError};
 use crate::wizard::{Answers, Detected, Id, Wizard, WizardError, quoted, site_file};
 
 /// Look at this host, ask what cannot be known, show every change, and apply it
@@ -271,7 +271,19 @@ fn elsewhere(
 impl Session {
     fn has_postfix(&mut self, profile: &Profile) -> Result<bool, Failure> {
         let config = self.config_directory(profile)?;
-        Ok(self.system.stat(&config.join("main.cf"))?.is_some())
+        if self.system.stat(&config.join("main.cf"))?.is_none() {
+            return Ok(false);
+        }
+        // A package that was removed leaves its configuration behind.
+        let query = Query::Postconf {
+            config: None,
+            arguments: vec!["-d".into(), "-h".into(), "mail_version".into()],
+        };
+        match self.system.query(&query) {
+            Err(SystemError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(true),
+        }
     }
 
     /// What can be known without asking.

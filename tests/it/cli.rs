@@ -250,6 +250,13 @@ fn errors_say_what_is_wrong_and_what_to_do() {
     unreadable.write("/etc/postfix/master.cf", "smtp inet n - n -\n");
     check("unreadable-master-cf-checked", &unreadable, &["check"], 1);
 
+    let in_the_way = tree(SITE);
+    in_the_way.write("/etc/postfix/mailfix", "");
+    check("own-folder-is-a-file", &in_the_way, &["plan"], 1);
+    let half = tree(SITE);
+    std::fs::remove_file(half.real("/etc/postfix/master.cf")).unwrap();
+    check("no-master-cf", &half, &["plan"], 1);
+
     assert_eq!(shown(&good, &["apply", "--yes"]).status, 0);
     check("no-terminal-for-undo", &good, &["undo"], 1);
     check(
