@@ -26,15 +26,23 @@ const LOGS: [&str; 3] = [
     "/var/log/mail/mail.log",
 ];
 
-/// What in a line of the log tells that something died.
-const SIGNS: [(&str, &str); 4] = [
+/// What tells that something died: how the message begins and how it ends, and what it means.
+///
+/// Both ends are Postfix's own words. What stands between them, and in other messages, may be
+/// the words of a stranger: a reply of a mail host, a subject.
+const SIGNS: [(&str, &str, &str); 4] = [
     (
+        "warning: ",
         "throttling",
         "a service dies at its start, and master waits a minute before it tries again",
     ),
-    ("malformed response", "a service dies before it answers"),
-    (" fatal: ", "a program of Postfix gave up"),
-    (" panic: ", "a program of Postfix broke down"),
+    (
+        "warning: ",
+        "malformed response",
+        "a service dies before it answers",
+    ),
+    ("fatal: ", "", "a program of Postfix gave up"),
+    ("panic: ", "", "a program of Postfix broke down"),
 ];
 
 /// How much of a log before the mark is read for what was wrong already.
@@ -62,6 +70,9 @@ impl Mark {
             .chain((!own.is_empty()).then_some(own.as_str()))
         {
             let path = Utf8Path::new(path);
+            if logs.iter().any(|(known, _)| known == path) {
+                continue;
+            }
             if let Some(stat) = system.stat(path)? {
                 let past = system
                     .read_after(path, stat.size.saturating_sub(PAST))?
@@ -119,10 +130,15 @@ pub fn watch(system: &dyn System, facts: &Facts, mark: &Mark) -> Result<Vec<Find
 fn signs_of_death(text: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for line in text.lines().filter(|line| line.contains("postfix")) {
-        let Some((_, meaning)) = SIGNS.iter().find(|(sign, _)| line.contains(sign)) else {
+        let Some((_, said)) = line.split_once("]: ") else {
             continue;
         };
-        let said = line.split_once("]: ").map_or(line, |(_, said)| said);
+        let sign = SIGNS
+            .iter()
+            .find(|(begin, end, _)| said.starts_with(begin) && said.trim_end().ends_with(end));
+        let Some((_, _, meaning)) = sign else {
+            continue;
+        };
         let finding = Finding::error("service-died", format!("the log says: {}", escape(said)))
             .because(*meaning);
         if !findings.iter().any(|known| known.same_fault(&finding)) {
@@ -145,8 +161,27 @@ mod tests {
     }
 
     #[test]
+    fn each_way_to_die_is_seen() {
+        for said in [
+            "fatal: open /etc/postfix/main.cf: Permission denied",
+            "panic: myfree: corrupt or unallocated memory block",
+            "warning: private/smtp-ipv4 socket: malformed response",
+        ] {
+            let line = format!("Nov 25 10:00:00 mx postfix/qmgr[9]: {said}\n");
+            assert_eq!(signs_of_death(&line).len(), 1, "{said}");
+        }
+    }
+
+    #[test]
     fn ordinary_lines_are_no_sign() {
-        let line = "Nov 25 10:00:00 mx postfix/smtp[9]: A1B2C3: to=<a@b>, status=sent (250 ok)\n";
-        assert!(signs_of_death(line).is_empty());
+        for said in [
+            "A1B2C3: to=<a@b>, status=sent (250 ok)",
+            // What a stranger says brings nothing back.
+            "A1B2C3: to=<a@b>, status=deferred (host b said: 450 fatal: malformed response)",
+            "A1B2C3: warning: header Subject: panic: throttling from b",
+        ] {
+            let line = format!("Nov 25 10:00:00 mx postfix/smtp[9]: {said}\n");
+            assert!(signs_of_death(&line).is_empty(), "{said}");
+        }
     }
 }
