@@ -67,7 +67,7 @@ impl Apply {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         match &self.plan {
-            Some(path) => self.saved(session, &path.clone()),
+            Some(path) => self.saved(session, path),
             None => self.fresh(session),
         }
     }

@@ -29,6 +29,7 @@ impl Check {
             Err(failure) => return Err(failure),
         };
         let config = session.config_directory(&profile)?;
+        session.note_config(&profile, &config);
         let system = session.system.as_ref();
         let (mut findings, checked) = match host::observe(system, &config, &Interest::default()) {
             Ok(host) => check_live(system, &host)?,

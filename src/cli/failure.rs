@@ -1,6 +1,7 @@
 //! Why a command did not do its work, with its exit status.
 //!
-//! Only the `From` impls here choose a kind and a hint.
+//! The `From` impls, here and beside the commands, choose a kind and a hint for the errors of
+//! the modules below.
 
 use crate::finding::Finding;
 use crate::host::HostError;

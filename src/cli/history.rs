@@ -5,7 +5,7 @@ use comfy_table::{Table, presets};
 
 use crate::cli::{Failure, Session, json};
 use crate::receipt::Receipts;
-use crate::undo::{History as Past, State};
+use crate::undo::{self, State};
 
 /// List what was applied on this machine
 #[derive(Debug, Args)]
@@ -29,8 +29,8 @@ impl History {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let profile = session.profile_of_site()?;
         let receipts = Receipts::new(profile.paths.state.clone());
-        let past = Past::read(&receipts, session.system.as_ref())?;
-        let lines: Vec<Line> = past
+        let history = undo::History::read(&receipts, session.system.as_ref())?;
+        let lines: Vec<Line> = history
             .past
             .iter()
             .map(|past| Line {
@@ -49,7 +49,7 @@ impl History {
                     .collect(),
             })
             .collect();
-        for broken in &past.broken {
+        for broken in &history.broken {
             session.ui.say(&format!("warning: {broken}"));
         }
         if self.json {

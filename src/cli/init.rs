@@ -1,12 +1,12 @@
 //! `mailfix init`: looks, asks what it cannot know, shows everything, and does it.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use crate::ask::TerminalAsker;
 use crate::cli::apply::{Asking, Consent, carry_out, declined};
 use crate::cli::plan::refused;
-use crate::cli::prepare::OUT;
+use crate::cli::prepare::{OUT, SITE};
 use crate::cli::{Failure, FailureKind, GlobalOptions, Session, dns, out, show};
 use crate::data_file;
 use crate::host::Origin;
@@ -70,14 +70,17 @@ impl Init {
         let here = session.has_postfix(&chosen.profile)?;
         let apply_here = here && self.out.is_none() && session.may_write();
         let directory = self.out.clone().unwrap_or_else(|| OUT.into());
-        let site_path = match (&session.common.site, apply_here) {
-            (None, false) => directory.join("mailfix.toml"),
-            _ => session.site_path(&chosen.profile),
-        };
-        let before = if apply_here {
-            session.system.read(&site_path)?
+        // A file named with `--site` is one of the tree; our own lies beside the other files.
+        let is_beside = !apply_here && session.common.site.is_none();
+        let site_path = if is_beside {
+            directory.join(SITE)
         } else {
+            session.site_path(&chosen.profile)
+        };
+        let before = if is_beside {
             session.outside.read(&site_path)?
+        } else {
+            session.system.read(&site_path)?
         };
         let existing = match &before {
             Some(file) => Some(Site::parse_with(
@@ -129,14 +132,13 @@ impl Init {
         let providers = Provider::all();
         let mut draft = session.draft(&site, &profile, &providers)?;
         if !apply_here {
-            return elsewhere(
-                session,
-                &site,
-                &profile,
-                &draft,
-                &directory,
-                (&site_path, &text),
-            );
+            let site_file = SiteFile {
+                path: &site_path,
+                before,
+                text: &text,
+                is_beside,
+            };
+            return elsewhere(session, &site, &profile, &draft, &directory, site_file);
         }
         if let Some(step) = session.site_step(&site_path, before.clone(), &text)? {
             draft.plan.steps.insert(0, step);
@@ -204,14 +206,23 @@ impl Init {
     }
 }
 
+/// The site file for a server elsewhere.
+struct SiteFile<'a> {
+    path: &'a Utf8Path,
+    before: Option<File>,
+    text: &'a str,
+    /// Whether it lies in the folder of the other files, not where `--site` says.
+    is_beside: bool,
+}
+
 /// Shows and writes the files for a server elsewhere.
 fn elsewhere(
     session: &mut Session,
     site: &Site,
     profile: &Profile,
     draft: &crate::draft::Draft,
-    directory: &Utf8PathBuf,
-    (site_path, text): (&Utf8PathBuf, &str),
+    directory: &Utf8Path,
+    site_file: SiteFile<'_>,
 ) -> Result<u8, Failure> {
     show::draft(&mut session.ui, draft);
     session.ui.remarks(&draft.findings);
@@ -227,48 +238,73 @@ fn elsewhere(
     };
     session.ui.data("\n");
     session.ui.heading("Files that will be written");
-    let own = site_path.parent() == Some(directory.as_path());
-    if own {
-        session.ui.point("-", site_path.as_str());
-    }
+    session.ui.point("-", site_file.path.as_str());
     for file in &files {
         session.ui.point("-", directory.join(&file.name).as_str());
     }
+    session.refuse_foreign(directory, &files)?;
     session
         .ui
         .say(&format!("note: {why}, so everything goes to `{directory}`"));
     if session.consent(&WRITE)? == Consent::No {
         return Err(declined());
     }
-    if own {
+    let now = if site_file.is_beside {
+        session.outside.read(site_file.path)?
+    } else {
+        session.system.read(site_file.path)?
+    };
+    if now != site_file.before {
+        return Err(Failure::failed(format!(
+            "`{}` was changed meanwhile, so nothing was written",
+            site_file.path
+        ))
+        .hint("begin again with what it says now"));
+    }
+    if site_file.is_beside {
         files.insert(
             0,
             out::OutFile {
-                name: "mailfix.toml".to_owned(),
-                text: text.to_owned(),
+                name: SITE.to_owned(),
+                text: site_file.text.to_owned(),
             },
         );
     } else {
-        let (uid, gid) = session.user;
-        let new = match session.outside.read(site_path)? {
-            Some(old) => File {
-                bytes: text.into(),
-                ..old
-            },
-            None => File::new(text, 0o644, uid, gid),
-        };
-        session.outside.write(site_path, &new)?;
-        session.ui.say(&format!("wrote {site_path}"));
+        session.write_site(site_file)?;
     }
     session.write_out(directory, &files)?;
     session.ui.say(&format!(
         "done; {} says what to do on the server",
-        directory.join("INSTALL.txt")
+        directory.join(out::INSTALL)
     ));
     Ok(0)
 }
 
 impl Session {
+    /// Writes the site file where `--site` says.
+    fn write_site(&mut self, site_file: SiteFile<'_>) -> Result<(), Failure> {
+        let SiteFile {
+            path, before, text, ..
+        } = site_file;
+        if before
+            .as_ref()
+            .is_some_and(|before| before.bytes == text.as_bytes())
+        {
+            return Ok(());
+        }
+        let (uid, gid) = self.user;
+        let new = match before {
+            Some(before) => File {
+                bytes: text.into(),
+                ..before
+            },
+            None => File::new(text, 0o644, uid, gid),
+        };
+        self.system.write(path, &new)?;
+        self.ui.say(&format!("wrote {path}"));
+        Ok(())
+    }
+
     fn has_postfix(&mut self, profile: &Profile) -> Result<bool, Failure> {
         let config = self.config_directory(profile)?;
         if self.system.stat(&config.join("main.cf"))?.is_none() {

@@ -66,7 +66,7 @@ pub fn files(draft: &Draft, profile: &Profile) -> Result<Vec<OutFile>, TemplateE
             .map(|table| file(&table.file, table.text.clone())),
     );
     files.retain(|file| !file.text.is_empty());
-    files.push(file("INSTALL.txt", install_text(draft, profile)?));
+    files.push(file(INSTALL, install_text(draft, profile)?));
     Ok(files)
 }
 
@@ -147,10 +147,31 @@ fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateErro
         site: profile.paths.site.clone(),
         config,
     };
-    template::render("INSTALL.txt", &variables)
+    template::render(INSTALL, &variables)
 }
 
+/// The one file that every directory of ours has.
+pub const INSTALL: &str = "INSTALL.txt";
+
 impl Session {
+    /// Refuses to overwrite what somebody else put into a directory that is none of ours.
+    pub fn refuse_foreign(&self, directory: &Utf8Path, files: &[OutFile]) -> Result<(), Failure> {
+        if self.outside.stat(&directory.join(INSTALL))?.is_some() {
+            return Ok(());
+        }
+        for file in files {
+            let path = directory.join(&file.name);
+            let old = self.outside.read(&path)?;
+            if old.is_some_and(|old| old.bytes != file.text.as_bytes()) {
+                return Err(Failure::failed(format!(
+                    "`{path}` is there already, and mailfix did not write it"
+                ))
+                .hint("`--out DIR` with a new directory keeps it"));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes files below a directory, which is made; says which. What is there already and
     /// the same is left alone.
     pub fn write_out(&mut self, directory: &Utf8Path, files: &[OutFile]) -> Result<(), Failure> {

@@ -19,11 +19,14 @@ use crate::site::Site;
 use crate::spelling::near_miss;
 use crate::system::{Query, System, SystemError};
 
-/// All lookups of one run together take no longer than this.
+/// All lookups for one purpose together, a plan or the records, take no longer than this.
 const DNS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Where a plan's own files go when there is no Postfix to write to, or no right to.
 pub const OUT: &str = "mailfix-out";
+
+/// What the site file is called there.
+pub const SITE: &str = "mailfix.toml";
 
 /// A profile, and why it was chosen.
 pub struct Chosen {
@@ -50,7 +53,8 @@ impl Session {
         })
     }
 
-    fn named_profile(&self, name: &str) -> Result<Profile, Failure> {
+    /// Finds a profile by its name, or reads one of the person's own by its path.
+    pub fn named_profile(&self, name: &str) -> Result<Profile, Failure> {
         if let Some(profile) = Profile::built_in(name) {
             return Ok(profile);
         }
@@ -214,7 +218,7 @@ impl Session {
         let path = chosen.profile.paths.site.clone();
         if self.system.root().is_none() && self.system.stat(&path)?.is_none() {
             // What `init` wrote where it could not write to the right place.
-            let elsewhere = Utf8Path::new(OUT).join("mailfix.toml");
+            let elsewhere = Utf8Path::new(OUT).join(SITE);
             if self.outside.stat(&elsewhere)?.is_some() {
                 self.ui.say(&format!(
                     "note: the site file is `{elsewhere}`, there is no `{path}`"
@@ -225,7 +229,7 @@ impl Session {
         Ok((path, Some(chosen)))
     }
 
-    /// The resolver of this run.
+    /// A resolver whose time begins now.
     pub fn resolver(&self) -> Result<Rc<dyn Resolver>, Failure> {
         if self.common.offline {
             return Ok(Rc::new(OfflineResolver));
@@ -253,6 +257,7 @@ impl Session {
         };
         let resolver = self.resolver()?;
         let config = self.config_directory(profile)?;
+        self.note_config(profile, &config);
         match draft(self.system.as_ref(), resolver.as_ref(), &config, &wish) {
             Err(DraftError::Host(HostError::NoPostfix { reason })) => {
                 self.ui.say(&format!(
@@ -272,7 +277,7 @@ impl Session {
     }
 
     /// The profile's directory, or where Postfix itself says it is if nothing is there.
-    pub fn config_directory(&mut self, profile: &Profile) -> Result<Utf8PathBuf, Failure> {
+    pub fn config_directory(&self, profile: &Profile) -> Result<Utf8PathBuf, Failure> {
         let there = |directory: &Utf8Path| -> Result<bool, Failure> {
             Ok(self.system.stat(&directory.join("main.cf"))?.is_some())
         };
@@ -280,16 +285,20 @@ impl Session {
         if there(stated)? || self.system.root().is_some() {
             return Ok(stated.clone());
         }
-        if let Some(found) = self.observe_kind()?.config_dir
-            && there(&found)?
-        {
-            self.ui.say(&format!(
-                "note: Postfix has its configuration in `{found}`, not in the `{stated}` of the profile `{}`",
-                profile.name
-            ));
-            return Ok(found);
+        match self.observe_kind()?.config_dir {
+            Some(found) if there(&found)? => Ok(found),
+            _ => Ok(stated.clone()),
         }
-        Ok(stated.clone())
+    }
+
+    /// Says so where the configuration is not in the profile's directory.
+    pub fn note_config(&mut self, profile: &Profile, config: &Utf8Path) {
+        if config != profile.paths.config {
+            self.ui.say(&format!(
+                "note: Postfix has its configuration in `{config}`, not in the `{}` of the profile `{}`",
+                profile.paths.config, profile.name
+            ));
+        }
     }
 
     /// The state directory, or one beside the site file where the right place is not ours to write.

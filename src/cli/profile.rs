@@ -1,11 +1,13 @@
 //! `mailfix profile`: the kinds of hosts mailfix knows.
 
+use camino::Utf8Path;
 use clap::{Args, Subcommand};
 
 use crate::cli::ui::fold;
 use crate::cli::{Failure, Session};
 use crate::embedded::PROFILES;
 use crate::profile::Profile;
+use crate::system::System;
 
 /// List the kinds of hosts mailfix knows, or show one
 #[derive(Debug, Args)]
@@ -20,7 +22,7 @@ enum Verb {
     List,
     /// Print a profile's file, to see it or to start one of your own from
     Show {
-        /// Its name [default: the best match for this host]
+        /// Its name or path [default: the best match for this host]
         name: Option<String>,
     },
 }
@@ -64,8 +66,13 @@ impl ProfileCommand {
                     .map(|(_, text)| *text);
                 match text {
                     Some(text) => session.ui.data(text),
-                    // Says what the names are.
-                    None => drop(session.choose_profile(Some(&name))?),
+                    None => {
+                        // Says what the names are, or what is wrong in a file of one's own.
+                        session.named_profile(&name)?;
+                        if let Some(file) = session.outside.read(Utf8Path::new(&name))? {
+                            session.ui.data(&String::from_utf8_lossy(&file.bytes));
+                        }
+                    }
                 }
             }
         }

@@ -329,3 +329,81 @@ fn colour_is_for_terminals_and_those_who_force_it() {
     assert!(!escapes("NO_COLOR", "1"));
     assert!(escapes("CLICOLOR_FORCE", "1"));
 }
+
+/// The words that write files for a server elsewhere, into `out`.
+const ELSEWHERE: [&str; 13] = [
+    "init",
+    "--no-input",
+    "--yes",
+    "--allow-non-global",
+    "--hostname",
+    "mail.example.org",
+    "--ipv4",
+    "192.0.2.25",
+    "--ipv6=none",
+    "--domain",
+    "example.org",
+    "--out",
+    "out",
+];
+
+#[test]
+fn files_for_elsewhere_replace_only_our_own() {
+    let tree = Tree::new();
+    tree.write("/out/records.txt", "not ours\n");
+    let refused = shown(&tree, &ELSEWHERE);
+    assert_eq!(refused.status, 1, "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("`out/records.txt` is there already")
+    );
+    assert_eq!(
+        std::fs::read(tree.real("/out/records.txt")).unwrap(),
+        b"not ours\n"
+    );
+    assert!(!tree.real("/out/mailfix.toml").exists());
+
+    std::fs::remove_file(tree.real("/out/records.txt")).unwrap();
+    for _ in 0..2 {
+        let done = shown(&tree, &ELSEWHERE);
+        assert_eq!(done.status, 0, "{done}");
+        // The second time it is.
+        tree.write("/out/records.txt", "ours, and old\n");
+    }
+}
+
+#[test]
+fn a_site_file_named_in_a_tree_stays_in_the_tree() {
+    let tree = Tree::new();
+    tree.write("/etc/mailfix-test/site.toml", SITE);
+    let words = [&ELSEWHERE[..], &["--site", "./etc/mailfix-test/site.toml"]].concat();
+    let done = shown(&tree, &words);
+    assert_eq!(done.status, 0, "{done}");
+    let text = std::fs::read(tree.real("/etc/mailfix-test/site.toml")).unwrap();
+    assert!(!String::from_utf8_lossy(&text).contains("2001:db8::25"));
+    assert!(!tree.real("/out/mailfix.toml").exists());
+    assert!(!Path::new("/etc/mailfix-test").exists());
+}
+
+#[test]
+fn profiles_are_shown_or_refused() {
+    let tree = Tree::new();
+    tree.write("/own.toml", "name = 1\n");
+    for (name, status) in [
+        ("linux", 0),
+        ("linus", 64),
+        ("./none.toml", 64),
+        ("./own.toml", 78),
+    ] {
+        let shown = shown(&tree, &["profile", "show", name]);
+        assert_eq!(shown.status, status, "{shown}");
+        assert_eq!(shown.stdout.is_empty(), status != 0, "{shown}");
+    }
+    tree.write(
+        "/own.toml",
+        &shown(&tree, &["profile", "show", "linux"]).stdout,
+    );
+    let own = shown(&tree, &["profile", "show", "./own.toml"]);
+    assert_eq!(own, shown(&tree, &["profile", "show", "linux"]));
+}
