@@ -450,7 +450,7 @@ impl Receipts {
     /// # Errors
     /// When it stays.
     pub fn tidy(&self, system: &mut dyn System) -> Result<(), SystemError> {
-        for path in self.state.ancestors() {
+        for path in ancestors(&self.state) {
             system.remove_leftover(path)?;
         }
         Ok(())
@@ -463,7 +463,7 @@ impl Receipts {
     pub fn prepare(&self, system: &mut dyn System) -> Result<(), SystemError> {
         let directory = self.directory();
         let mut missing = Vec::new();
-        for path in directory.ancestors() {
+        for path in ancestors(&directory) {
             if system.stat(path)?.is_some() {
                 break;
             }
@@ -598,6 +598,11 @@ fn private(system: &dyn System, path: &Utf8Path, bytes: Vec<u8>) -> Result<File,
     Ok(File::new(bytes, 0o600, uid, gid))
 }
 
+/// A path and those above it; a relative one begins where the program runs, which has no name.
+fn ancestors(path: &Utf8Path) -> impl Iterator<Item = &Utf8Path> {
+    path.ancestors().filter(|path| !path.as_str().is_empty())
+}
+
 /// Whose a new file of the state directory is: root's, or whose tree we work in.
 fn owner(system: &dyn System, path: &Utf8Path) -> Result<(u32, u32), SystemError> {
     if system.is_root() {
@@ -727,6 +732,14 @@ mod tests {
         let system = MemorySystem::new().file("/var/lib/mailfix/x.json", "{}");
         let error = Receipts::new(STATE).load(&system, "../x").unwrap_err();
         assert_eq!(error.to_string(), "there is no receipt `../x`");
+    }
+
+    #[test]
+    fn a_relative_path_begins_at_a_directory_with_a_name() {
+        let above: Vec<_> = ancestors("out/state".into()).collect();
+        assert_eq!(above, ["out/state", "out"]);
+        let above: Vec<_> = ancestors("/out".into()).collect();
+        assert_eq!(above, ["/out", "/"]);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Apply {
         };
         let saved = SavedPlan::from_json(&file.bytes)?;
         session.require_root("apply")?;
-        let profile = session.profile_of_site()?;
+        let state = session.state()?;
         if let Err(stale) = saved.plan.against(session.system.as_ref()) {
             return Err(ApplyError::Stale(stale).into());
         }
@@ -123,7 +123,7 @@ impl Apply {
         let mark = Mark::set(session.system.as_ref(), &host.facts)?;
         let facts = host.facts;
         let mut verify = |system: &dyn System| watched(system, &facts, &mark);
-        let options = options(profile.paths.state.clone(), &facts);
+        let options = options(state, &facts);
         let applied = session.apply(&saved.plan, &options, &mut verify)?;
         session.report_applied(&applied);
         Ok(if self.detailed_exitcode { PENDING } else { 0 })
@@ -261,17 +261,6 @@ impl Session {
     /// Tells whether the machine may be changed at all by this user.
     pub fn may_write(&self) -> bool {
         self.system.root().is_some() || self.system.is_root()
-    }
-
-    /// The profile for commands that need no more than the places of things.
-    pub fn profile_of_site(&mut self) -> Result<Profile, Failure> {
-        match self.site() {
-            Ok((_, chosen)) => Ok(chosen.profile),
-            Err(failure) if failure.kind == FailureKind::Site => {
-                Ok(self.choose_profile(None)?.profile)
-            }
-            Err(failure) => Err(failure),
-        }
     }
 
     /// Asks `yes / no / explain`, unless it was agreed to beforehand.

@@ -27,8 +27,7 @@ struct Line {
 impl History {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        let profile = session.profile_of_site()?;
-        let receipts = Receipts::new(profile.paths.state.clone());
+        let receipts = Receipts::new(session.state()?);
         let history = undo::History::read(&receipts, session.system.as_ref())?;
         let lines: Vec<Line> = history
             .past

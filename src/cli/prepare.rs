@@ -301,6 +301,22 @@ impl Session {
         }
     }
 
+    /// The state directory, for commands that need no more than the places of things.
+    pub fn state(&mut self) -> Result<Utf8PathBuf, Failure> {
+        let profile = match self.site_with_path() {
+            Ok((_, chosen, site)) => {
+                let beside = self.state_beside(&site, &chosen.profile);
+                if self.system.stat(&beside)?.is_some() {
+                    return Ok(beside);
+                }
+                chosen.profile
+            }
+            Err(failure) if failure.kind == FailureKind::Site => self.choose_profile(None)?.profile,
+            Err(failure) => return Err(failure),
+        };
+        Ok(profile.paths.state)
+    }
+
     /// The state directory, or one beside the site file where the right place is not ours to write.
     pub fn state_beside(&self, site: &Utf8Path, profile: &Profile) -> Utf8PathBuf {
         if self.may_write() {

@@ -64,15 +64,14 @@ impl ProfileCommand {
                     .iter()
                     .find(|(known, _)| *known == name)
                     .map(|(_, text)| *text);
-                match text {
-                    Some(text) => session.ui.data(text),
-                    None => {
-                        // Says what the names are, or what is wrong in a file of one's own.
-                        session.named_profile(&name)?;
-                        if let Some(file) = session.outside.read(Utf8Path::new(&name))? {
-                            session.ui.data(&String::from_utf8_lossy(&file.bytes));
-                        }
-                    }
+                if let Some(text) = text {
+                    session.ui.data(text);
+                    return Ok(0);
+                }
+                // Says what the names are, or what is wrong in a file of one's own.
+                session.named_profile(&name)?;
+                if let Some(file) = session.outside.read(Utf8Path::new(&name))? {
+                    session.ui.data(&String::from_utf8_lossy(&file.bytes));
                 }
             }
         }
