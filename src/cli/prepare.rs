@@ -229,7 +229,7 @@ impl Session {
         Ok((path, Some(chosen)))
     }
 
-    /// A resolver whose time begins now.
+    /// A resolver; its time begins with its first question.
     pub fn resolver(&self) -> Result<Rc<dyn Resolver>, Failure> {
         if self.common.offline {
             return Ok(Rc::new(OfflineResolver));
