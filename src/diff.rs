@@ -135,7 +135,8 @@ fn same_bytes(before: Option<&File>, after: Option<&File>) -> bool {
 
 fn label(side: &str, path: &Utf8Path, file: Option<&File>) -> String {
     match file {
-        Some(_) => format!("{side}{path}"),
+        Some(_) if path.is_absolute() => format!("{side}{path}"),
+        Some(_) => format!("{side}/{path}"),
         None => "/dev/null".to_owned(),
     }
 }

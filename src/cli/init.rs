@@ -163,7 +163,6 @@ impl Init {
             (" --yes", common.yes),
             (" --offline", common.offline),
             (" --allow-non-global", common.allow_non_global),
-            (" --verbose", common.verbose),
         ] {
             if given {
                 command.push_str(flag);

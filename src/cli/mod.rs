@@ -113,9 +113,6 @@ pub struct GlobalOptions {
     /// Let private and documentation addresses stand where public ones must
     #[arg(long, global = true)]
     pub allow_non_global: bool,
-    /// Say on standard error what is asked and run
-    #[arg(long, short, global = true)]
-    pub verbose: bool,
 }
 
 impl GlobalOptions {
@@ -203,7 +200,7 @@ pub fn run(world: World) -> u8 {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error, out, err),
     };
-    let mut ui = Ui::new(out, err, parsed.common.verbose);
+    let mut ui = Ui::new(out, err);
     let machines = RealSystem::new(parsed.common.root.clone())
         .and_then(|system| Ok((system, RealSystem::new(None)?)));
     let (system, outside) = match machines {

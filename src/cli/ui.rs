@@ -17,7 +17,6 @@ use crate::finding::{Finding, Severity, escape};
 const WIDTH: usize = 80;
 
 const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 const RED: Style = AnsiColor::Red.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -27,14 +26,13 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 pub struct Ui {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
-    verbose: bool,
 }
 
 impl Ui {
     /// Makes a face for two streams; they strip colour themselves where it is not wanted.
     #[must_use]
-    pub fn new(out: Box<dyn Write>, err: Box<dyn Write>, verbose: bool) -> Self {
-        Self { out, err, verbose }
+    pub fn new(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        Self { out, err }
     }
 
     /// Writes what was asked for.
@@ -49,13 +47,6 @@ impl Ui {
     pub fn say(&mut self, text: &str) {
         let _ = self.out.flush();
         let _ = writeln!(self.err, "{}", escape(text));
-    }
-
-    /// Says something on the side that was asked for by `--verbose`.
-    pub fn detail(&mut self, text: &str) {
-        if self.verbose {
-            let _ = writeln!(self.err, "{DIM}{}{DIM:#}", escape(text));
-        }
     }
 
     /// Says what went wrong, and what to do.

@@ -328,12 +328,6 @@ impl ValueKind {
             _ => return None,
         })
     }
-
-    /// Tells whether the value is a list, of which single items can be added and removed.
-    #[must_use]
-    pub fn is_list(&self) -> bool {
-        matches!(self, Self::Words { .. } | Self::Tables | Self::List)
-    }
 }
 
 /// Reads a version of the table, which names series by two numbers.
