@@ -5,7 +5,7 @@ use comfy_table::{Table, presets};
 
 use crate::cli::{Failure, Session, json};
 use crate::receipt::Receipts;
-use crate::undo::{self, State};
+use crate::undo::{self, Past, State};
 
 /// List what was applied on this machine
 #[derive(Debug, Args)]
@@ -18,7 +18,10 @@ pub struct History {
 #[derive(serde::Serialize)]
 struct Line {
     id: String,
+    /// RFC 3339, to the second.
     created: String,
+    #[serde(skip)]
+    when: String,
     state: &'static str,
     undoes: Option<String>,
     files: Vec<String>,
@@ -29,25 +32,7 @@ impl History {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let receipts = Receipts::new(session.state()?);
         let history = undo::History::read(&receipts, session.system.as_ref())?;
-        let lines: Vec<Line> = history
-            .past
-            .iter()
-            .map(|past| Line {
-                id: past.receipt.id.clone(),
-                created: past
-                    .receipt
-                    .created
-                    .strftime("%Y-%m-%d %H:%M:%S UTC")
-                    .to_string(),
-                state: word(past.state),
-                undoes: past.receipt.undoes.clone(),
-                files: past
-                    .receipt
-                    .entries()
-                    .map(|entry| entry.path.to_string())
-                    .collect(),
-            })
-            .collect();
+        let lines: Vec<Line> = history.past.iter().map(line).collect();
         for broken in &history.broken {
             session.ui.say(&format!("warning: {broken}"));
         }
@@ -71,7 +56,7 @@ impl History {
             };
             table.add_row([
                 line.id.clone(),
-                line.created.clone(),
+                line.when.clone(),
                 state,
                 line.files.len().to_string(),
             ]);
@@ -87,6 +72,28 @@ impl History {
             session.common.command("undo [ID]")
         ));
         Ok(0)
+    }
+}
+
+fn line(past: &Past) -> Line {
+    let receipt = &past.receipt;
+    let mut files: Vec<String> = Vec::new();
+    for entry in receipt.entries() {
+        // A receipt that completes an interrupted one names some files twice.
+        if !files.iter().any(|file| *file == entry.path) {
+            files.push(entry.path.to_string());
+        }
+    }
+    Line {
+        id: receipt.id.clone(),
+        created: receipt.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        when: receipt
+            .created
+            .strftime("%Y-%m-%d %H:%M:%S UTC")
+            .to_string(),
+        state: word(past.state),
+        undoes: receipt.undoes.clone(),
+        files,
     }
 }
 

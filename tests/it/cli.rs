@@ -90,7 +90,13 @@ fn without_ids(text: &str) -> String {
             bare.len() == 10 && bare.matches('-').count() == 2 && digits(&bare.replace('-', ""));
         let time =
             bare.len() == 8 && bare.matches(':').count() == 2 && digits(&bare.replace(':', ""));
+        // RFC 3339, as programs get it.
+        let both = bare.len() == 20
+            && bare.split_once('T').is_some_and(|(day, time)| {
+                digits(&day.replace('-', "")) && digits(&time.replace([':', 'Z'], ""))
+            });
         words.push(match (id, day, time) {
+            _ if both => format!("DATE-TIME{end}"),
             (true, ..) => format!("RECEIPT{end}"),
             (_, true, _) => format!("DATE{end}"),
             (.., true) => format!("TIME{end}"),
