@@ -12,7 +12,7 @@ use crate::host::{self, HostError, Interest};
 pub struct Check {
     /// Print it as JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Check {

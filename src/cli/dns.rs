@@ -50,6 +50,12 @@ enum Format {
 }
 
 impl Dns {
+    /// Tells whether the answer is for a program.
+    pub fn is_json(&self) -> bool {
+        let Verb::Show { json, .. } = self.verb;
+        json
+    }
+
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let Verb::Show { format, json } = self.verb;

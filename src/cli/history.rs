@@ -12,7 +12,7 @@ use crate::undo::{self, Past, State};
 pub struct History {
     /// Print it as JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(serde::Serialize)]

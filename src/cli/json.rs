@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::cli::Failure;
 use crate::diff;
 use crate::draft::Draft;
 use crate::finding::Finding;
@@ -41,6 +42,17 @@ pub fn findings_only(all: &[Finding], checked: bool) -> Value {
         "postfix_check": checked,
         "findings": findings(all),
     })
+}
+
+/// Why a command did not do its work.
+pub fn failure(failure: &Failure) -> Value {
+    let error = json!({
+        "status": failure.kind.status(),
+        "message": failure.message,
+        "hints": failure.hints,
+        "findings": findings(&failure.findings),
+    });
+    object("error", &error)
 }
 
 /// Anything else, with the number of the form.

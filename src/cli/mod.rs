@@ -218,6 +218,13 @@ pub fn run(world: World) -> u8 {
         is_terminal,
         kernel,
     };
+    let is_json = match &parsed.verb {
+        Verb::Plan(command) => command.json,
+        Verb::History(command) => command.json,
+        Verb::Check(command) => command.json,
+        Verb::Dns(command) => command.is_json(),
+        _ => false,
+    };
     let outcome = match parsed.verb {
         Verb::Init(command) => command.run(&mut session),
         Verb::Plan(command) => command.run(&mut session),
@@ -232,7 +239,12 @@ pub fn run(world: World) -> u8 {
     };
     match outcome {
         Ok(status) => status,
-        Err(failure) => report(&mut session.ui, &failure),
+        Err(failure) => {
+            if is_json {
+                session.ui.data(&json::text(&json::failure(&failure)));
+            }
+            report(&mut session.ui, &failure)
+        }
     }
 }
 

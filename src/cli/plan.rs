@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use crate::cli::{Failure, Session, json, show};
+use crate::cli::{Failure, FailureKind, Session, json, show};
 use crate::host::Origin;
 use crate::plan::SavedPlan;
 use crate::provider::Provider;
@@ -18,7 +18,7 @@ pub const PENDING: u8 = 2;
 pub struct PlanCommand {
     /// Print it as JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Save the plan for `mailfix apply FILE`
     #[arg(long, short, value_name = "FILE")]
     output: Option<Utf8PathBuf>,
@@ -32,12 +32,13 @@ impl PlanCommand {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let (site, chosen) = session.site()?;
         let draft = session.draft(&site, &chosen.profile, &Provider::all())?;
-        if self.json {
+        if self.json && !draft.refusals.is_empty() {
+            // A program finds them in the object that it asked for.
             session.ui.data(&json::text(&json::draft(&draft)));
-        } else {
-            show::draft(&mut session.ui, &draft);
+            return Ok(FailureKind::Failed.status());
         }
         if !self.json {
+            show::draft(&mut session.ui, &draft);
             session.ui.remarks(&draft.findings);
         }
         if !draft.refusals.is_empty() {
@@ -67,6 +68,9 @@ impl PlanCommand {
                 _ => format!("`{}` does it", session.common.alike("apply")),
             };
             session.ui.say(&format!("nothing was changed; {next}"));
+        }
+        if self.json {
+            session.ui.data(&json::text(&json::draft(&draft)));
         }
         Ok(if self.detailed_exitcode && !draft.plan.is_empty() {
             PENDING

@@ -312,6 +312,9 @@ fn programs_get_json() {
         format!("{main}smtp_tls_securty_level = may\n"),
     );
     check("check", &["check", "--json"]);
+    tree.write("/etc/mailfix/mailfix.toml", "[server\n");
+    check("site-file-wrong", &["plan", "--json"]);
+    tree.write("/etc/mailfix/mailfix.toml", SITE);
     snapshots.check("history-as-table", &shown(&tree, &["history"]).to_string());
     snapshots.end();
 }
