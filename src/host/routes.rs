@@ -146,15 +146,14 @@ fn ask(
         }
         Err(error) => return Err(error.into()),
     };
-    let errors = output.errors();
-    if !output.success() && !errors.trim().is_empty() {
-        let said = errors
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("postmap: ")
-            .to_owned();
-        unanswered.push((table.to_owned(), said));
+    // "Not found" ends with 1 too, and warnings may be about main.cf.
+    if let Some((_, said)) = output
+        .errors()
+        .lines()
+        .find_map(|line| line.split_once("fatal: "))
+        .filter(|_| !output.success())
+    {
+        unanswered.push((table.to_owned(), said.to_owned()));
     }
     Ok(output
         .text()

@@ -253,6 +253,8 @@ fn apply_setting(document: &mut MainCf, setting: &Setting, facts: &Facts) -> Res
                 document.set(name, value)
             }
         }
+        // The list may hold it by way of a `$name`.
+        Setting::Has { name, item } if facts.parameters.list(name).contains(item) => Ok(()),
         Setting::Has { name, item } => document.add_item(name, item, facts.parameters.raw(name)),
         Setting::Unset { name } => {
             document.unset(name);

@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::host::Facts;
 use crate::postfix::{Version, split_list};
 use crate::provider::Provider;
-use crate::remedy::Contribution;
+use crate::remedy::{Contribution, Named, named};
 use crate::target::{Setting, TableWanted};
 use crate::template::{self, TemplateError};
 
@@ -106,15 +106,19 @@ pub fn fit(
         return Ok(Ok(contribution));
     }
     let path = facts.own_folder().join(FILE);
+    let Named { kind, item } = named(facts, PARAMETER, &path).unwrap_or_else(|| Named {
+        kind: KIND.to_owned(),
+        item: format!("{KIND}:{path}"),
+    });
     contribution.tables.push(TableWanted {
         file: FILE.to_owned(),
-        kind: KIND.to_owned(),
+        kind,
         text: template::render(FILE, &Variables { providers: entries })?,
         samples,
     });
     contribution.settings.push(Setting::Has {
         name: PARAMETER.to_owned(),
-        item: format!("{KIND}:{path}"),
+        item,
     });
     contribution.outcome = format!("no IPv6 to hosts below {}", listed.join(", "));
     contribution.reasons.push(format!(

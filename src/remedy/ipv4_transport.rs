@@ -13,7 +13,7 @@ use crate::host::{ANYBODY, Facts, Route};
 use crate::postfix::{Field, Service, ServiceType, Version, split_list};
 use crate::profile::Profile;
 use crate::provider::Provider;
-use crate::remedy::Contribution;
+use crate::remedy::{Contribution, Named, named};
 use crate::target::{Ensure, ServiceWanted, Setting, TableWanted};
 use crate::template::{self, TemplateError};
 
@@ -93,7 +93,13 @@ pub fn fit(
     if let Some(why) = overrides(facts) {
         return Ok(Err(why));
     }
-    let Some(kind) = table_type(profile, facts) else {
+    let path = facts.own_folder().join(FILE);
+    let named = named(facts, "transport_maps", &path).or_else(|| {
+        let kind = table_type(profile, facts)?;
+        let item = format!("{kind}:{path}");
+        Some(Named { kind, item })
+    });
+    let Some(Named { kind, item }) = named else {
         return Ok(Err(format!(
             "this Postfix has none of the table types {} (`postconf -m`)",
             profile.tables.join(", ")
@@ -157,10 +163,9 @@ pub fn fit(
         .map(|domain| (domain.clone(), format!("{name}:")))
         .collect();
     contribution.outcome = format!("`{name}` takes mail to {}", listed.join(", "));
-    let path = facts.own_folder().join(FILE);
     contribution.tables.push(TableWanted {
         file: FILE.to_owned(),
-        kind: kind.clone(),
+        kind,
         text: template::render(
             FILE,
             &TableVariables {
@@ -172,7 +177,7 @@ pub fn fit(
     });
     contribution.settings.push(Setting::Has {
         name: "transport_maps".to_owned(),
-        item: format!("{kind}:{path}"),
+        item,
     });
     Ok(Ok(contribution))
 }
@@ -548,6 +553,50 @@ mod tests {
             text(&fitted(&facts).unwrap()),
             "None [(\"proxy_interfaces\", \"\")]"
         );
+    }
+
+    #[test]
+    fn a_table_of_ours_stays_named_as_it_is() {
+        let has = |present: &str, default: &str| {
+            let mut facts = facts(SMTP);
+            facts.table_types.insert("lmdb".to_owned());
+            facts.parameters.set("default_database_type", default);
+            facts.parameters.set("transport_maps", present);
+            let contribution = fitted(&facts).unwrap();
+            let setting = contribution.settings.last().unwrap().clone();
+            (contribution.tables[0].kind.clone(), setting)
+        };
+        for (present, default, kind, item) in [
+            ("", "lmdb", "lmdb", "lmdb:/etc/postfix/mailfix/transport"),
+            (
+                "hash:/a, hash:/etc/postfix/mailfix/transport",
+                "lmdb",
+                "hash",
+                "hash:/etc/postfix/mailfix/transport",
+            ),
+            (
+                "proxy:hash:/etc/postfix/mailfix/transport",
+                "hash",
+                "hash",
+                "proxy:hash:/etc/postfix/mailfix/transport",
+            ),
+            (
+                "gone:/etc/postfix/mailfix/transport",
+                "hash",
+                "hash",
+                "hash:/etc/postfix/mailfix/transport",
+            ),
+        ] {
+            let wanted = Setting::Has {
+                name: "transport_maps".to_owned(),
+                item: item.to_owned(),
+            };
+            assert_eq!(
+                has(present, default),
+                (kind.to_owned(), wanted),
+                "{present}"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@
 pub mod dns_filter;
 pub mod ipv4_transport;
 
+use camino::Utf8Path;
+
 use crate::finding::Finding;
+use crate::host::Facts;
 use crate::target::{ServiceWanted, Setting, TableWanted};
 
 /// What a remedy adds to the target.
@@ -23,4 +26,29 @@ pub struct Contribution {
     pub reasons: Vec<String>,
     /// What it leaves alone.
     pub findings: Vec<Finding>,
+}
+
+/// A table of ours as a parameter names it.
+struct Named {
+    /// Its type.
+    kind: String,
+    /// The item of the list, `type:path` or `proxy:type:path`.
+    item: String,
+}
+
+/// How a parameter names a table of ours already: the administrator may have wrapped it in
+/// `proxy:`, or the host may have got another default type since.
+fn named(facts: &Facts, parameter: &str, path: &Utf8Path) -> Option<Named> {
+    facts
+        .parameters
+        .list(parameter)
+        .into_iter()
+        .find_map(|item| {
+            let kind = item.strip_suffix(path.as_str())?.strip_suffix(':')?;
+            let kind = kind.strip_prefix("proxy:").unwrap_or(kind).to_owned();
+            facts
+                .table_types
+                .contains(&kind)
+                .then_some(Named { kind, item })
+        })
 }
