@@ -440,11 +440,10 @@ fn limits(name: &str, facts: &Facts) -> Vec<Setting> {
         .filter(|suffix| known.contains(format!("smtp{suffix}").as_str()))
         .filter(|suffix| {
             let own = format!("{name}{suffix}");
-            // A value the administrator gave our transport is meant.
-            facts
-                .parameters
-                .raw(&own)
-                .is_none_or(|value| value == format!("$smtp{suffix}"))
+            // A value the administrator gave our transport is meant; the default that
+            // postconf(1) shows of every service is not.
+            !known.contains(own.as_str())
+                || facts.parameters.raw(&own) == Some(format!("$smtp{suffix}").as_str())
         })
         .map(|suffix| Setting::Is {
             name: format!("{name}{suffix}"),
