@@ -294,15 +294,20 @@ fn is_in_place(facts: &Facts) -> bool {
 /// # Errors
 /// With the reason, when IPv6 is out of use.
 pub fn ipv6_sources(site: &Site, facts: &Facts) -> Result<BTreeSet<IpAddr>, String> {
-    if !protocols(&facts.parameters.get("inet_protocols")).contains("ipv6") {
-        return Err("`inet_protocols` leaves IPv6 out: mail goes over IPv4 only".to_owned());
-    }
+    // An option of the service wins over main.cf, in both directions (master(5)).
     let own = facts.of_client("inet_protocols");
     if !protocols(&own).contains("ipv6") {
-        return Err(format!(
-            "the `{}` service has `-o inet_protocols={own}`: mail goes over IPv4 only",
-            facts.default_transport()
-        ));
+        let has_option = facts
+            .client()
+            .is_some_and(|client| client.option("inet_protocols").is_some());
+        return Err(if has_option {
+            format!(
+                "the `{}` service has `-o inet_protocols={own}`: mail goes over IPv4 only",
+                facts.default_transport()
+            )
+        } else {
+            "`inet_protocols` leaves IPv6 out: mail goes over IPv4 only".to_owned()
+        });
     }
     let bound = facts.of_client("smtp_bind_address6");
     if let Ok(address) = bound.trim_matches(['[', ']']).parse::<IpAddr>() {
