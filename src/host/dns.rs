@@ -265,3 +265,131 @@ impl DnsFacts {
         objections
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::host::example;
+
+    const ZONE: &str = "\
+1.2.0.192.in-addr.arpa. 60 IN PTR mail.example.org.
+2.2.0.192.in-addr.arpa. 60 IN PTR mail.example.org.
+3.2.0.192.in-addr.arpa. 60 IN PTR nobody.example.org.
+3.2.0.192.in-addr.arpa. 60 IN PTR three.example.org.
+4.2.0.192.in-addr.arpa. 60 IN PTR broken.example.org.
+5.2.0.192.in-addr.arpa. 60 IN PTR broken.example.org.
+5.2.0.192.in-addr.arpa. 60 IN PTR three.example.org.
+$SERVFAIL 6.2.0.192.in-addr.arpa.
+$SERVFAIL broken.example.org.
+1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 60 IN PTR mail.example.org.
+mail.example.org. 60 IN A 192.0.2.1
+mail.example.org. 60 IN A 192.0.2.9
+three.example.org. 60 IN A 192.0.2.3
+three.example.org. 60 IN A 192.0.2.5
+example.org. 60 IN TXT \"v=spf1 a:mail.example.org -all\"
+example.org. 60 IN TXT \"v=spf10 is no SPF\"
+twice.example. 60 IN TXT \"v=spf1 -all\"
+twice.example. 60 IN TXT \"v=spf1 mx -all\"
+wrong.example. 60 IN TXT \"v=spf1 ip:192.0.2.1 -all\"
+lame.example. 60 IN TXT \"v=spf1 include:broken.example.org -all\"
+bare.example. 60 IN A 192.0.2.1
+$SERVFAIL silent.example.
+";
+
+    /// What speaks against an address, of its PTR and of the SPF record of a domain.
+    #[track_caller]
+    fn check(address: &str, domain: &str, expected: &[&str]) {
+        let domains: &[&str] = if domain.is_empty() { &[] } else { &[domain] };
+        let facts = example::dns(ZONE, &[address], domains);
+        let objections = facts.objections(address.parse().unwrap(), domain.is_empty(), true);
+        assert_eq!(objections, expected);
+    }
+
+    #[test]
+    fn a_ptr_is_confirmed_by_any_of_its_names() {
+        check("192.0.2.1", "", &[]);
+        check("192.0.2.3", "", &[]);
+        check("192.0.2.5", "", &[]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_ptr_is_told_apart() {
+        check("192.0.2.9", "", &["192.0.2.9 has no PTR record"]);
+        check(
+            "192.0.2.2",
+            "",
+            &[
+                "192.0.2.2 has the PTR `mail.example.org`, but `mail.example.org` does not have that address",
+            ],
+        );
+        // An A record confirms no IPv6 address.
+        check(
+            "2001:db8::1",
+            "",
+            &[
+                "2001:db8::1 has the PTR `mail.example.org`, but `mail.example.org` does not have that address",
+            ],
+        );
+        for (address, name, kind) in [
+            ("192.0.2.4", "broken.example.org", "A"),
+            ("192.0.2.6", "6.2.0.192.in-addr.arpa", "PTR"),
+        ] {
+            let why = format!(
+                "the PTR of {address} could not be confirmed: the zone text failed (SERVFAIL) on {kind} of `{name}`"
+            );
+            check(address, "", &[&why]);
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_is_not_confirmed() {
+        let facts = example::dns(ZONE, &[], &["example.org"]);
+        assert_eq!(
+            facts.objections("192.0.2.1".parse().unwrap(), true, true),
+            [
+                "the PTR of 192.0.2.1 could not be confirmed: nothing was asked",
+                "SPF of `example.org` does not cover 192.0.2.1"
+            ]
+        );
+        assert!(
+            facts
+                .objections("192.0.2.1".parse().unwrap(), false, false)
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn spf_must_cover_the_address() {
+        check("192.0.2.1", "example.org", &[]);
+        check(
+            "192.0.2.2",
+            "example.org",
+            &["SPF of `example.org` does not cover 192.0.2.2"],
+        );
+    }
+
+    #[test]
+    fn spf_that_cannot_be_gone_by_is_told_apart() {
+        for (domain, problem) in [
+            ("bare.example", "it has no SPF record"),
+            ("absent.example", "the domain does not exist in DNS"),
+            ("twice.example", "it has 2 SPF records, and only one may be"),
+            (
+                "silent.example",
+                "the zone text failed (SERVFAIL) on TXT of `silent.example`",
+            ),
+            (
+                "wrong.example",
+                "its SPF record is wrong: `ip` is no mechanism; there are all, include, a, mx, ptr, ip4, ip6, exists",
+            ),
+        ] {
+            let why = format!("SPF of `{domain}` could not be confirmed for 192.0.2.1: {problem}");
+            check("192.0.2.1", domain, &[&why]);
+        }
+        let facts = example::dns(ZONE, &["192.0.2.1"], &["lame.example"]);
+        let objections = facts.objections("192.0.2.1".parse().unwrap(), false, true);
+        assert!(
+            objections[0].contains("could not be confirmed") && objections[0].contains("broken"),
+            "{objections:?}"
+        );
+    }
+}

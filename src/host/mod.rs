@@ -6,6 +6,8 @@
 //! Must not know the site file and must not judge.
 
 mod dns;
+#[cfg(test)]
+pub(crate) mod example;
 mod jail;
 mod routes;
 
@@ -519,4 +521,171 @@ fn running(system: &dyn System, queue: &Utf8Path) -> Result<Running, HostError> 
         Ok(process) if system.is_alive(process) => Running::Yes(process),
         _ => Running::No,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::{MemorySystem, Output};
+
+    const CONFIG: &str = "/etc/postfix";
+    const DUMP: &str = "mail_version = 3.7.11\ncompatibility_level = 3.6\n\
+                        queue_directory = /q\ndaemon_directory = /d\n";
+
+    fn answers(system: MemorySystem, arguments: &[&str], status: i32, text: &str) -> MemorySystem {
+        let query = Query::Postconf {
+            config: Some(CONFIG.into()),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
+        let (stdout, stderr) = if status == 0 { (text, "") } else { ("", text) };
+        let output = Output {
+            status,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        };
+        system.answer(query, output)
+    }
+
+    /// A machine with these files and this answer of postconf(1).
+    fn system(main: &str, master: &str, dump: &str) -> MemorySystem {
+        let system = MemorySystem::new()
+            .file("/etc/postfix/main.cf", main)
+            .file("/etc/postfix/master.cf", master);
+        answers(answers(system, &["-m"], 0, "hash\nregexp\n"), &[], 0, dump)
+    }
+
+    fn observed(system: &MemorySystem) -> Result<Host, HostError> {
+        let interest = Interest {
+            own_files: vec!["transport".to_owned()],
+            ..Interest::default()
+        };
+        observe(system, CONFIG.into(), &interest)
+    }
+
+    #[track_caller]
+    fn check(system: &MemorySystem, expected: &str) {
+        assert_eq!(observed(system).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        check(
+            &MemorySystem::new(),
+            "there is no Postfix here: `/etc/postfix/main.cf` does not exist",
+        );
+        let half = MemorySystem::new().file("/etc/postfix/main.cf", "");
+        check(
+            &half,
+            "`/etc/postfix/master.cf` does not exist, and without it Postfix does not run",
+        );
+        check(
+            &half.file("/etc/postfix/master.cf", ""),
+            "there is no Postfix here: `postconf` is not installed",
+        );
+    }
+
+    #[test]
+    fn a_file_where_our_folder_goes_is_in_the_way() {
+        check(
+            &system("", "", DUMP).file("/etc/postfix/mailfix", ""),
+            "`/etc/postfix/mailfix` is in the way: it is no directory",
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_as_postfix_says_it() {
+        let files = MemorySystem::new()
+            .file("/etc/postfix/main.cf", "x")
+            .file("/etc/postfix/master.cf", "");
+        let said = |text| answers(files.clone(), &[], 1, text);
+        let error = "Postfix cannot read its configuration in `/etc/postfix`: ";
+        check(
+            &said("postconf: warning: a\npostconf: fatal: missing '=': x\nb\n"),
+            &format!("{error}missing '=': x"),
+        );
+        check(&said("odd\n"), &format!("{error}odd"));
+        check(
+            &system("", "", "mail_version = soon\n"),
+            "cannot make sense of the version `soon` of Postfix",
+        );
+        check(
+            &system("", "", "mail_version = 3.7.11\ncompatibility_level = x\n"),
+            "main.cf sets `compatibility_level = x`, which this version of Postfix refuses",
+        );
+    }
+
+    #[test]
+    fn values_come_from_postconf_and_what_it_leaves_out_from_main_cf() {
+        let host = observed(&system(
+            "a = b\nunused = c\nmyhostname = written\n",
+            "",
+            &format!("{DUMP}myhostname = used\nlong = one,\n    two\nboth = $myhostname $unused\n"),
+        ))
+        .unwrap();
+        let parameters = &host.facts.parameters;
+        assert_eq!(parameters.get("myhostname"), "used");
+        assert_eq!(parameters.list("long"), ["one", "two"]);
+        assert_eq!(parameters.get("both"), "used c");
+        assert_eq!(parameters.get("nothing"), "");
+        assert_eq!(parameters.get("config_directory"), CONFIG);
+        let explicit: Vec<&str> = host.facts.explicit.iter().map(String::as_str).collect();
+        assert_eq!(explicit, ["a", "myhostname", "unused"]);
+        assert!(host.facts.table_types.contains("regexp"));
+        assert_eq!(host.facts.origin, Origin::Machine);
+    }
+
+    #[test]
+    fn of_services_given_twice_the_last_counts() {
+        let master =
+            "smtp unix - - n - - smtp\nsmtp unix - - y - - smtp\nsmtp inet n - n - - smtpd\n";
+        let facts = observed(&system("", master, DUMP)).unwrap().facts;
+        assert_eq!(facts.services.len(), 2);
+        let smtp = facts.service("smtp", &ServiceType::Unix).unwrap();
+        assert!(facts.is_chrooted(smtp));
+    }
+
+    #[test]
+    fn master_runs_if_the_process_it_noted_lives() {
+        let check_running = |pid: Option<&str>, expected| {
+            let mut system = system("", "", DUMP);
+            system.alive = vec![77];
+            if let Some(pid) = pid {
+                system = system.file("/q/pid/master.pid", pid);
+            }
+            assert_eq!(observed(&system).unwrap().facts.running, expected);
+        };
+        check_running(Some("        77\n"), Running::Yes(77));
+        check_running(Some("78\n"), Running::No);
+        check_running(Some(""), Running::No);
+        check_running(None, Running::No);
+    }
+
+    #[test]
+    fn files_and_directories_are_known_as_they_are() {
+        let bare = observed(&system("", "", DUMP)).unwrap();
+        let folder = bare.facts.own_folder();
+        assert!(!bare.files.has_directory(&folder));
+        assert!(bare.files.get(&folder.join("transport")).is_none());
+        assert_eq!(bare.facts.daemons, None);
+        let full = system("", "", DUMP)
+            .file(folder.join("transport"), "x")
+            .file("/d/smtp", "");
+        let full = observed(&full).unwrap();
+        assert!(full.files.has_directory(&folder));
+        assert_eq!(
+            full.files.get(&folder.join("transport")).unwrap().bytes,
+            b"x"
+        );
+        assert!(full.facts.daemons.unwrap().contains("smtp"));
+    }
+
+    #[test]
+    fn every_profile_has_a_stock_host_of_its_kind() {
+        for profile in Profile::all() {
+            let facts = stock(&profile).unwrap().facts;
+            let smtp = facts.service("smtp", &ServiceType::Unix).unwrap();
+            assert_eq!(facts.is_chrooted(smtp), profile.chroot, "{}", profile.name);
+            assert_eq!(facts.origin, Origin::Stock);
+        }
+    }
 }

@@ -162,3 +162,216 @@ fn ask(
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::{MemorySystem, Output};
+
+    const CONFIG: &str = "/etc/postfix";
+
+    /// A machine whose tables give these lines, whatever of their keys is asked.
+    fn system(tables: &[(&str, &str)], interest: &Interest, exact: bool) -> MemorySystem {
+        let mut keys = vec!["*".to_owned()];
+        keys.extend(
+            interest
+                .domains
+                .iter()
+                .flat_map(|name| keys_of(name, exact)),
+        );
+        let hosts: Vec<String> = interest
+            .suffixes
+            .iter()
+            .map(|suffix| format!("mx.{suffix}. 300 IN AAAA 2001:db8::1"))
+            .collect();
+        let mut system = MemorySystem::new();
+        for (table, text) in tables {
+            for keys in [&keys, &hosts] {
+                let query = Query::Lookup {
+                    config: CONFIG.into(),
+                    table: (*table).to_owned(),
+                    keys: keys.clone(),
+                };
+                system = system.answer(query, output(1, text, ""));
+            }
+        }
+        system
+    }
+
+    fn output(status: i32, stdout: &str, stderr: &str) -> Output {
+        Output {
+            status,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
+    }
+
+    fn parameters(pairs: &[(&str, &str)]) -> Parameters {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        Parameters::new(pairs.iter().map(own))
+    }
+
+    fn interest(domains: &[&str], suffixes: &[&str]) -> Interest {
+        let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Interest {
+            domains: own(domains),
+            suffixes: own(suffixes),
+            own_files: Vec::new(),
+        }
+    }
+
+    /// What wins for `mx.gmail.com`, and the rest, as `table key value`.
+    #[track_caller]
+    fn check(set: &[(&str, &str)], tables: &[(&str, &str)], expected: (&str, &str)) {
+        let interest = interest(&["mx.gmail.com"], &[]);
+        let exact = set
+            .iter()
+            .any(|(name, _)| *name == "parent_domain_matches_subdomains");
+        let system = system(tables, &interest, exact);
+        let routes = observe(&system, CONFIG.into(), &parameters(set), &interest).unwrap();
+        let shown = |route: Option<&Route>| {
+            route.map_or_else(String::new, |route| {
+                format!("{} {} {}", route.table, route.key, route.value)
+            })
+        };
+        let given = (
+            shown(routes.domains.get("mx.gmail.com")),
+            shown(routes.rest.as_ref()),
+        );
+        assert_eq!((given.0.as_str(), given.1.as_str()), expected);
+        assert_eq!(routes.unanswered, []);
+    }
+
+    #[test]
+    fn keys_come_most_specific_first() {
+        assert_eq!(
+            keys_of("mx.gmail.com", false),
+            [
+                "mailfix-asks-for-anybody@mx.gmail.com",
+                "mx.gmail.com",
+                ".gmail.com",
+                ".com"
+            ]
+        );
+        assert_eq!(
+            keys_of("mx.gmail.com", true),
+            [
+                "mailfix-asks-for-anybody@mx.gmail.com",
+                "mx.gmail.com",
+                "gmail.com",
+                "com"
+            ]
+        );
+        assert_eq!(keys_of("localhost", false).len(), 2);
+    }
+
+    #[test]
+    fn the_most_specific_key_wins_and_then_the_first_table() {
+        let maps = [("transport_maps", "hash:/a, hash:/b")];
+        check(&maps, &[("hash:/a", ""), ("hash:/b", "")], ("", ""));
+        check(
+            &maps,
+            &[
+                ("hash:/a", ".gmail.com\tfar:\n*\trest:\n"),
+                ("hash:/b", "mx.gmail.com\tnear:\n*\tother:\n"),
+            ],
+            ("hash:/b mx.gmail.com near:", "hash:/a * rest:"),
+        );
+        check(
+            &maps,
+            &[
+                ("hash:/a", "mx.gmail.com\tfirst:\n"),
+                ("hash:/b", "mx.gmail.com\tsecond:\n"),
+            ],
+            ("hash:/a mx.gmail.com first:", ""),
+        );
+        check(
+            &maps,
+            &[
+                (
+                    "hash:/a",
+                    "mailfix-asks-for-anybody@mx.gmail.com\tpattern:\n",
+                ),
+                ("hash:/b", "mx.gmail.com\tplain:\n"),
+            ],
+            ("hash:/a mailfix-asks-for-anybody@mx.gmail.com pattern:", ""),
+        );
+    }
+
+    #[test]
+    fn parents_match_as_the_configuration_says() {
+        let dotted = ("hash:/a", "gmail.com\tplain:\n.gmail.com\tdotted:\n");
+        let maps = ("transport_maps", "hash:/a");
+        check(&[maps], &[dotted], ("hash:/a .gmail.com dotted:", ""));
+        let plain = (
+            "parent_domain_matches_subdomains",
+            "debug_peer_list, transport_maps",
+        );
+        check(&[maps, plain], &[dotted], ("hash:/a gmail.com plain:", ""));
+    }
+
+    #[test]
+    fn tables_are_asked_by_their_expanded_name_and_without_proxymap() {
+        check(
+            &[
+                ("transport_maps", "proxy:$kind:$config_directory/t"),
+                ("kind", "hash"),
+                ("config_directory", CONFIG),
+            ],
+            &[("hash:/etc/postfix/t", "mx.gmail.com\tnear:\n")],
+            ("proxy:hash:/etc/postfix/t mx.gmail.com near:", ""),
+        );
+    }
+
+    #[test]
+    fn our_own_tables_are_not_asked() {
+        // It has no answer here: asked, it would be an error.
+        check(
+            &[(
+                "transport_maps",
+                "hash:/etc/postfix/mailfix/transport hash:/a",
+            )],
+            &[("hash:/a", "*\trest:\n")],
+            ("", "hash:/a * rest:"),
+        );
+    }
+
+    #[test]
+    fn suffixes_count_as_filtered_only_if_their_addresses_are_ignored() {
+        let interest = interest(&[], &["google.com", "googlemail.com", "a.example"]);
+        let text = "mx.google.com. 300 IN AAAA 2001:db8::1\tIGNORE\n\
+                    mx.a.example. 300 IN AAAA 2001:db8::1\tignore\n\
+                    mx.googlemail.com. 300 IN AAAA 2001:db8::1\tDUNNO\n";
+        let system = system(&[("regexp:/f", text)], &interest, false);
+        let filters = parameters(&[(
+            "smtp_dns_reply_filter",
+            "regexp:/f regexp:/etc/postfix/mailfix/dns_reply_filter",
+        )]);
+        let routes = observe(&system, CONFIG.into(), &filters, &interest).unwrap();
+        let filtered: Vec<&str> = routes.filtered.iter().map(String::as_str).collect();
+        assert_eq!(filtered, ["a.example", "google.com"]);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_asked_is_named() {
+        let keys = vec!["*".to_owned()];
+        let query = Query::Lookup {
+            config: CONFIG.into(),
+            table: "ldap:/l".to_owned(),
+            keys,
+        };
+        let said =
+            "postmap: warning: main.cf is odd\npostmap: fatal: unsupported dictionary type: ldap\n";
+        let system = MemorySystem::new().answer(query, output(1, "", said));
+        let maps = parameters(&[("transport_maps", "proxy:ldap:/l")]);
+        let routes = observe(&system, CONFIG.into(), &maps, &Interest::default()).unwrap();
+        assert_eq!(
+            routes.unanswered,
+            [(
+                "proxy:ldap:/l".to_owned(),
+                "unsupported dictionary type: ldap".to_owned()
+            )]
+        );
+        assert!(routes.rest.is_none());
+    }
+}

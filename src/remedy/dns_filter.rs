@@ -145,55 +145,136 @@ fn dns_is_off(facts: &Facts) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host;
-    use crate::postfix::MasterCf;
-    use crate::profile::Profile;
+    use crate::host::example;
+    use crate::remedy::shown;
 
-    fn facts(master: &str) -> Facts {
-        let profile = Profile::built_in("linux").unwrap();
-        let mut facts = host::stock(&profile).unwrap().facts;
-        let document = MasterCf::parse(master.as_bytes());
-        facts.services = document.services().cloned().collect();
-        facts
+    const ITEM: &str = "smtp_dns_reply_filter += regexp:/etc/postfix/mailfix/dns_reply_filter";
+
+    /// A version, lines of main.cf, the `smtp` service and suffixes filtered already.
+    #[track_caller]
+    fn check(given: (&str, &str, &str, &[&str]), expected: Result<&[&str], &str>) {
+        let (version, main, master, filtered) = given;
+        let mut facts = example::host(version, main, master).facts;
+        facts.routes.filtered = filtered.iter().map(ToString::to_string).collect();
+        let google = Provider::all()
+            .into_iter()
+            .find(|provider| provider.id == "google")
+            .unwrap();
+        let given = fit(&[&google], &facts).unwrap().map(|fitted| {
+            shown::lines(
+                &fitted.settings,
+                &fitted.services,
+                &fitted.tables,
+                &fitted.findings,
+            )
+        });
+        let expected = expected
+            .map(|lines| lines.iter().map(ToString::to_string).collect())
+            .map_err(ToOwned::to_owned);
+        assert_eq!(given, expected);
     }
 
-    fn why_not(facts: &Facts) -> Option<String> {
-        let providers = Provider::all();
-        let providers: Vec<&Provider> = providers.iter().collect();
-        fit(&providers, facts).unwrap().err()
+    const BOTH: &str = "regexp:dns_reply_filter: mx.google.com. 300 IN AAAA 2001:db8::1 IGNORE, mx.googlemail.com. 300 IN AAAA 2001:db8::1 IGNORE";
+
+    #[test]
+    fn it_fits_from_3_0_on() {
+        check(("3.7.11", "", "", &[]), Ok(&[ITEM, BOTH]));
+        check(("3.0.0", "", "", &[]), Ok(&[ITEM, BOTH]));
+        check(
+            ("2.11.6", "", "", &[]),
+            Err(
+                "Postfix 2.11.6 has no `smtp_dns_reply_filter` (3.0 and later): domains that a provider hosts are only caught if `hosted_domains` in mailfix.toml lists them",
+            ),
+        );
     }
 
     #[test]
-    fn no_answers_are_filtered_that_nobody_asks_for() {
-        let mut facts = facts("smtp unix - - n - - smtp\n");
-        assert_eq!(why_not(&facts), None);
-        facts.parameters.set("smtp_host_lookup", "native");
-        assert!(why_not(&facts).is_some());
-        for option in [
-            "smtp_host_lookup=native",
-            "disable_dns_lookups=yes",
-            "smtp_dns_reply_filter=",
+    fn it_needs_dns() {
+        let off = |main, why: &str| {
+            let why = format!("{why}: there is no DNS answer to filter");
+            check(("3.7.11", main, "", &[]), Err(&why));
+        };
+        off(
+            "smtp_dns_support_level = disabled",
+            "`smtp_dns_support_level = disabled`",
+        );
+        off("disable_dns_lookups = yes", "`disable_dns_lookups = yes`");
+        off("smtp_host_lookup = native", "`smtp_host_lookup = native`");
+        for main in [
+            "smtp_dns_support_level = enabled\ndisable_dns_lookups = yes",
+            "smtp_dns_support_level = dnssec",
+            "smtp_host_lookup = native, dns",
+            "smtp_host_lookup = dns",
         ] {
-            let facts = self::facts(&format!("smtp unix - - n - - smtp -o {option}\n"));
-            assert!(why_not(&facts).is_some(), "{option}");
+            check(("3.7.11", main, "", &[]), Ok(&[ITEM, BOTH]));
         }
     }
 
     #[test]
-    fn the_client_that_counts_is_the_default_transport() {
-        let mut facts = facts(
-            "smtp unix - - n - - smtp -o smtp_host_lookup=native\nslow unix - - n - - smtp\n",
+    fn an_option_of_the_service_would_win_over_it() {
+        check(
+            (
+                "3.7.11",
+                "",
+                "smtp unix - - n - - smtp\n -o smtp_dns_reply_filter=regexp:/etc/postfix/own",
+                &[],
+            ),
+            Err("the `smtp` service sets its own `-o smtp_dns_reply_filter`, which stays as it is"),
         );
-        assert!(why_not(&facts).is_some());
-        facts.parameters.set("default_transport", "slow");
-        assert_eq!(why_not(&facts), None);
     }
 
     #[test]
-    fn an_old_postfix_is_told_what_is_not_covered() {
-        let mut facts = facts("smtp unix - - n - - smtp\n");
-        facts.version = Version::new(2, 11, 0);
-        let why = why_not(&facts).unwrap();
-        assert!(why.contains("hosted_domains"), "{why}");
+    fn what_is_filtered_already_is_completed() {
+        let note = |list: &str| {
+            format!(
+                "already-filtered: a filter of your own drops the IPv6 addresses of hosts below {list} already"
+            )
+        };
+        check(
+            ("3.7.11", "", "", &["google.com"]),
+            Ok(&[
+                ITEM,
+                "regexp:dns_reply_filter: mx.googlemail.com. 300 IN AAAA 2001:db8::1 IGNORE",
+                &note("google.com"),
+            ]),
+        );
+        check(
+            ("3.7.11", "", "", &["google.com", "googlemail.com"]),
+            Ok(&[&note("google.com, googlemail.com")]),
+        );
+    }
+
+    #[test]
+    fn dots_of_a_suffix_stand_for_themselves() {
+        let facts = example::host("3.7.11", "", "").facts;
+        let google = Provider::all().remove(0);
+        let fitted = fit(&[&google], &facts).unwrap().unwrap();
+        let text = &fitted.tables[0].text;
+        assert!(
+            text.contains("/^[^ ]+\\.google\\.com\\. [0-9]+ IN AAAA / IGNORE\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_client_that_counts_is_the_default_transport() {
+        let own = "smtp unix - - n - - smtp -o smtp_host_lookup=native\nslow unix - - n - - smtp";
+        check(
+            ("3.7.11", "", own, &[]),
+            Err("`smtp_host_lookup = native`: there is no DNS answer to filter"),
+        );
+        check(
+            ("3.7.11", "default_transport = slow", own, &[]),
+            Ok(&[ITEM, BOTH]),
+        );
+        check(
+            (
+                "3.7.11",
+                "",
+                "smtp unix - - n - - smtp -o disable_dns_lookups=yes",
+                &[],
+            ),
+            Err("`disable_dns_lookups = yes`: there is no DNS answer to filter"),
+        );
     }
 }

@@ -52,3 +52,47 @@ fn named(facts: &Facts, parameter: &str, path: &Utf8Path) -> Option<Named> {
                 .then_some(Named { kind, item })
         })
 }
+
+#[cfg(test)]
+pub(crate) mod shown {
+    //! Targets and contributions as lines that a test can compare.
+
+    use super::{Finding, ServiceWanted, Setting, TableWanted};
+    use crate::target::Ensure;
+
+    /// A line each, blanks folded.
+    pub(crate) fn lines(
+        settings: &[Setting],
+        services: &[ServiceWanted],
+        tables: &[TableWanted],
+        findings: &[Finding],
+    ) -> Vec<String> {
+        let settings = settings.iter().map(|setting| match setting {
+            Setting::Is { name, value } => format!("{name} = {value}"),
+            Setting::Has { name, item } => format!("{name} += {item}"),
+            Setting::Unset { name } => format!("{name} unset"),
+        });
+        let services = services.iter().map(|service| match &service.ensure {
+            Ensure::Whole(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Ensure::Words { chroot, options } => {
+                format!("{}: chroot {chroot:?}, options {options:?}", service.name)
+            }
+        });
+        let tables = tables.iter().map(|table| {
+            let samples: Vec<String> = table
+                .samples
+                .iter()
+                .map(|(key, value)| format!("{key} {value}"))
+                .collect();
+            format!("{}:{}: {}", table.kind, table.file, samples.join(", "))
+        });
+        let findings = findings
+            .iter()
+            .map(|finding| format!("{}: {}", finding.code, finding.title));
+        settings
+            .chain(services)
+            .chain(tables)
+            .chain(findings)
+            .collect()
+    }
+}
