@@ -262,7 +262,7 @@ pub fn observe(
     let tree = system.root().is_some();
     // What nothing uses is left out of the dump, and is still there for `$name` in an option.
     // Of a tree the dump says of users and interfaces what holds on this machine.
-    for setting in main.settings() {
+    for setting in main.settings().filter(|setting| !setting.overridden) {
         if tree || parameters.raw(setting.name).is_none() {
             parameters.set(setting.name, &setting.value);
         }
@@ -617,7 +617,7 @@ mod tests {
     #[test]
     fn values_come_from_postconf_and_what_it_leaves_out_from_main_cf() {
         let host = observed(&system(
-            "a = b\nunused = c\nmyhostname = written\n",
+            "a = b\nunused = first\nunused = c\nmyhostname = written\n",
             "",
             &format!("{DUMP}myhostname = used\nlong = one,\n    two\nboth = $myhostname $unused\n"),
         ))
