@@ -490,3 +490,216 @@ fn wrong_answers(table: &TableWanted, answers: &BTreeMap<String, String>) -> Vec
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::FixedResolver;
+    use crate::host::example;
+    use crate::system::{MemorySystem, Output};
+
+    const CONFIG: &str = "/etc/postfix";
+    const TABLE: &str = "texthash:/etc/postfix/mailfix/transport";
+
+    fn site(more: &str) -> Site {
+        let text = format!(
+            "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.25\"]\nipv6 = [\"2001:db8::25\"]\n[[domain]]\nname = \"example.org\"\n{more}"
+        );
+        Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap()
+    }
+
+    fn output(text: &str) -> Output {
+        Output {
+            status: 0,
+            stdout: text.into(),
+            stderr: Vec::new(),
+        }
+    }
+
+    /// A machine with the stock files of the profile `linux`, of a version without the filter.
+    fn system() -> MemorySystem {
+        let host = example::host("2.11.6", "", "");
+        let bytes = |name: &str| {
+            let path = Utf8Path::new(CONFIG).join(name);
+            host.files.get(&path).unwrap().bytes.clone()
+        };
+        let ask = |arguments: &[&str]| Query::Postconf {
+            config: Some(CONFIG.into()),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
+        let dump = "mail_version = 2.11.6\ninet_protocols = all\nqueue_directory = /q\n";
+        MemorySystem::new()
+            .file("/etc/postfix/main.cf", bytes("main.cf"))
+            .file("/etc/postfix/master.cf", bytes("master.cf"))
+            .answer(ask(&[]), output(dump))
+            .answer(ask(&["-m"]), output("texthash\nregexp\n"))
+    }
+
+    /// Does what a plan says, commands left out.
+    fn applied(mut system: MemorySystem, plan: &Plan) -> MemorySystem {
+        for change in plan.changes() {
+            let after = change.after.clone().unwrap();
+            system = system.node(&change.path, crate::system::Node::File(after));
+        }
+        system
+    }
+
+    /// Wishes for the site, in which a zone without any record is the whole of DNS.
+    fn with_wish<T>(site: &Site, work: impl FnOnce(&FixedResolver, &Wish<'_>) -> T) -> T {
+        let (profile, providers) = (Profile::built_in("linux").unwrap(), Provider::all());
+        let wish = Wish {
+            site,
+            profile: &profile,
+            providers: &providers,
+        };
+        work(&FixedResolver::default(), &wish)
+    }
+
+    fn drafted(system: &MemorySystem) -> Draft {
+        with_wish(&site(""), |resolver, wish| {
+            draft(system, resolver, CONFIG.into(), wish).unwrap()
+        })
+    }
+
+    /// What is left to do on a machine whose table answers so.
+    #[track_caller]
+    fn check(system: MemorySystem, answer: &str, expected: &[&str]) {
+        let draft = drafted(&system);
+        let table = draft.target.tables.first().unwrap();
+        let query = Query::Lookup {
+            config: CONFIG.into(),
+            table: TABLE.to_owned(),
+            keys: table.samples.iter().map(|(key, _)| key.clone()).collect(),
+        };
+        let system = system.answer(query, output(answer));
+        let found = with_wish(&site(""), |_, wish| {
+            remaining(&system, CONFIG.into(), wish, &draft.host.facts.dns).unwrap()
+        });
+        let titles: Vec<&str> = found.iter().map(|one| one.title.as_str()).collect();
+        assert_eq!(titles, expected);
+    }
+
+    const RIGHT: &str = "gmail.com\tsmtp-ipv4:\ngooglemail.com\tsmtp-ipv4:\n";
+
+    #[test]
+    fn a_host_that_needs_it_is_planned_for_and_then_needs_nothing() {
+        let draft = drafted(&system());
+        let titles: Vec<&str> = draft
+            .plan
+            .steps
+            .iter()
+            .map(|step| step.title.as_str())
+            .collect();
+        assert_eq!(
+            titles,
+            [
+                "master.cf: the service `smtp-ipv4`",
+                "mailfix's own tables",
+                "main.cf: `transport_maps`"
+            ]
+        );
+        let after = drafted(&applied(system(), &draft.plan));
+        assert!(after.plan.is_empty(), "{:?}", after.plan);
+        assert_eq!(after.target.tables, draft.target.tables);
+    }
+
+    #[test]
+    fn what_is_still_to_be_done_is_found() {
+        check(
+            system(),
+            RIGHT,
+            &[
+                "still to be done: master.cf: the service `smtp-ipv4`",
+                "still to be done: mailfix's own tables",
+                "still to be done: main.cf: `transport_maps`",
+            ],
+        );
+        let done = || applied(system(), &drafted(&system()).plan);
+        check(done(), RIGHT, &[]);
+        check(
+            done(),
+            "gmail.com\tsmtp:\n",
+            &[
+                "the table `texthash:transport` answers `smtp:` for `gmail.com`, not `smtp-ipv4:`",
+                "the table `texthash:transport` answers `nothing` for `googlemail.com`, not `smtp-ipv4:`",
+            ],
+        );
+        let main = Utf8Path::new("/etc/postfix/main.cf");
+        let undone = done().file(main, system().read(main).unwrap().unwrap().bytes);
+        check(
+            undone,
+            RIGHT,
+            &["still to be done: main.cf: `transport_maps`"],
+        );
+    }
+
+    #[test]
+    fn an_index_that_is_missing_is_outdated() {
+        let mut draft = drafted(&system());
+        let done = applied(system(), &draft.plan);
+        let outdated = |system: &MemorySystem, draft: &Draft| {
+            outdated_indexes(system, draft, &Plan::default())
+                .unwrap()
+                .len()
+        };
+        // A texthash has none.
+        assert_eq!(outdated(&done, &draft), 0);
+        "hash".clone_into(&mut draft.target.tables[0].kind);
+        assert_eq!(outdated(&done, &draft), 1);
+        // Its source is written anyway.
+        assert_eq!(outdated_indexes(&done, &draft, &draft.plan).unwrap(), []);
+        for suffix in ["db", "lmdb"] {
+            let path = format!("/etc/postfix/mailfix/transport.{suffix}");
+            assert_eq!(outdated(&done.clone().file(path, "db"), &draft), 0);
+        }
+    }
+
+    #[test]
+    fn everything_a_remedy_goes_by_is_asked_for() {
+        let site = site("[providers.google]\nhosted_domains = [\"hosted.example\"]");
+        let interest = with_wish(&site, |_, wish| interest(wish));
+        assert_eq!(
+            interest.domains,
+            ["gmail.com", "googlemail.com", "hosted.example"]
+        );
+        assert_eq!(interest.suffixes, ["google.com", "googlemail.com"]);
+        assert_eq!(
+            interest.own_files,
+            [
+                "dns_reply_filter",
+                "transport",
+                "transport.cdb",
+                "transport.db",
+                "transport.lmdb"
+            ]
+        );
+    }
+
+    #[test]
+    fn dns_is_asked_only_where_mail_leaves_over_ipv6() {
+        let ask = |main| {
+            let facts = example::host("3.7.11", main, "").facts;
+            ask_dns(&FixedResolver::default(), &site(""), &facts)
+        };
+        assert_eq!(ask("").addresses.len(), 1);
+        assert_eq!(ask("inet_protocols = ipv4"), DnsFacts::default());
+    }
+
+    #[test]
+    fn what_is_not_to_be_heard_of_is_left_out() {
+        let site = site("[checks]\nsilence = [\"unused-service\"]");
+        let findings = ["unused-service", "own-route"].map(|code| Finding::note(code, "x"));
+        let left = silenced(&site, findings.to_vec());
+        assert_eq!(left, [Finding::note("own-route", "x")]);
+    }
+
+    #[test]
+    fn without_a_postfix_the_stock_configuration_is_planned_for() {
+        let draft = with_wish(&site(""), |resolver, wish| {
+            stock_draft(resolver, wish).unwrap()
+        });
+        assert_eq!(draft.host.facts.origin, Origin::Stock);
+        assert_eq!(draft.plan.steps.len(), 3);
+        assert!(draft.plan.steps.iter().all(|step| step.then.is_empty()));
+    }
+}

@@ -182,4 +182,81 @@ mod tests {
             assert!(signs_of_death(&line).is_empty(), "{said}");
         }
     }
+
+    use crate::host::example;
+    use crate::system::MemorySystem;
+
+    const LOG: &str = "/var/log/mail.log";
+    const DIES: &str = "Nov 25 10:00:00 mx postfix/master[7]: warning: /usr/lib/postfix/smtp: bad command startup -- throttling\n";
+    const PANICS: &str = "Nov 25 10:00:00 mx postfix/qmgr[8]: panic: myfree: corrupt\n";
+    const SENT: &str = "Nov 25 10:00:00 mx postfix/smtp[9]: A1B2C3: status=sent (250 ok)\n";
+
+    /// What is found in the log as it is after, when it was as before at the mark.
+    #[track_caller]
+    fn check(path: &str, before: &str, after: &str, alive: bool, expected: &[&str]) {
+        let mut facts = example::host("3.7.11", "maillog_file = /var/log/own", "").facts;
+        facts.running = Running::Yes(7);
+        let mark = Mark::set(&MemorySystem::new().file(path, before), &facts).unwrap();
+        assert!(mark.has_log());
+        let mut system = MemorySystem::new().file(path, after);
+        if alive {
+            system.alive = vec![7];
+        }
+        let findings = watch(&system, &facts, &mark).unwrap();
+        let titles: Vec<&str> = findings.iter().map(|one| one.title.as_str()).collect();
+        assert_eq!(titles, expected);
+    }
+
+    const DIED: &str =
+        "the log says: warning: /usr/lib/postfix/smtp: bad command startup -- throttling";
+    const PANICKED: &str = "the log says: panic: myfree: corrupt";
+    const NO_MASTER: &str = "master (process 7) died after the reload";
+
+    #[test]
+    fn what_dies_after_the_mark_is_found() {
+        for path in [LOG, "/var/log/maillog", "/var/log/own"] {
+            check(path, SENT, &format!("{SENT}{DIES}"), true, &[DIED]);
+        }
+        let both = format!("{SENT}{DIES}{SENT}{PANICS}{DIES}");
+        check(LOG, SENT, &both, true, &[DIED, PANICKED]);
+    }
+
+    #[test]
+    fn what_died_before_the_mark_is_not_our_doing() {
+        // It dies again, and something else does too.
+        let after = format!("{DIES}{DIES}{PANICS}");
+        check(LOG, DIES, &after, true, &[PANICKED]);
+        check(LOG, DIES, &format!("{DIES}{DIES}"), false, &[NO_MASTER]);
+    }
+
+    #[test]
+    fn a_log_that_was_rotated_is_read_from_its_start() {
+        check(LOG, &SENT.repeat(9), DIES, true, &[DIED]);
+    }
+
+    #[test]
+    fn a_master_that_died_is_found_without_a_log() {
+        let mut facts = example::host("3.7.11", "", "").facts;
+        facts.running = Running::Yes(7);
+        let system = MemorySystem::new();
+        let mark = Mark::set(&system, &facts).unwrap();
+        assert!(!mark.has_log());
+        let findings = watch(&system, &facts, &mark).unwrap();
+        assert_eq!(findings[0].title, NO_MASTER);
+        // One that did not run is not watched.
+        for running in [Running::No, Running::Unknown] {
+            facts.running = running;
+            assert!(watch(&system, &facts, &mark).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn lines_of_others_are_no_sign() {
+        assert!(signs_of_death("x kernel: fatal: y\n").is_empty());
+        let line = "Nov 25 10:00:00 mx postfix-out/smtp[9]: fatal: no\x1b[31m\n";
+        assert_eq!(
+            signs_of_death(line)[0].title,
+            "the log says: fatal: no\\u{1b}[31m"
+        );
+    }
 }

@@ -120,6 +120,11 @@ impl Files {
         self.files.insert(path.into(), file);
     }
 
+    /// Adds a directory as it is found.
+    pub fn insert_directory(&mut self, path: impl Into<Utf8PathBuf>) {
+        self.directories.insert(path.into());
+    }
+
     fn look(&mut self, system: &dyn System, path: &Utf8Path) -> Result<(), SystemError> {
         let file = system.read(path)?;
         self.insert(path, file);
@@ -273,7 +278,7 @@ pub fn observe(
     match system.stat(&own)? {
         None => {}
         Some(stat) if stat.kind == Kind::Directory => {
-            files.directories.insert(own.clone());
+            files.insert_directory(own.clone());
         }
         Some(_) => return Err(HostError::InTheWay { path: own }),
     }

@@ -262,3 +262,237 @@ fn apply_setting(document: &mut MainCf, setting: &Setting, facts: &Facts) -> Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Host, example};
+    use crate::postfix::{Field, ServiceType};
+
+    const TABLE: &str = "/etc/postfix/mailfix/transport";
+
+    /// A target that touches everything.
+    fn target() -> Target {
+        let service = |name: &str, ensure| ServiceWanted {
+            name: name.to_owned(),
+            kind: ServiceType::Unix,
+            ensure,
+        };
+        Target {
+            settings: vec![
+                Setting::Is {
+                    name: "smtp-ipv4_x".to_owned(),
+                    value: "1".to_owned(),
+                },
+                Setting::Has {
+                    name: "transport_maps".to_owned(),
+                    item: format!("hash:{TABLE}"),
+                },
+                Setting::Unset {
+                    name: "mynetworks_style".to_owned(),
+                },
+            ],
+            services: vec![
+                service(
+                    "smtp-ipv4",
+                    Ensure::Whole("smtp-ipv4 unix - - n - - smtp\n".to_owned()),
+                ),
+                service(
+                    "relay",
+                    Ensure::Words {
+                        chroot: Some('y'),
+                        options: vec![("a".to_owned(), "b".to_owned())],
+                    },
+                ),
+            ],
+            tables: vec![TableWanted {
+                file: "transport".to_owned(),
+                kind: "hash".to_owned(),
+                text: "gmail.com smtp-ipv4:\n".to_owned(),
+                samples: Vec::new(),
+            }],
+            ..Target::default()
+        }
+    }
+
+    fn host() -> Host {
+        example::host("3.7.11", "", "")
+    }
+
+    fn built(host: &Host) -> Plan {
+        build(&target(), &host.facts, &host.files).unwrap()
+    }
+
+    /// A line a directory, file and command, in the order they are done.
+    fn lines(plan: &Plan) -> Vec<String> {
+        let mut lines = Vec::new();
+        for step in &plan.steps {
+            lines.extend(
+                step.directories
+                    .iter()
+                    .map(|new| format!("make {}", new.path)),
+            );
+            lines.extend(step.files.iter().map(|change| {
+                let verb = if change.before.is_some() {
+                    "change"
+                } else {
+                    "write"
+                };
+                format!("{verb} {}", change.path)
+            }));
+            lines.extend(step.then.iter().map(|command| command.words().join(" ")));
+        }
+        lines
+    }
+
+    /// What is done on a host, once it is changed.
+    #[track_caller]
+    fn check(change: impl Fn(&mut Host), expected: &[&str]) {
+        let mut host = host();
+        change(&mut host);
+        assert_eq!(lines(&built(&host)), expected);
+    }
+
+    const MASTER: &str = "change /etc/postfix/master.cf";
+    const MAIN: &str = "change /etc/postfix/main.cf";
+    const FOLDER: &str = "make /etc/postfix/mailfix";
+    const NEW: &str = "write /etc/postfix/mailfix/transport";
+    const CHECK: &str = "postfix -c /etc/postfix check";
+    const RELOAD: &str = "postfix -c /etc/postfix reload";
+
+    #[test]
+    fn what_is_named_exists_first_and_postfix_is_told_if_it_runs() {
+        let runs = |running| move |host: &mut Host| host.facts.running = running;
+        check(
+            runs(Running::Yes(7)),
+            &[MASTER, CHECK, RELOAD, FOLDER, NEW, MAIN, CHECK, RELOAD],
+        );
+        check(
+            runs(Running::No),
+            &[MASTER, CHECK, FOLDER, NEW, MAIN, CHECK],
+        );
+        check(runs(Running::Unknown), &[MASTER, FOLDER, NEW, MAIN]);
+    }
+
+    #[test]
+    fn what_is_there_is_neither_made_nor_written_again() {
+        let lay = |text: &'static str| {
+            move |host: &mut Host| {
+                host.files.insert_directory("/etc/postfix/mailfix");
+                let file = File::new(text, 0o600, 5, 6);
+                host.files.insert(TABLE, Some(file));
+            }
+        };
+        check(lay("gmail.com smtp-ipv4:\n"), &[MASTER, MAIN]);
+        let other = "change /etc/postfix/mailfix/transport";
+        check(lay("old\n"), &[MASTER, other, MAIN]);
+        let mut host = host();
+        lay("old\n")(&mut host);
+        let plan = built(&host);
+        let change = plan.changes().find(|change| change.path == TABLE).unwrap();
+        let after = change.after.as_ref().unwrap();
+        // A table of ours keeps its owner and mode.
+        assert_eq!((after.mode, after.uid, after.gid), (0o600, 5, 6));
+    }
+
+    #[test]
+    fn a_missing_file_is_refused() {
+        for name in ["main.cf", "master.cf"] {
+            let mut host = host();
+            let path = host.facts.config.join(name);
+            host.files.insert(path.clone(), None);
+            let error = build(&target(), &host.facts, &host.files).unwrap_err();
+            assert_eq!(error.to_string(), format!("`{path}` does not exist"));
+        }
+    }
+
+    #[test]
+    fn new_files_belong_to_whom_main_cf_belongs() {
+        let mut host = host();
+        let path = host.facts.config.join("main.cf");
+        let main = File {
+            mode: 0o640,
+            uid: 3,
+            gid: 4,
+            attributes: vec![("user.a".to_owned(), b"b".to_vec())],
+            ..host.files.get(&path).unwrap().clone()
+        };
+        host.files.insert(path.clone(), Some(main.clone()));
+        let plan = built(&host);
+        let folder = &plan.steps[1].directories[0];
+        assert_eq!((folder.mode, folder.uid, folder.gid), (0o755, 3, 4));
+        let new = plan.steps[1].files[0].after.as_ref().unwrap();
+        assert_eq!((new.mode, new.uid, new.gid), (0o644, 3, 4));
+        assert!(new.attributes.is_empty());
+        // The file itself keeps all but its bytes.
+        let change = &plan.steps[2].files[0];
+        let after = change.after.as_ref().unwrap();
+        assert_eq!(change.before.as_ref(), Some(&main));
+        let bytes = main.bytes.clone();
+        assert_eq!(
+            File {
+                bytes,
+                ..after.clone()
+            },
+            main
+        );
+    }
+
+    #[test]
+    fn files_say_what_the_target_says() {
+        let plan = built(&host());
+        let after = |step: usize| plan.steps[step].files[0].after.clone().unwrap().bytes;
+        let master = MasterCf::parse(&after(0));
+        assert!(master.get("smtp-ipv4", &ServiceType::Unix).is_some());
+        let relay = master.get("relay", &ServiceType::Unix).unwrap();
+        assert_eq!(relay.field(Field::Chroot), "y");
+        assert_eq!(relay.option("a"), Some("b"));
+        let main = MainCf::parse(&after(2));
+        assert_eq!(main.get("smtp-ipv4_x").as_deref(), Some("1"));
+        assert_eq!(main.get("transport_maps"), Some(format!("hash:{TABLE}")));
+        assert_eq!(main.get("mynetworks_style"), None);
+        let titles: Vec<&str> = plan.steps.iter().map(|step| step.title.as_str()).collect();
+        assert_eq!(
+            titles,
+            [
+                "master.cf: the service `smtp-ipv4`, `relay`",
+                "mailfix's own tables",
+                "main.cf: `smtp-ipv4_x`, `transport_maps`, `mynetworks_style`"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_target_is_an_empty_plan() {
+        let host = host();
+        let plan = build(&Target::default(), &host.facts, &host.files).unwrap();
+        assert_eq!(plan, Plan::default());
+    }
+
+    fn index() -> FileChange {
+        FileChange {
+            path: format!("{TABLE}.db").into(),
+            before: None,
+            after: Some(File::new("db", 0o644, 0, 0)),
+            nature: Nature::Index,
+        }
+    }
+
+    #[test]
+    fn an_index_comes_behind_its_source_and_before_its_use() {
+        const INDEX: &str = "write /etc/postfix/mailfix/transport.db";
+        let mut plan = built(&host());
+        add_index(&mut plan, TABLE.into(), index());
+        assert_eq!(lines(&plan), [MASTER, FOLDER, NEW, INDEX, MAIN]);
+        // Where the source stays as it is.
+        plan.steps.remove(1);
+        add_index(&mut plan, TABLE.into(), index());
+        assert_eq!(lines(&plan), [MASTER, INDEX, MAIN]);
+        plan.steps.drain(..2);
+        add_index(&mut plan, TABLE.into(), index());
+        assert_eq!(lines(&plan), [INDEX, MAIN]);
+        let mut plan = Plan::default();
+        add_index(&mut plan, TABLE.into(), index());
+        assert_eq!(lines(&plan), [INDEX]);
+    }
+}
