@@ -336,7 +336,10 @@ fn protocols(value: &str) -> BTreeSet<&str> {
 }
 
 fn has_ipv4(site: &Site, facts: &Facts) -> bool {
-    let usable = protocols(&facts.parameters.get("inet_protocols")).contains("ipv4");
+    let name = "inet_protocols";
+    let usable = [facts.parameters.get(name), facts.of_client(name)]
+        .iter()
+        .any(|value| protocols(value).contains("ipv4"));
     usable && (!site.server.ipv4.is_empty() || facts.addresses.iter().any(IpAddr::is_ipv4))
 }
 
@@ -672,6 +675,12 @@ none.example. 60 IN TXT \"hello\"
             assert!(target.is_empty());
             assert_eq!(target.findings[0].code, "no-ipv4");
         }
+        let option = Given {
+            main: "inet_protocols = ipv6",
+            master: "smtp unix - - n - - smtp\n -o inet_protocols=all",
+            ..NO_PTR
+        };
+        assert!(!decided(&option).is_empty());
         let found = Given {
             ipv4: &[],
             found: &["192.0.2.25"],
