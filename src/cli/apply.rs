@@ -202,7 +202,10 @@ pub fn carry_out(
                         FailureKind::Stopped,
                         format!("`{command}` failed: {}", output.errors().trim()),
                     )
-                    .hint("`mailfix undo` brings the old configuration back"));
+                    .hint(format!(
+                        "`{}` brings the old configuration back",
+                        session.common.command("undo")
+                    )));
                 }
             }
         } else {
@@ -333,14 +336,24 @@ impl Session {
                 ui.say(&format!("- failed: {cause}\n- bringing everything back"));
             }
         };
-        Ok(apply::apply(
+        apply::apply(
             plan,
             self.system.as_mut(),
             options,
             self.now,
             verify,
             &mut report,
-        )?)
+        )
+        .map_err(|error| match &error {
+            ApplyError::Stopped {
+                receipt: Some(id), ..
+            } => {
+                let undo = self.common.command(&format!("undo {id}"));
+                let hint = format!("once that is mended, `{undo}` brings everything back");
+                Failure::from(error).hint(hint)
+            }
+            _ => error.into(),
+        })
     }
 
     /// Says what was done and how to take it back.
@@ -379,15 +392,7 @@ impl From<ApplyError> for Failure {
                 }
                 failure
             }
-            ApplyError::Stopped { receipt, .. } => {
-                let failure = Self::new(FailureKind::Stopped, message);
-                match receipt {
-                    Some(id) => failure.hint(format!(
-                        "once that is mended, `mailfix undo {id}` brings everything back"
-                    )),
-                    None => failure,
-                }
-            }
+            ApplyError::Stopped { .. } => Self::new(FailureKind::Stopped, message),
             ApplyError::Receipt(_) => Self::failed(message),
         }
     }
