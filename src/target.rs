@@ -128,6 +128,29 @@ pub fn decide(
     providers: &[Provider],
     facts: &Facts,
 ) -> Result<Target, TemplateError> {
+    let mut target = wanted(site, profile, providers, facts)?;
+    // What is not wanted any more stays until it is taken back: a table of ours in main.cf
+    // still sends mail its way, past a relay host too.
+    let left: Vec<&str> = CONTRIBUTED
+        .into_iter()
+        .filter(|parameter| is_in_place(facts, parameter) && !target.names(parameter))
+        .collect();
+    if !left.is_empty() {
+        let why = format!(
+            "`{}` still names a table of an earlier apply, which works as before; `mailfix undo` takes it away",
+            left.join("` and `")
+        );
+        target.decide("what mailfix set up", "left as it is", vec![why]);
+    }
+    Ok(target)
+}
+
+fn wanted(
+    site: &Site,
+    profile: &Profile,
+    providers: &[Provider],
+    facts: &Facts,
+) -> Result<Target, TemplateError> {
     let mut target = Target::default();
     target.findings.extend(other_instances(facts));
     if let Some(why) = sent_elsewhere(facts) {
@@ -150,11 +173,6 @@ pub fn decide(
         .filter(|provider| needs_cure(site, provider, &sources, facts, &mut target))
         .collect();
     if cured.is_empty() {
-        if is_in_place(facts) {
-            let why =
-                "the IPv4 cure of an earlier apply is still in place; `mailfix undo` takes it away";
-            target.decide("what mailfix set up", "left as it is", vec![why.to_owned()]);
-        }
         return Ok(target);
     }
     if !has_ipv4(site, facts) {
@@ -207,6 +225,13 @@ impl Target {
         self.tables.extend(contribution.tables);
         self.findings.extend(contribution.findings);
         self.decide(name, &contribution.outcome, contribution.reasons);
+    }
+
+    /// Tells whether a table of ours is wanted there.
+    fn names(&self, parameter: &str) -> bool {
+        self.settings
+            .iter()
+            .any(|setting| matches!(setting, Setting::Has { name, .. } if name == parameter))
     }
 
     /// Tells whether nothing has to hold that mailfix would bring.
@@ -281,12 +306,13 @@ fn unanswered(facts: &Facts) -> Vec<Finding> {
     unanswered.iter().map(finding).collect()
 }
 
-/// Tells whether main.cf names a table of ours.
-fn is_in_place(facts: &Facts) -> bool {
+/// The parameters that name tables of ours.
+const CONTRIBUTED: [&str; 2] = ["transport_maps", "smtp_dns_reply_filter"];
+
+/// Tells whether main.cf names a table of ours there.
+fn is_in_place(facts: &Facts, parameter: &str) -> bool {
     let own = format!(":{}/", facts.own_folder());
-    ["transport_maps", "smtp_dns_reply_filter"]
-        .iter()
-        .any(|name| facts.parameters.get(name).contains(&own))
+    facts.parameters.get(parameter).contains(&own)
 }
 
 /// The IPv6 addresses mail can leave from, or why it cannot leave over IPv6.
@@ -582,6 +608,27 @@ none.example. 60 IN TXT \"hello\"
                 ),
             );
         }
+    }
+
+    #[test]
+    fn a_cure_that_is_not_wanted_any_more_is_named() {
+        let ours = "transport_maps = hash:/etc/postfix/mailfix/transport";
+        let left = |main: &str| {
+            let given = NO_PTR;
+            let mut facts = facts(&given);
+            for line in main.lines().chain([ours]) {
+                let (name, value) = line.split_once(" = ").unwrap();
+                facts.parameters.set(name, value);
+            }
+            let profile = Profile::built_in("linux").unwrap();
+            let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+            let last = target.decisions.last().unwrap().clone();
+            last.about == "what mailfix set up" && last.why[0].contains("`transport_maps` still")
+        };
+        assert!(!left(""));
+        assert!(left("relayhost = [smart.example]"));
+        assert!(left("inet_protocols = ipv4"));
+        assert!(left("content_filter = scan:[127.0.0.1]:10024"));
     }
 
     #[test]
