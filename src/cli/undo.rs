@@ -98,6 +98,10 @@ impl Undo {
             }
         }
         let facts = host.map(|host| host.facts);
+        let plan = match &facts {
+            Some(_) => plan,
+            None => plan.commands_last(),
+        };
         let when = receipt.created.strftime("%Y-%m-%d %H:%M:%S UTC");
         session
             .ui
@@ -108,9 +112,10 @@ impl Undo {
             return Err(declined());
         }
         let running = match &facts {
-            Some(facts) => matches!(facts.running, Running::Yes(_)),
-            None => session.system.root().is_none(),
+            Some(facts) => facts.running,
+            None => host::running_unasked(session.system.as_ref(), &receipt.config)?,
         };
+        let running = matches!(running, Running::Yes(_));
         let mark = match &facts {
             Some(facts) => Mark::set(session.system.as_ref(), facts)?,
             None => Mark::default(),

@@ -510,6 +510,29 @@ fn effective_services(master: &MasterCf) -> Vec<Service> {
         .collect()
 }
 
+/// Looks for master(8) where Postfix cannot say itself where its queue is: `main.cf` names the
+/// queue directory, or it is where the profiles of that configuration directory have it.
+///
+/// # Errors
+/// When the machine cannot be looked at.
+pub fn running_unasked(system: &dyn System, config: &Utf8Path) -> Result<Running, HostError> {
+    if system.root().is_some() {
+        return Ok(Running::Unknown);
+    }
+    let main = system.read(&config.join("main.cf"))?;
+    let main = MainCf::parse(&main.map(|file| file.bytes).unwrap_or_default());
+    let stated = main.get("queue_directory");
+    let usual = || {
+        Profile::all()
+            .find(|profile| profile.paths.config == config)
+            .map(|profile| profile.paths.queue.into_string())
+    };
+    match stated.or_else(usual) {
+        Some(queue) => running(system, Utf8Path::new(&queue)),
+        None => Ok(Running::Unknown),
+    }
+}
+
 /// Looks for master(8) by the process id it leaves in the queue directory.
 ///
 /// `postfix status` would say it too, but it writes a line to the mail log, and looking changes nothing.
@@ -522,9 +545,19 @@ fn running(system: &dyn System, queue: &Utf8Path) -> Result<Running, HostError> 
         Err(error) => return Err(error.into()),
     };
     let text = String::from_utf8_lossy(&file.bytes);
-    Ok(match text.trim().parse() {
-        Ok(process) if system.is_alive(process) => Running::Yes(process),
-        _ => Running::No,
+    let Ok(process) = text.trim().parse() else {
+        return Ok(Running::No);
+    };
+    // After a crash another process may have got the number (proc(5), "comm").
+    let name = system.read(&Utf8PathBuf::from(format!("/proc/{process}/comm")));
+    let is_other = name
+        .ok()
+        .flatten()
+        .is_some_and(|name| name.bytes.trim_ascii() != b"master");
+    Ok(if system.is_alive(process) && !is_other {
+        Running::Yes(process)
+    } else {
+        Running::No
     })
 }
 
@@ -587,6 +620,27 @@ mod tests {
             &half.file("/etc/postfix/master.cf", ""),
             "there is no Postfix here: `postconf` is not installed",
         );
+    }
+
+    #[test]
+    fn postfix_runs_if_master_does() {
+        for (comm, alive, expected) in [
+            ("master\n", true, Running::Yes(77)),
+            ("sshd\n", true, Running::No),
+            ("", false, Running::No),
+        ] {
+            let mut system = MemorySystem::new()
+                .file("/q/pid/master.pid", "      77\n")
+                .file("/etc/postfix/main.cf", "nonsense\nqueue_directory = /q\n");
+            if !comm.is_empty() {
+                system = system.file("/proc/77/comm", comm);
+            }
+            if alive {
+                system.alive = vec![77];
+            }
+            let found = running_unasked(&system, "/etc/postfix".into()).unwrap();
+            assert_eq!(found, expected, "{comm}");
+        }
     }
 
     #[test]

@@ -176,6 +176,22 @@ impl Plan {
         }
     }
 
+    /// The same with every command at the end, each once: where Postfix cannot read what stands
+    /// there now, there is nothing to ask it before all is in place.
+    #[must_use]
+    pub fn commands_last(mut self) -> Self {
+        let mut then: Vec<Command> = Vec::new();
+        for command in self.steps.iter_mut().flat_map(|step| step.then.drain(..)) {
+            if !then.contains(&command) {
+                then.push(command);
+            }
+        }
+        if let Some(last) = self.steps.last_mut() {
+            last.then = then;
+        }
+        self
+    }
+
     /// Compares every `before` with the machine.
     ///
     /// A file that several steps change is compared once, with what the first of them starts from.
