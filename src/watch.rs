@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::finding::{Finding, escape};
+use crate::finding::{Finding, Severity, escape};
 use crate::host::{Facts, Running};
 use crate::system::{System, SystemError};
 
@@ -54,6 +54,9 @@ pub struct Mark {
     logs: Vec<(Utf8PathBuf, u64)>,
     /// What died before: that it dies again is not our doing.
     known: Vec<Finding>,
+    /// Names that faults of the old files are about: a program that now reads those files for
+    /// the first time and stops at one of them does so without us.
+    faulty: Vec<String>,
 }
 
 impl Mark {
@@ -81,7 +84,52 @@ impl Mark {
                 logs.push((path.to_owned(), stat.size));
             }
         }
-        Ok(Self { logs, known })
+        Ok(Self {
+            logs,
+            known,
+            faulty: Vec::new(),
+        })
+    }
+
+    /// Takes note of the errors that the files had before.
+    #[must_use]
+    pub fn expecting(mut self, before: &[Finding]) -> Self {
+        let errors = before
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error);
+        // A title puts names between backticks; the first is what the fault is about.
+        let names = errors.filter_map(|finding| finding.title.split('`').nth(1));
+        self.faulty
+            .extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+        self
+    }
+
+    /// What died and would not have without us.
+    fn news(&self, signs: Vec<Finding>) -> Vec<Finding> {
+        let is_own_end = |sign: &Finding| {
+            SIGNS
+                .iter()
+                .any(|(begin, ..)| is_last_word(begin) && sign.title.contains(begin))
+        };
+        let is_expected = |sign: &Finding| {
+            is_own_end(sign) && self.faulty.iter().any(|name| sign.title.contains(name))
+        };
+        // master(8) and clients only tell of the end of a program that has said why it ends.
+        let are_explained = signs.iter().any(is_expected)
+            && !signs
+                .iter()
+                .any(|sign| is_own_end(sign) && !is_expected(sign));
+        signs
+            .into_iter()
+            .filter(|sign| !self.known.iter().any(|known| known.same_fault(sign)))
+            .filter(|sign| {
+                if is_own_end(sign) {
+                    !is_expected(sign)
+                } else {
+                    !are_explained
+                }
+            })
+            .collect()
     }
 
     /// Tells whether there is a log to read.
@@ -111,18 +159,18 @@ pub fn watch(system: &dyn System, facts: &Facts, mark: &Mark) -> Result<Vec<Find
         }
         for (path, from) in &mark.logs {
             let text = system.read_after(path, *from)?.unwrap_or_default();
-            let signs = signs_of_death(&String::from_utf8_lossy(&text));
-            findings.extend(
-                signs
-                    .into_iter()
-                    .filter(|sign| !mark.known.iter().any(|known| known.same_fault(sign))),
-            );
+            findings.extend(mark.news(signs_of_death(&String::from_utf8_lossy(&text))));
         }
         if !findings.is_empty() || began.elapsed() >= WATCHED {
             return Ok(findings);
         }
         sleep(PAUSE);
     }
+}
+
+/// Tells whether a sign begins what a program itself says as it ends.
+fn is_last_word(begin: &str) -> bool {
+    matches!(begin, "fatal: " | "panic: ")
 }
 
 fn signs_of_death(text: &str) -> Vec<Finding> {
@@ -227,6 +275,27 @@ mod tests {
         let after = format!("{DIES}{DIES}{PANICS}");
         check(LOG, DIES, &after, true, &[PANICKED]);
         check(LOG, DIES, &format!("{DIES}{DIES}"), false, &[NO_MASTER]);
+    }
+
+    #[test]
+    fn what_old_faults_explain_is_not_our_doing() {
+        let old = Finding::error(
+            "bad-value",
+            "`smtp_helo_name` cannot be ``: it must not be empty",
+        );
+        let mark = Mark::default().expecting(std::slice::from_ref(&old));
+        let says = |said: &str| format!("Nov 25 10:00:00 mx postfix/smtp[9]: fatal: {said}\n");
+        let news = |text: &str| mark.news(signs_of_death(text)).len();
+        let expected = says("bad string length 0 < 1: smtp_helo_name =");
+        assert_eq!(news(&expected), 0);
+        // master says no more than that it ended.
+        assert_eq!(news(&format!("{expected}{DIES}")), 0);
+        assert_eq!(news(DIES), 1);
+        let other = says("config variable inet_interfaces: host not found: ::1");
+        assert_eq!(news(&format!("{expected}{other}{DIES}")), 2);
+        // A fault worth a warning stops no program.
+        let mild = Finding::warning("x", old.title.clone());
+        assert!(Mark::default().expecting(&[mild]).faulty.is_empty());
     }
 
     #[test]

@@ -163,7 +163,7 @@ pub fn carry_out(
         profile,
         providers,
     };
-    let mark = Mark::set(session.system.as_ref(), facts)?;
+    let mark = Mark::set(session.system.as_ref(), facts)?.expecting(&draft.findings);
     if !mark.has_log() && matches!(facts.running, Running::Yes(_)) {
         session
             .ui
