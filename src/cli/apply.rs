@@ -10,6 +10,7 @@ use crate::cli::{Failure, FailureKind, Session, show};
 use crate::draft::{Draft, Wish, remaining};
 use crate::finding::{Finding, Severity};
 use crate::host::{self, Facts, Interest, Running};
+use crate::plan::build::needs_restart;
 use crate::plan::{Plan, SavedPlan};
 use crate::profile::Profile;
 use crate::provider::Provider;
@@ -126,6 +127,7 @@ impl Apply {
         let options = options(state, &facts);
         let applied = session.apply(&saved.plan, &options, &mut verify)?;
         session.report_applied(&applied);
+        session.take_up(&saved.plan, &facts, self.restart)?;
         Ok(if self.detailed_exitcode { PENDING } else { 0 })
     }
 }
@@ -184,56 +186,8 @@ pub fn carry_out(
     };
     let applied = session.apply(&draft.plan, &options, &mut verify)?;
     session.report_applied(&applied);
-    let left = restart_needed(draft);
-    if let (Some(parameter), Running::Yes(_)) = (left, facts.running) {
-        if restart {
-            for command in [
-                Command::Stop {
-                    config: config.clone(),
-                },
-                Command::Start {
-                    config: config.clone(),
-                },
-            ] {
-                session.ui.say(&format!("running `{command}`"));
-                let output = session.system.run(&command)?;
-                if !output.success() {
-                    return Err(Failure::new(
-                        FailureKind::Stopped,
-                        format!("`{command}` failed: {}", output.errors().trim()),
-                    )
-                    .hint(format!(
-                        "`{}` brings the old configuration back",
-                        session.common.command("undo")
-                    )));
-                }
-            }
-        } else {
-            session.ui.say(&format!(
-                "left to do: `{parameter}` is only taken up by `postfix -c {config} stop` and `postfix -c {config} start`"
-            ));
-        }
-    }
+    session.take_up(&draft.plan, facts, restart)?;
     Ok(if detailed { PENDING } else { 0 })
-}
-
-/// Parameters that a reload does not take up (postconf(5): "stop and start Postfix").
-const RESTART: [&str; 4] = [
-    "inet_interfaces",
-    "inet_protocols",
-    "tcp_windowsize",
-    "maillog_file",
-];
-
-fn restart_needed(draft: &Draft) -> Option<&'static str> {
-    use crate::target::Setting;
-    RESTART.into_iter().find(|parameter| {
-        draft.target.settings.iter().any(|setting| match setting {
-            Setting::Is { name, .. } | Setting::Has { name, .. } | Setting::Unset { name } => {
-                name == parameter
-            }
-        })
-    })
 }
 
 fn watched(system: &dyn System, facts: &Facts, mark: &Mark) -> Vec<Finding> {
@@ -305,6 +259,38 @@ impl Session {
                 _ => return Ok(Consent::No),
             }
         }
+    }
+
+    /// Stops and starts Postfix where a reload does not take up what the plan changed, or says
+    /// that it is left to do.
+    fn take_up(&mut self, plan: &Plan, facts: &Facts, restart: bool) -> Result<(), Failure> {
+        let (Some(parameter), Running::Yes(_)) = (needs_restart(plan), facts.running) else {
+            return Ok(());
+        };
+        let config = || facts.config.clone();
+        let commands = [
+            Command::Stop { config: config() },
+            Command::Start { config: config() },
+        ];
+        if !restart {
+            let [stop, start] = commands;
+            self.ui.say(&format!(
+                "left to do: `{parameter}` is only taken up by `{stop}` and `{start}`"
+            ));
+            return Ok(());
+        }
+        for command in commands {
+            self.ui.say(&format!("running `{command}`"));
+            let output = self.system.run(&command)?;
+            if !output.success() {
+                let said = output.errors();
+                let message = format!("`{command}` failed: {}", said.trim());
+                let undo = self.common.command("undo");
+                return Err(Failure::new(FailureKind::Stopped, message)
+                    .hint(format!("`{undo}` brings the old configuration back")));
+            }
+        }
+        Ok(())
     }
 
     /// Applies a plan, telling what happens.

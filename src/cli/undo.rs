@@ -115,15 +115,17 @@ impl Undo {
             Some(facts) => facts.running,
             None => host::running_unasked(session.system.as_ref(), &receipt.config)?,
         };
-        let running = matches!(running, Running::Yes(_));
+        // A plan that runs nothing has nothing to be watched for.
+        let commands = plan.steps.iter().any(|step| !step.then.is_empty());
+        let running = commands && matches!(running, Running::Yes(_));
         let mark = match &facts {
             Some(facts) => Mark::set(session.system.as_ref(), facts)?,
             None => Mark::default(),
         };
         let mut verify = |system: &dyn System| match &facts {
-            Some(facts) => watch(system, facts, &mark)
+            Some(facts) if running => watch(system, facts, &mark)
                 .unwrap_or_else(|error| vec![Finding::warning("not-watched", error.to_string())]),
-            None => Vec::new(),
+            _ => Vec::new(),
         };
         let options = Options {
             state,

@@ -119,6 +119,31 @@ pub fn add_index(plan: &mut Plan, source: &Utf8Path, index: FileChange) {
     plan.steps.insert(at, step);
 }
 
+/// Parameters that a reload does not take up: master(8) says so of the first two, and
+/// postconf(5) of the others.
+const RESTART: [&str; 4] = [
+    "inet_interfaces",
+    "inet_protocols",
+    "tcp_windowsize",
+    "maillog_file",
+];
+
+/// The parameter a plan changes that only a stop and a start take up, if it changes one.
+#[must_use]
+pub fn needs_restart(plan: &Plan) -> Option<&'static str> {
+    let mains: Vec<(MainCf, MainCf)> = plan
+        .changes()
+        .filter(|change| change.path.file_name() == Some("main.cf"))
+        .filter_map(|change| Some((change.before.as_ref()?, change.after.as_ref()?)))
+        .map(|(before, after)| (MainCf::parse(&before.bytes), MainCf::parse(&after.bytes)))
+        .collect();
+    RESTART.into_iter().find(|name| {
+        mains
+            .iter()
+            .any(|(before, after)| before.get(name) != after.get(name))
+    })
+}
+
 fn present<'a>(files: &'a Files, path: &Utf8Path) -> Result<&'a File, BuildError> {
     files.get(path).ok_or_else(|| BuildError::NoFile {
         path: path.to_owned(),
@@ -494,5 +519,35 @@ mod tests {
         let mut plan = Plan::default();
         add_index(&mut plan, TABLE.into(), index());
         assert_eq!(lines(&plan), [INDEX]);
+    }
+
+    #[test]
+    fn a_changed_protocol_needs_a_restart_and_a_changed_table_does_not() {
+        let plan = |before: &str, after: &str| Plan {
+            steps: vec![Step {
+                files: vec![FileChange {
+                    path: "/etc/postfix/main.cf".into(),
+                    before: Some(File::new(before, 0o644, 0, 0)),
+                    after: Some(File::new(after, 0o644, 0, 0)),
+                    nature: Nature::Text,
+                }],
+                ..Step::default()
+            }],
+        };
+        let check = |before: &str, after: &str, expected: Option<&str>| {
+            assert_eq!(needs_restart(&plan(before, after)), expected);
+        };
+        check(
+            "inet_protocols = all\n",
+            "inet_protocols = ipv4\n",
+            Some("inet_protocols"),
+        );
+        check(
+            "a = 1\n",
+            "a = 1\nmaillog_file = /var/log/maillog\n",
+            Some("maillog_file"),
+        );
+        check("transport_maps =\n", "transport_maps = hash:/t\n", None);
+        check("inet_protocols = all\n", "inet_protocols =   all\n", None);
     }
 }
