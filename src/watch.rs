@@ -45,6 +45,17 @@ const SIGNS: [(&str, &str, &str); 4] = [
     ("panic: ", "", "a program of Postfix broke down"),
 ];
 
+/// Programs that people start: that one of them stops says nothing of the mail system.
+const COMMANDS: [&str; 7] = [
+    "/sendmail",
+    "/postqueue",
+    "/postmap",
+    "/postalias",
+    "/postcat",
+    "/postsuper",
+    "/postconf",
+];
+
 /// How much of a log before the mark is read for what was wrong already.
 const PAST: u64 = 256 * 1024;
 
@@ -176,9 +187,13 @@ fn is_last_word(begin: &str) -> bool {
 fn signs_of_death(text: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for line in text.lines().filter(|line| line.contains("postfix")) {
-        let Some((_, said)) = line.split_once("]: ") else {
+        let Some((tag, said)) = line.split_once("]: ") else {
             continue;
         };
+        let program = tag.split_once('[').map_or(tag, |(name, _)| name);
+        if COMMANDS.iter().any(|name| program.ends_with(name)) {
+            continue;
+        }
         let sign = SIGNS
             .iter()
             .find(|(begin, end, _)| said.starts_with(begin) && said.trim_end().ends_with(end));
@@ -204,6 +219,12 @@ mod tests {
         let findings = signs_of_death(&line.repeat(3));
         assert_eq!(findings.len(), 1);
         assert!(findings[0].title.contains("bad command startup"));
+    }
+
+    #[test]
+    fn a_command_somebody_mistyped_is_no_sign() {
+        let line = "Nov 25 10:00:00 mx postfix/sendmail[9]: fatal: usage: sendmail [options]\n";
+        assert!(signs_of_death(line).is_empty());
     }
 
     #[test]
