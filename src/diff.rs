@@ -96,21 +96,13 @@ pub fn render(plan: &Plan) -> Vec<Line> {
 
 fn render_change(change: &FileChange, lines: &mut Vec<Line>) {
     let (before, after) = (change.before.as_ref(), change.after.as_ref());
-    let bytes = |file: Option<&File>| file.map_or(Vec::new(), |file| file.bytes.clone());
-    let (old, new) = (bytes(before), bytes(after));
-    let texts = match (String::from_utf8(old), String::from_utf8(new)) {
-        (Ok(old), Ok(new)) => Some((old, new)),
-        // What is no UTF-8 is still shown where it can be: an old comment must not hide a change.
-        (old, new) => {
-            let lossy = |result: Result<String, std::string::FromUtf8Error>| {
-                result
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-            };
-            Some((lossy(old), lossy(new)))
-        }
+    // What is no UTF-8 is still shown where it can be: an old comment must not hide a change.
+    let text = |file: Option<&File>| {
+        String::from_utf8_lossy(file.map_or(&[], |file| &file.bytes)).into_owned()
     };
-    match (change.nature, texts) {
-        (Nature::Text, Some((old, new))) if old != new => {
+    let (old, new) = (text(before), text(after));
+    match change.nature {
+        Nature::Text if old != new => {
             lines.push(Line::plain(
                 Kind::Header,
                 format!("--- {}", label("a", &change.path, before)),
@@ -121,8 +113,8 @@ fn render_change(change: &FileChange, lines: &mut Vec<Line>) {
             ));
             render_text(&old, &new, lines);
         }
-        (Nature::Text, _) if same_bytes(before, after) => {}
-        (nature, _) => lines.push(Line::plain(Kind::Remark, opaque(change, nature))),
+        Nature::Text if same_bytes(before, after) => {}
+        nature => lines.push(Line::plain(Kind::Remark, opaque(change, nature))),
     }
     for remark in ownership(change) {
         lines.push(Line::plain(Kind::Remark, remark));

@@ -12,13 +12,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{FileChange, Nature, NewDirectory, Plan};
+use crate::postfix::table::INDEX_SUFFIXES;
 use crate::system::{Command, File, System, SystemError, is_unfinished};
 
 /// The one format written, and the newest read.
 const FORMAT: u32 = 1;
-
-/// What an index is called beside its text's name (postmap(1)).
-const INDEX_SUFFIXES: [&str; 5] = ["db", "lmdb", "cdb", "dir", "pag"];
 
 /// What one apply did, or was about to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,9 @@ use super::logical_line::{self, Content, PieceKind, is_blank, trim};
 use super::problem::{byte_problems, first_line};
 use super::{EditError, Problem, ProblemKind};
 
+/// Every suffix an index can have beside its source's name (postmap(1)), whatever its type.
+pub const INDEX_SUFFIXES: [&str; 5] = ["db", "lmdb", "cdb", "dir", "pag"];
+
 /// The file name suffixes a table type's index can have, the expected ones first.
 ///
 /// A `hash` can end up as another type: Postfix 3.11 redirects where Berkeley DB is missing.
@@ -344,6 +347,20 @@ fn with_value(text: &[u8], value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_suffixes_of_all_types_are_known() {
+        let mut suffixes: Vec<&str> = ["hash", "btree", "lmdb", "cdb", "dbm", "sdbm"]
+            .iter()
+            .flat_map(|kind| index_suffixes(kind))
+            .copied()
+            .collect();
+        suffixes.sort_unstable();
+        suffixes.dedup();
+        let mut known = INDEX_SUFFIXES;
+        known.sort_unstable();
+        assert_eq!(suffixes, known);
+    }
 
     fn set(before: &str, key: &str, value: &str, after: &str) {
         let mut table = Table::parse(before.as_bytes());
