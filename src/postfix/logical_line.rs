@@ -225,11 +225,12 @@ pub(super) fn cuts(
 }
 
 /// Ends the last line of a text that lacks its newline.
-pub(super) fn end_last_line(text: &mut Vec<u8>, line_end: &[u8]) {
-    if text.ends_with(b"\r") {
+///
+/// With a newline alone, whatever the other lines end in: a carriage return
+/// would become part of a word that an open brace has begun.
+pub(super) fn end_last_line(text: &mut Vec<u8>) {
+    if !text.is_empty() && !text.ends_with(b"\n") {
         text.push(b'\n');
-    } else if !text.is_empty() && !text.ends_with(b"\n") {
-        text.extend_from_slice(line_end);
     }
 }
 

@@ -223,7 +223,7 @@ impl Table {
             return Ok(());
         }
         let line_end = logical_line::line_end(&self.text);
-        logical_line::end_last_line(&mut self.text, line_end);
+        logical_line::end_last_line(&mut self.text);
         let gap = self.last_gap();
         let mut text = key.as_bytes().to_vec();
         text.extend(gap);

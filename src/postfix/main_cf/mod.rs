@@ -309,7 +309,7 @@ impl MainCf {
             self.line_end
         };
         if let Some(last) = self.items.last_mut() {
-            logical_line::end_last_line(&mut last.text, line_end);
+            logical_line::end_last_line(&mut last.text);
         }
         let mut text = name.as_bytes().to_vec();
         text.extend_from_slice(if value.is_empty() { b" =" } else { b" = " });

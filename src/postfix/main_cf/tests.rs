@@ -75,7 +75,7 @@ fn setting_changes_one_value_and_keeps_the_style() {
 fn new_settings_are_never_joined_to_what_stands_above() {
     set("", "a", "1", "a = 1\n");
     set("b = 2", "a", "1", "b = 2\na = 1\n");
-    set("b = 2,\r\n c", "a", "1", "b = 2,\r\n c\r\na = 1\r\n");
+    set("b = 2,\r\n c", "a", "1", "b = 2,\r\n c\na = 1\r\n");
     set("b = 2 \\", "a", "1", "b = 2 \\\na = 1\n");
     set("# end", "a", "", "# end\na =\n");
     set("  orphan", "a", "1", "  orphan\na = 1\n");

@@ -470,7 +470,7 @@ impl MasterCf {
                     self.splice(piece, &text);
                 }
                 None => {
-                    logical_line::end_last_line(&mut self.text, line_end);
+                    logical_line::end_last_line(&mut self.text);
                     let end = self.text.len();
                     self.splice(end..end, &text);
                 }

@@ -127,6 +127,12 @@ fn services_are_added_at_the_end() {
         "a unix - - n - - x\r\nnew unix - - n - - smtp\r\n  -o a=b\r\n",
         |file| file.add(new),
     );
+    // A carriage return here would make the last word another one.
+    edit(
+        "a unix - - n - - x\r\n\t{",
+        "a unix - - n - - x\r\n\t{\nnew unix - - n - - smtp\r\n  -o a=b\r\n",
+        |file| file.add(new),
+    );
     edit(
         "a unix - - n - - x\n",
         "a unix - - n - - x\nb unix - - n - - y\n",
