@@ -18,7 +18,7 @@ use crate::postfix::ServiceType;
 use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::Provider;
-use crate::remedy::{self, Contribution};
+use crate::remedy::{self, Case, Contribution};
 use crate::site::{Control, Ipv6Wish, Site};
 use crate::template::TemplateError;
 
@@ -183,7 +183,13 @@ fn wanted(
         );
         return Ok(target);
     }
-    let filter = remedy::dns_filter::fit(&cured, facts)?;
+    let case = Case {
+        providers: &cured,
+        site,
+        profile,
+        facts,
+    };
+    let filter = remedy::dns_filter::fit(&case)?;
     let filtered = filter.is_ok();
     let hosted = |provider: &Provider| {
         if filtered {
@@ -192,7 +198,7 @@ fn wanted(
             site.wish(&provider.id).hosted_domains
         }
     };
-    let transport = remedy::ipv4_transport::fit(&cured, hosted, profile, facts)?;
+    let transport = remedy::ipv4_transport::fit(&case, hosted)?;
     let nothing_left = transport.is_err() && !filtered;
     target.findings.extend(unanswered(facts));
     for (name, outcome) in [("IPv4 transport", transport), ("DNS reply filter", filter)] {

@@ -10,10 +10,9 @@ use serde::Serialize;
 use crate::finding::Finding;
 use crate::host::Facts;
 use crate::postfix::{Version, split_list};
-use crate::provider::Provider;
-use crate::remedy::{Contribution, Named, named};
+use crate::remedy::{Case, Contribution, Fit, Named, named};
 use crate::target::{Setting, TableWanted};
-use crate::template::{self, TemplateError};
+use crate::template;
 
 /// The first version that has the filter.
 const SINCE: Version = Version::new(3, 0, 0);
@@ -42,10 +41,8 @@ struct Entry {
 ///
 /// # Errors
 /// When its template cannot be rendered.
-pub fn fit(
-    providers: &[&Provider],
-    facts: &Facts,
-) -> Result<Result<Contribution, String>, TemplateError> {
+pub fn fit(case: &Case<'_>) -> Fit {
+    let facts = case.facts;
     if facts.version < SINCE {
         return Ok(Err(format!(
             "Postfix {} has no `{PARAMETER}` (3.0 and later): domains that a provider hosts are only caught if `hosted_domains` in mailfix.toml lists them",
@@ -67,7 +64,7 @@ pub fn fit(
     let mut entries = Vec::new();
     let mut samples = Vec::new();
     let mut listed: Vec<String> = Vec::new();
-    for provider in providers {
+    for provider in case.providers {
         let (done, open): (Vec<_>, Vec<_>) = provider
             .mx_suffixes
             .iter()
@@ -156,11 +153,7 @@ mod tests {
         let (version, main, master, filtered) = given;
         let mut facts = example::host(version, main, master).facts;
         facts.routes.filtered = filtered.iter().map(ToString::to_string).collect();
-        let google = Provider::all()
-            .into_iter()
-            .find(|provider| provider.id == "google")
-            .unwrap();
-        let given = fit(&[&google], &facts).unwrap().map(|fitted| {
+        let given = shown::fitted(fit, &facts).map(|fitted| {
             shown::lines(
                 &fitted.settings,
                 &fitted.services,
@@ -247,8 +240,7 @@ mod tests {
     #[test]
     fn dots_of_a_suffix_stand_for_themselves() {
         let facts = example::host("3.7.11", "", "").facts;
-        let google = Provider::all().remove(0);
-        let fitted = fit(&[&google], &facts).unwrap().unwrap();
+        let fitted = shown::fitted(fit, &facts).unwrap();
         let text = &fitted.tables[0].text;
         assert!(
             text.contains("/^[^ ]+\\.google\\.com\\. [0-9]+ IN AAAA / IGNORE\n"),

@@ -13,7 +13,7 @@ use crate::host::{ANYBODY, Facts, Route};
 use crate::postfix::{Field, Service, ServiceType, Version, split_list};
 use crate::profile::Profile;
 use crate::provider::Provider;
-use crate::remedy::{Contribution, Named, named};
+use crate::remedy::{Case, Contribution, Fit, Named, named};
 use crate::target::{Ensure, ServiceWanted, Setting, TableWanted};
 use crate::template::{self, TemplateError};
 
@@ -84,12 +84,8 @@ struct Entry {
 ///
 /// # Errors
 /// When a template cannot be rendered.
-pub fn fit(
-    providers: &[&Provider],
-    hosted: impl Fn(&Provider) -> Vec<String>,
-    profile: &Profile,
-    facts: &Facts,
-) -> Result<Result<Contribution, String>, TemplateError> {
+pub fn fit(case: &Case<'_>, hosted: impl Fn(&Provider) -> Vec<String>) -> Fit {
+    let Case { profile, facts, .. } = *case;
     if let Some(why) = overrides(facts) {
         return Ok(Err(why));
     }
@@ -109,7 +105,7 @@ pub fn fit(
     let mut entries = Vec::new();
     let mut by_hand = None;
     let mut seen = BTreeSet::new();
-    for provider in providers {
+    for provider in case.providers {
         let mut domains: Vec<String> = Vec::new();
         let all = provider.domains.iter().cloned().chain(hosted(provider));
         for domain in all.filter(|domain| seen.insert(domain.clone())) {
@@ -505,13 +501,8 @@ mod tests {
     }
 
     fn fitted(given: &Given) -> Result<Contribution, String> {
-        let google = Provider::all()
-            .into_iter()
-            .find(|provider| provider.id == "google")
-            .unwrap();
-        let profile = Profile::built_in("linux").unwrap();
         let hosted = |_: &Provider| given.hosted.iter().map(ToString::to_string).collect();
-        fit(&[&google], hosted, &profile, &facts(given)).unwrap()
+        shown::fitted(|case| fit(case, hosted), &facts(given))
     }
 
     fn lines(given: &Given) -> Vec<String> {

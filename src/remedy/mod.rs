@@ -9,7 +9,27 @@ use camino::Utf8Path;
 
 use crate::finding::Finding;
 use crate::host::Facts;
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::site::Site;
 use crate::target::{ServiceWanted, Setting, TableWanted};
+use crate::template::TemplateError;
+
+/// What a remedy is fitted to.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    /// The receivers whose mail needs a cure.
+    pub providers: &'a [&'a Provider],
+    /// The operator's declaration.
+    pub site: &'a Site,
+    /// The kind of host.
+    pub profile: &'a Profile,
+    /// What is so on the host.
+    pub facts: &'a Facts,
+}
+
+/// What a remedy adds, or why it does not fit; an error is a template of ours that is broken.
+pub type Fit = Result<Result<Contribution, String>, TemplateError>;
 
 /// What a remedy adds to the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,8 +77,31 @@ fn named(facts: &Facts, parameter: &str, path: &Utf8Path) -> Option<Named> {
 pub(crate) mod shown {
     //! Targets and contributions as lines that a test can compare.
 
-    use super::{Finding, ServiceWanted, Setting, TableWanted};
+    use camino::Utf8Path;
+
+    use super::{
+        Case, Contribution, Facts, Finding, Fit, Profile, Provider, ServiceWanted, Setting, Site,
+        TableWanted,
+    };
     use crate::target::Ensure;
+
+    /// What a remedy adds for Google on such a host.
+    pub(crate) fn fitted(
+        fit: impl Fn(&Case<'_>) -> Fit,
+        facts: &Facts,
+    ) -> Result<Contribution, String> {
+        let providers = Provider::all();
+        let google = providers.iter().find(|provider| provider.id == "google");
+        let text = "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.25\"]\nipv6 = [\"2001:db8::25\"]\n[[domain]]\nname = \"example.org\"\n";
+        let site = Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap();
+        let case = Case {
+            providers: &[google.unwrap()],
+            site: &site,
+            profile: &Profile::built_in("linux").unwrap(),
+            facts,
+        };
+        fit(&case).unwrap()
+    }
 
     /// A line each, blanks folded.
     pub(crate) fn lines(
