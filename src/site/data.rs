@@ -113,6 +113,8 @@ pub(super) struct Data {
     #[serde(default)]
     pub providers: BTreeMap<Spanned<String>, Provider>,
     #[serde(default)]
+    pub remedies: Remedies,
+    #[serde(default)]
     pub checks: Checks,
 }
 
@@ -201,6 +203,13 @@ pub(super) struct Spf {
 pub(super) struct Provider {
     pub ipv6: Ipv6Wish,
     pub hosted_domains: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Remedies {
+    #[serde(rename = "use")]
+    pub chosen: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Default, Deserialize)]

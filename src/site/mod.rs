@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ipnet::IpNet;
 
 use crate::data_file::{self, DataError};
+use crate::remedy_sheet::RemedyId;
 
 pub use data::{All, Control, Ipv6Wish, Policy};
 pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector};
@@ -46,6 +47,9 @@ pub struct Site {
     pub dmarc: Dmarc,
     /// Wishes about providers, by their id.
     pub providers: BTreeMap<String, ProviderWish>,
+    /// The remedies to use where one is needed, in their own order; `None` leaves the choice to
+    /// mailfix.
+    pub remedies: Option<Vec<RemedyId>>,
     /// Codes of findings that are not to be shown.
     pub silence: Vec<String>,
 }

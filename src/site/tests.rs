@@ -37,6 +37,8 @@ all = "-all"
 [providers.google]
 ipv6 = "avoid"
 hosted_domains = ["example.com"]
+[remedies]
+use = ["reply-filter", "mx-filter"]
 [checks]
 silence = ["some-code"]
 "#;
@@ -60,6 +62,10 @@ fn every_key_is_read() {
     assert_eq!(site.dkim.as_ref().unwrap().selector, "mail");
     assert_eq!(site.wish("google").ipv6, Ipv6Wish::Avoid);
     assert_eq!(site.wish("yahoo").ipv6, Ipv6Wish::Auto);
+    assert_eq!(
+        site.remedies.clone().unwrap(),
+        [RemedyId::MxFilter, RemedyId::ReplyFilter]
+    );
     assert_eq!(site.silence, ["some-code"]);
     assert_eq!(site.addresses().count(), 2);
     assert_eq!(site.sending_addresses().count(), 3);
@@ -73,6 +79,27 @@ fn little_is_needed() {
     assert_eq!(site.dns.reverse6, Control::Provider);
     assert_eq!(site.dkim, None);
     assert_eq!(site.spf_all, All::SoftFail);
+    assert_eq!(site.remedies, None);
+}
+
+#[test]
+fn remedies_are_chosen_by_their_words() {
+    check(
+        "\"mx-filter\"",
+        "\"mxfilter\"",
+        &[
+            "37 [unknown-remedy] \"\\\"mxfilter\\\"\": unknown remedy `mxfilter`; \
+           allowed here: `reverse-dns`, `source-address`, `mx-filter`, `ipv4-transport`, \
+           `hosted-domains`, `reply-filter`, `address-preference`, `ipv4-only`; \
+           did you mean `mx-filter`?",
+        ],
+    );
+    check(
+        "[\"reply-filter\", \"mx-filter\"]",
+        "[]",
+        &["37 [no-remedy] \"[]\": no remedy is named; \
+           leave `use` out, and mailfix chooses; `mailfix remedies` compares them"],
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::data_file::{self, Faults};
 use crate::finding::Finding;
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::remedy_sheet::RemedyId;
 
 /// Length of the longest domain name in text, without the final dot (RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -272,6 +273,7 @@ pub(super) fn site(
         .reports
         .and_then(|text| judge.value(&text, reports));
     let providers = judge.providers(data.providers);
+    let remedies = data.remedies.chosen.map(|chosen| judge.remedies(chosen));
     let allow_non_global = judge.allow_non_global;
     judge.faults.finish(Site {
         profile,
@@ -288,6 +290,7 @@ pub(super) fn site(
             reports,
         },
         providers,
+        remedies,
         silence: data.checks.silence,
     })
 }
@@ -435,6 +438,33 @@ impl Judge<'_> {
             selector: self.value(&dkim.selector, selector).unwrap_or_default(),
             key: key.unwrap_or_default(),
         }
+    }
+
+    fn remedies(&mut self, chosen: Spanned<Vec<Spanned<String>>>) -> Vec<RemedyId> {
+        if chosen.get_ref().is_empty() {
+            let finding = Finding::error("no-remedy", "no remedy is named")
+                .mend("leave `use` out, and mailfix chooses; `mailfix remedies` compares them");
+            self.faults.add(chosen.span(), finding);
+        }
+        let words = RemedyId::ALL.iter().map(|id| id.word());
+        let mut remedies = Vec::new();
+        for word in chosen.into_inner() {
+            match RemedyId::of(word.get_ref()) {
+                Some(id) => remedies.push(id),
+                None => {
+                    let finding = data_file::unknown(
+                        "unknown-remedy",
+                        "remedy",
+                        word.get_ref(),
+                        words.clone(),
+                    );
+                    self.faults.add(word.span(), finding);
+                }
+            }
+        }
+        remedies.sort_unstable();
+        remedies.dedup();
+        remedies
     }
 
     fn providers(

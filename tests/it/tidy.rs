@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "site",
         "profile",
         "provider",
+        "remedy_sheet",
         "template",
         "data_file",
         "embedded",
