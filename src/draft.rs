@@ -21,7 +21,7 @@ use crate::postfix::MainCf;
 use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::Provider;
-use crate::remedy::{dns_filter, ipv4_transport};
+use crate::remedy::{OWN_TABLES, ipv4_transport};
 use crate::site::Site;
 use crate::system::{File, Query, System, SystemError};
 use crate::target::{self, TableWanted, Target};
@@ -212,7 +212,7 @@ fn interest(wish: &Wish<'_>) -> Interest {
         domains.extend(wish.site.wish(&provider.id).hosted_domains);
         suffixes.extend(provider.mx_suffixes.iter().cloned());
     }
-    let mut own_files = vec![ipv4_transport::FILE.to_owned(), dns_filter::FILE.to_owned()];
+    let mut own_files: Vec<String> = OWN_TABLES.map(ToOwned::to_owned).to_vec();
     for kind in ["hash", "lmdb", "cdb"] {
         own_files.extend(
             index_suffixes(kind)
@@ -312,8 +312,8 @@ fn try_out(
         checked,
     } = rehearse_files(system, &draft.host, &files, &tables)?;
     let mut laid = CheckedFiles::live(system);
-    for (path, file) in &planned {
-        laid = laid.with(path.clone(), Some(file.clone()));
+    for change in plan.changes() {
+        laid = laid.with(change.path.clone(), change.after.clone());
     }
     for (path, bytes) in &indexes {
         let file = File {

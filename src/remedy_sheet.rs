@@ -64,6 +64,12 @@ impl RemedyId {
         }
     }
 
+    /// Tells whether it sends mail over IPv4 instead.
+    #[must_use]
+    pub fn needs_ipv4(self) -> bool {
+        !matches!(self, Self::ReverseDns | Self::SourceAddress)
+    }
+
     /// Finds one by its word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
@@ -97,6 +103,8 @@ impl fmt::Display for RemedyId {
 pub struct Sheet {
     /// Its name.
     pub title: String,
+    /// What becomes of mail to the provider, in a phrase.
+    pub outcome: String,
     /// What it changes.
     pub changes: String,
     /// What it costs.
@@ -116,6 +124,10 @@ pub struct Sheet {
 /// What a remedy covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of the comparison"
+)]
 pub struct Covers {
     /// Mail to the provider's own domains.
     pub own_domains: bool,
@@ -133,6 +145,7 @@ pub struct Covers {
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct Data {
     title: String,
+    outcome: String,
     changes: String,
     cost: String,
     verify: String,
@@ -162,6 +175,7 @@ impl Sheet {
         });
         faults.finish(Self {
             title: data.title,
+            outcome: data.outcome,
             changes: data.changes,
             cost: data.cost,
             verify: data.verify,
@@ -184,7 +198,13 @@ mod tests {
             let sheet = Sheet::parse(text, Utf8Path::new(word)).unwrap();
             assert_eq!(id.sheet(), sheet);
             assert_eq!(serde_json::to_value(id).unwrap(), *word);
-            for sentence in [&sheet.changes, &sheet.cost, &sheet.verify, &sheet.until] {
+            for sentence in [
+                &sheet.outcome,
+                &sheet.changes,
+                &sheet.cost,
+                &sheet.verify,
+                &sheet.until,
+            ] {
                 assert!(!sentence.is_empty() && !sentence.ends_with('.'), "{word}");
             }
             assert!(sheet.covers.own_domains || sheet.covers.hosted_domains);
@@ -209,7 +229,7 @@ mod tests {
         let error = Sheet::parse(text, Utf8Path::new("x.toml")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`x.toml`, line 6: `three` is no version of Postfix"
+            "`x.toml`, line 7: `three` is no version of Postfix"
         );
     }
 }

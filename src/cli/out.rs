@@ -75,6 +75,9 @@ fn service_fragment(draft: &Draft) -> String {
     for service in &draft.target.services {
         match &service.ensure {
             Ensure::Whole(whole) => text.push_str(whole),
+            Ensure::Absent => {
+                let _ = writeln!(text, "# remove the service `{}`", service.name);
+            }
             Ensure::Words { chroot, options } => {
                 if let Some(letter) = chroot {
                     let name = &service.name;
@@ -101,6 +104,9 @@ fn setting_fragment(draft: &Draft) -> String {
                 Some(value) => writeln!(text, "{name} = {value}, {item}"),
                 None => writeln!(text, "{name} = {item}"),
             },
+            Setting::Lacks { name, item } => {
+                writeln!(text, "# take `{item}` out of `{name}`")
+            }
             Setting::Unset { name } => writeln!(text, "# remove `{name}`"),
         };
     }

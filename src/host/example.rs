@@ -6,7 +6,7 @@ use super::{Host, observe_dns, stock};
 use crate::dns::FixedResolver;
 use crate::postfix::Version;
 use crate::profile::Profile;
-use crate::system::File;
+use crate::system::{File, Kind, Stat};
 
 /// A host of the profile `linux` with these lines added to its files.
 pub fn host(version: &str, main: &str, master: &str) -> Host {
@@ -35,6 +35,19 @@ pub fn again(version: &str, file: impl Fn(&str) -> File) -> Host {
     profile.stock.main_cf = text("main.cf");
     profile.stock.master_cf = text("master.cf");
     stock(&profile).unwrap()
+}
+
+/// A directory as root makes it.
+pub fn directory(path: &str) -> Stat {
+    Stat {
+        kind: Kind::Directory,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        real: path.into(),
+        modified: 0,
+        size: 0,
+    }
 }
 
 /// What a zone says of these addresses and domains.

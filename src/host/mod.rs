@@ -8,6 +8,7 @@
 mod dns;
 #[cfg(test)]
 pub(crate) mod example;
+mod interfaces;
 mod jail;
 mod routes;
 
@@ -18,9 +19,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::postfix::expand;
 use crate::postfix::parameter;
-use crate::postfix::{CompatibilityLevel, MainCf, MasterCf, Service, ServiceType, Version};
+use crate::postfix::{CompatibilityLevel, MainCf, MasterCf, Service, ServiceType, Table, Version};
 use crate::profile::Profile;
-use crate::system::{File, Kind, Query, System, SystemError};
+use crate::system::{File, Kind, Query, Stat, System, SystemError};
 
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
 pub use jail::Jail;
@@ -28,6 +29,9 @@ pub use routes::{ANYBODY, Route, Routes};
 
 /// The folder below the configuration directory that is ours entirely.
 pub const OWN_FOLDER: &str = "mailfix";
+
+/// The name of the transport table in it.
+pub const TRANSPORT: &str = "transport";
 
 /// Everything observed.
 #[derive(Clone, Debug)]
@@ -80,8 +84,34 @@ pub struct Facts {
     pub instances: Vec<Utf8PathBuf>,
     /// Addresses of the network interfaces; empty for a tree or a stock configuration.
     pub addresses: Vec<IpAddr>,
+    /// Those of them that come and go: temporary ones (RFC 8981), and deprecated ones.
+    pub passing: BTreeSet<IpAddr>,
+    /// What our own folder holds.
+    pub own: Own,
     /// What DNS says of the addresses and domains.
     pub dns: DnsFacts,
+}
+
+/// What an earlier apply left in our own folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// The tables there, by the names of their files.
+    pub files: BTreeSet<String>,
+    /// The entries of the transport table.
+    pub transport: BTreeMap<String, String>,
+}
+
+impl Own {
+    /// The services that the transport table sends mail to.
+    #[must_use]
+    pub fn services(&self) -> BTreeSet<String> {
+        self.transport
+            .values()
+            .filter_map(|value| value.split(':').next())
+            .filter(|name| !name.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()
+    }
 }
 
 /// Whether master(8) lives.
@@ -99,7 +129,7 @@ pub enum Running {
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     files: BTreeMap<Utf8PathBuf, Option<File>>,
-    directories: BTreeSet<Utf8PathBuf>,
+    directories: BTreeMap<Utf8PathBuf, Stat>,
 }
 
 impl Files {
@@ -112,7 +142,13 @@ impl Files {
     /// Tells whether a directory was there when looked at.
     #[must_use]
     pub fn has_directory(&self, path: &Utf8Path) -> bool {
-        self.directories.contains(path)
+        self.directories.contains_key(path)
+    }
+
+    /// The directory, if it was there when looked at.
+    #[must_use]
+    pub fn directory(&self, path: &Utf8Path) -> Option<&Stat> {
+        self.directories.get(path)
     }
 
     /// Adds a file as it is found.
@@ -121,8 +157,8 @@ impl Files {
     }
 
     /// Adds a directory as it is found.
-    pub fn insert_directory(&mut self, path: impl Into<Utf8PathBuf>) {
-        self.directories.insert(path.into());
+    pub fn insert_directory(&mut self, path: impl Into<Utf8PathBuf>, stat: Stat) {
+        self.directories.insert(path.into(), stat);
     }
 
     fn look(&mut self, system: &dyn System, path: &Utf8Path) -> Result<(), SystemError> {
@@ -278,12 +314,27 @@ pub fn observe(
     match system.stat(&own)? {
         None => {}
         Some(stat) if stat.kind == Kind::Directory => {
-            files.insert_directory(own.clone());
+            files.insert_directory(own.clone(), stat);
         }
         Some(_) => return Err(HostError::InTheWay { path: own }),
     }
+    let mut found = Own::default();
     for name in &interest.own_files {
-        files.look(system, &own.join(name))?;
+        let path = own.join(name);
+        files.look(system, &path)?;
+        let Some(file) = files.get(&path) else {
+            continue;
+        };
+        // A database made of a table is no table.
+        if !name.contains('.') {
+            found.files.insert(name.clone());
+        }
+        if name == TRANSPORT {
+            found.transport = Table::parse(&file.bytes)
+                .entries()
+                .map(|entry| (entry.key.into_owned(), entry.value.into_owned()))
+                .collect();
+        }
     }
 
     let (version, level) = version_of(&parameters)?;
@@ -319,6 +370,12 @@ pub fn observe(
         } else {
             system.addresses()?
         },
+        passing: if tree {
+            BTreeSet::new()
+        } else {
+            interfaces::passing(system)?
+        },
+        own: found,
         dns: DnsFacts::default(),
         parameters,
     };
@@ -387,6 +444,8 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
         running: Running::Unknown,
         instances: Vec::new(),
         addresses: Vec::new(),
+        passing: BTreeSet::new(),
+        own: Own::default(),
         dns: DnsFacts::default(),
         parameters,
     };

@@ -1,13 +1,15 @@
 //! Target and files make a plan.
 //!
 //! Owns the order: `master.cf`, then tables, then `main.cf`, so that whatever is named
-//! exists first and Postfix can run after every step. Turned round, it is the safe undo.
+//! exists first and Postfix can run after every step; what goes, goes the other way round.
+//! Turned round, it is the safe undo.
 //! Must not know why the target is as it is.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{FileChange, Nature, NewDirectory, Plan, Step};
 use crate::host::{Facts, Files, Running};
+use crate::postfix::table::INDEX_SUFFIXES;
 use crate::postfix::{EditError, MainCf, MasterCf};
 use crate::system::{Command, File};
 use crate::target::{Ensure, ServiceWanted, Setting, TableWanted, Target};
@@ -45,26 +47,29 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
 
     let path = facts.config.join("master.cf");
     let before = present(files, &path)?;
-    let mut document = MasterCf::parse(&before.bytes);
-    for service in &target.services {
-        ensure_service(&mut document, service).map_err(|source| BuildError::Edit {
+    let mut services = MasterCf::parse(&before.bytes);
+    let (gone, wanted): (Vec<_>, Vec<_>) = target
+        .services
+        .iter()
+        .partition(|service| service.ensure == Ensure::Absent);
+    for service in &wanted {
+        ensure_service(&mut services, service).map_err(|source| BuildError::Edit {
             path: path.clone(),
             source,
         })?;
     }
-    let names: Vec<&str> = target
-        .services
-        .iter()
-        .map(|service| service.name.as_str())
-        .collect();
     push_edit(
         &mut plan,
         &path,
         before,
-        document.to_bytes(),
+        services.to_bytes(),
         &commands,
-        || format!("master.cf: the service `{}`", names.join("`, `")),
+        || format!("master.cf: the service `{}`", names(&wanted)),
     );
+    let master = File {
+        bytes: services.to_bytes(),
+        ..before.clone()
+    };
 
     let main_path = facts.config.join("main.cf");
     let main_before = present(files, &main_path)?;
@@ -92,7 +97,69 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
             format!("main.cf: `{}`", names.join("`, `"))
         },
     );
+    plan.steps.extend(leftovers(target, facts, files));
+    for service in &gone {
+        services.remove(&service.name, &service.kind);
+    }
+    push_edit(
+        &mut plan,
+        &path,
+        &master,
+        services.to_bytes(),
+        &commands,
+        || format!("master.cf: without the service `{}`", names(&gone)),
+    );
     Ok(plan)
+}
+
+fn names(services: &[&ServiceWanted]) -> String {
+    let names: Vec<&str> = services
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
+    names.join("`, `")
+}
+
+/// Removes tables of ours that nothing names any more, their databases, and our folder if it
+/// is empty then.
+fn leftovers(target: &Target, facts: &Facts, files: &Files) -> Option<Step> {
+    let folder = facts.own_folder();
+    let mut step = Step {
+        title: "mailfix's own tables that nothing uses any more".to_owned(),
+        ..Step::default()
+    };
+    for name in &target.leftovers {
+        let source = folder.join(name);
+        let mut paths: Vec<(Utf8PathBuf, Nature)> = INDEX_SUFFIXES
+            .iter()
+            .map(|suffix| (format!("{source}.{suffix}").into(), Nature::Index))
+            .collect();
+        paths.push((source, Nature::Text));
+        for (path, nature) in paths {
+            if let Some(before) = files.get(&path) {
+                step.files.push(FileChange {
+                    path,
+                    before: Some(before.clone()),
+                    after: None,
+                    nature,
+                });
+            }
+        }
+    }
+    if step.files.is_empty() {
+        return None;
+    }
+    if target.tables.is_empty()
+        && let Some(stat) = files.directory(&folder)
+    {
+        step.abandoned.push(NewDirectory {
+            path: folder,
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+        });
+    }
+    Some(step)
 }
 
 /// Adds the index of a table to the step that writes its source, or makes a step for it.
@@ -196,6 +263,8 @@ fn push_edit(
 
 fn ensure_service(document: &mut MasterCf, service: &ServiceWanted) -> Result<(), EditError> {
     match &service.ensure {
+        // It goes in a step of its own, when nothing names it any more.
+        Ensure::Absent => {}
         Ensure::Whole(text) => document.add(text.as_bytes())?,
         Ensure::Words { chroot, options } => {
             if let Some(letter) = chroot {
@@ -265,7 +334,10 @@ fn new_file(table: &TableWanted, before: Option<&File>, like: &File) -> File {
 
 fn name_of(setting: &Setting) -> &str {
     match setting {
-        Setting::Is { name, .. } | Setting::Has { name, .. } | Setting::Unset { name } => name,
+        Setting::Is { name, .. }
+        | Setting::Has { name, .. }
+        | Setting::Lacks { name, .. }
+        | Setting::Unset { name } => name,
     }
 }
 
@@ -281,6 +353,18 @@ fn apply_setting(document: &mut MainCf, setting: &Setting, facts: &Facts) -> Res
         // The list may hold it by way of a `$name`.
         Setting::Has { name, item } if facts.parameters.list(name).contains(item) => Ok(()),
         Setting::Has { name, item } => document.add_item(name, item, facts.parameters.raw(name)),
+        Setting::Lacks { name, item } => {
+            document.remove_item(name, item);
+            let left: Vec<bool> = document
+                .settings()
+                .filter(|setting| setting.name == name)
+                .map(|setting| setting.value.is_empty())
+                .collect();
+            if left == [true] {
+                document.unset(name);
+            }
+            Ok(())
+        }
         Setting::Unset { name } => {
             document.unset(name);
             Ok(())
@@ -403,7 +487,10 @@ mod tests {
     fn what_is_there_is_neither_made_nor_written_again() {
         let lay = |text: &'static str| {
             move |host: &mut Host| {
-                host.files.insert_directory("/etc/postfix/mailfix");
+                host.files.insert_directory(
+                    "/etc/postfix/mailfix",
+                    example::directory("/etc/postfix/mailfix"),
+                );
                 let file = File::new(text, 0o600, 5, 6);
                 host.files.insert(TABLE, Some(file));
             }

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::finding::Finding;
-use crate::host::{ANYBODY, Facts, Route};
-use crate::postfix::{Field, Service, ServiceType, Version, split_list};
+use crate::host::{ANYBODY, Facts, Route, TRANSPORT};
+use crate::postfix::{Field, MasterCf, Service, ServiceType, Version, split_list};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::{Case, Contribution, Fit, Named, named};
@@ -21,7 +21,7 @@ use crate::template::{self, TemplateError};
 const NAME: &str = "smtp-ipv4";
 
 /// The name of the table's file and template.
-pub const FILE: &str = "transport";
+pub const FILE: &str = TRANSPORT;
 
 /// Options of the host's own client that an IPv4-only one must not have: it sets its own
 /// protocols, an IPv6 source address means nothing to it, and with no AAAA
@@ -176,6 +176,40 @@ pub fn fit(case: &Case<'_>, hosted: impl Fn(&Provider) -> Vec<String>) -> Fit {
         item,
     });
     Ok(Ok(contribution))
+}
+
+/// Tells whether a service means just what a new one of that name would.
+///
+/// # Errors
+/// When the template cannot be rendered.
+pub fn is_as_made(name: &str, facts: &Facts) -> Result<bool, TemplateError> {
+    let Some(present) = facts.service(name, &ServiceType::Unix) else {
+        return Ok(false);
+    };
+    let mut without = facts.clone();
+    without
+        .services
+        .retain(|service| !service.is(name, &ServiceType::Unix));
+    let (made, _) = service(name, &without)?;
+    Ok(match made.map(|made| made.ensure) {
+        Some(Ensure::Whole(text)) => MasterCf::parse(text.as_bytes())
+            .services()
+            .any(|made| made.same_meaning(present)),
+        _ => false,
+    })
+}
+
+/// The limits that main.cf sets for a service of ours to those of `smtp`.
+#[must_use]
+pub fn own_limits(name: &str, facts: &Facts) -> Vec<String> {
+    PER_TRANSPORT
+        .iter()
+        .map(|suffix| (format!("{name}{suffix}"), format!("$smtp{suffix}")))
+        .filter(|(own, value)| {
+            facts.explicit.contains(own) && facts.parameters.raw(own) == Some(value.as_str())
+        })
+        .map(|(own, _)| own)
+        .collect()
 }
 
 /// Names what a transport entry of ours would override, if anything.

@@ -2,8 +2,10 @@
 //!
 //! Must not know files, and a remedy does not know another.
 
-pub mod dns_filter;
 pub mod ipv4_transport;
+pub mod mx_filter;
+pub mod reverse_dns;
+pub mod source_address;
 
 use camino::Utf8Path;
 
@@ -30,6 +32,12 @@ pub struct Case<'a> {
 
 /// What a remedy adds, or why it does not fit; an error is a template of ours that is broken.
 pub type Fit = Result<Result<Contribution, String>, TemplateError>;
+
+/// The parameters that name tables of ours.
+pub const CONTRIBUTED: [&str; 2] = ["transport_maps", "smtp_dns_reply_filter"];
+
+/// The tables of ours, by the names of their files.
+pub const OWN_TABLES: [&str; 2] = [ipv4_transport::FILE, mx_filter::FILE];
 
 /// What a remedy adds to the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,10 +121,12 @@ pub(crate) mod shown {
         let settings = settings.iter().map(|setting| match setting {
             Setting::Is { name, value } => format!("{name} = {value}"),
             Setting::Has { name, item } => format!("{name} += {item}"),
+            Setting::Lacks { name, item } => format!("{name} -= {item}"),
             Setting::Unset { name } => format!("{name} unset"),
         });
         let services = services.iter().map(|service| match &service.ensure {
             Ensure::Whole(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Ensure::Absent => format!("{} absent", service.name),
             Ensure::Words { chroot, options } => {
                 format!("{}: chroot {chroot:?}, options {options:?}", service.name)
             }

@@ -449,18 +449,13 @@ impl Judge<'_> {
         let words = RemedyId::ALL.iter().map(|id| id.word());
         let mut remedies = Vec::new();
         for word in chosen.into_inner() {
-            match RemedyId::of(word.get_ref()) {
-                Some(id) => remedies.push(id),
-                None => {
-                    let finding = data_file::unknown(
-                        "unknown-remedy",
-                        "remedy",
-                        word.get_ref(),
-                        words.clone(),
-                    );
-                    self.faults.add(word.span(), finding);
-                }
+            if let Some(id) = RemedyId::of(word.get_ref()) {
+                remedies.push(id);
+                continue;
             }
+            let finding =
+                data_file::unknown("unknown-remedy", "remedy", word.get_ref(), words.clone());
+            self.faults.add(word.span(), finding);
         }
         remedies.sort_unstable();
         remedies.dedup();

@@ -1,0 +1,437 @@
+//! The target: what should hold on the host.
+//!
+//! Owns the decision per provider, made of the site file, the profile, the
+//! provider's demands and the facts, and the words that explain it.
+//! Must not know files, the machine or the resolver: the same facts always give
+//! the same target, so a second run changes nothing.
+
+mod choose;
+mod retire;
+mod sources;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use crate::finding::Finding;
+use crate::host::Facts;
+use crate::postfix::ServiceType;
+use crate::postfix::table::index_suffixes;
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::remedy::{self, Case, Contribution};
+use crate::site::{Ipv6Wish, Site};
+use crate::template::TemplateError;
+
+pub use choose::{Choice, choose, fit};
+use sources::has_ipv4;
+pub use sources::ipv6_sources;
+
+/// What should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Parameters of main.cf.
+    pub settings: Vec<Setting>,
+    /// Services of master.cf.
+    pub services: Vec<ServiceWanted>,
+    /// Tables of our own.
+    pub tables: Vec<TableWanted>,
+    /// Files in our own folder that go, with the databases made of them.
+    pub leftovers: Vec<String>,
+    /// What was decided, for whom and why.
+    pub decisions: Vec<Decision>,
+    /// What was noticed and left alone.
+    pub findings: Vec<Finding>,
+}
+
+/// One parameter of main.cf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// It has just this value.
+    Is {
+        /// The parameter.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// The list it holds has this item.
+    Has {
+        /// The parameter.
+        name: String,
+        /// The item.
+        item: String,
+    },
+    /// The list it holds does not have this item; an empty list is no setting.
+    Lacks {
+        /// The parameter.
+        name: String,
+        /// The item.
+        item: String,
+    },
+    /// It is not set.
+    Unset {
+        /// The parameter.
+        name: String,
+    },
+}
+
+/// One service of master.cf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceWanted {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: ServiceType,
+    /// What shall hold of it.
+    pub ensure: Ensure,
+}
+
+/// What shall hold of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ensure {
+    /// It is there as this text in the syntax of master.cf says.
+    Whole(String),
+    /// It is the administrator's, and only these of its words change.
+    Words {
+        /// The chroot letter.
+        chroot: Option<char>,
+        /// Options (`-o name=value`).
+        options: Vec<(String, String)>,
+    },
+    /// It is not there; nothing names it any more.
+    Absent,
+}
+
+/// One table below our own folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableWanted {
+    /// Its file, relative to our folder.
+    pub file: String,
+    /// Its type.
+    pub kind: String,
+    /// Its source.
+    pub text: String,
+    /// Keys to ask of it, with what they give.
+    pub samples: Vec<(String, String)>,
+}
+
+impl TableWanted {
+    /// Tells whether postmap(1) makes a database of its source.
+    #[must_use]
+    pub fn is_indexed(&self) -> bool {
+        !index_suffixes(&self.kind).is_empty()
+    }
+}
+
+/// What was decided about mail to one provider, or about all mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The provider's name, `all mail`, or the name of a remedy.
+    pub about: String,
+    /// The outcome in a phrase.
+    pub outcome: String,
+    /// Why, a sentence each.
+    pub why: Vec<String>,
+}
+
+/// Decides what should hold.
+///
+/// # Errors
+/// When a template of ours cannot be rendered.
+pub fn decide(
+    site: &Site,
+    profile: &Profile,
+    providers: &[Provider],
+    facts: &Facts,
+) -> Result<Target, TemplateError> {
+    let mut target = Target::default();
+    target.findings.extend(other_instances(facts));
+    if let Some(why) = sent_elsewhere(facts) {
+        target.decide("all mail", "nothing to change here", vec![why]);
+        // A table of ours still sends mail its way, past a relay host too.
+        take_away(&mut target, facts)?;
+        return Ok(target);
+    }
+    let sources = match ipv6_sources(site, facts) {
+        Ok(sources) => sources,
+        Err(why) => {
+            target.decide("all mail", "nothing to change", vec![why]);
+            // IPv6 may be back any time, and then the cure is needed.
+            leave(&mut target, facts);
+            return Ok(target);
+        }
+    };
+    let judged: Vec<Judged<'_>> = providers
+        .iter()
+        .filter_map(|provider| judge(site, provider, &sources, facts))
+        .collect();
+    let ill: Vec<&Provider> = judged
+        .iter()
+        .filter(|judged| judged.ill)
+        .map(|judged| judged.provider)
+        .collect();
+    let case = Case {
+        providers: &ill,
+        site,
+        profile,
+        facts,
+    };
+    let choices = if ill.is_empty() {
+        Vec::new()
+    } else {
+        choose(&case)?
+    };
+    let used = choices.iter().find(|choice| choice.fit.is_ok());
+    let needs_ipv4 = used.is_none_or(|choice| choice.id.needs_ipv4());
+    for judged in judged {
+        let outcome = match used {
+            _ if !judged.ill => "keep IPv6".to_owned(),
+            Some(choice) => choice.id.sheet().outcome,
+            None => "refused over IPv6".to_owned(),
+        };
+        target.decide(&judged.provider.name, &outcome, judged.why);
+    }
+    if ill.is_empty() {
+        take_away(&mut target, facts)?;
+        return Ok(target);
+    }
+    if needs_ipv4 && !has_ipv4(site, facts) {
+        target.findings.push(
+            Finding::error("no-ipv4", "there is no IPv4 to send over instead")
+                .because("`inet_protocols` leaves IPv4 out, or no IPv4 address is known")
+                .mend(RIGHT_RECORDS),
+        );
+        leave(&mut target, facts);
+        return Ok(target);
+    }
+    target.findings.extend(unanswered(facts));
+    let nothing_fits = used.is_none();
+    for choice in choices {
+        let title = choice.id.sheet().title;
+        match choice.fit {
+            Ok(contribution) => target.take(&title, contribution),
+            Err(why) => {
+                if site.remedies.is_some() {
+                    target.findings.push(
+                        Finding::error(
+                            "remedy-unfit",
+                            format!("mailfix.toml asks for `{}`, which does not fit", choice.id),
+                        )
+                        .because(why.clone())
+                        .mend("`mailfix remedies` shows those that do"),
+                    );
+                }
+                target.decide(&title, "left out", vec![why]);
+            }
+        }
+    }
+    if nothing_fits {
+        target.findings.push(
+            Finding::error("no-cure", "none of the cures fits this configuration")
+                .mend(RIGHT_RECORDS),
+        );
+        leave(&mut target, facts);
+        return Ok(target);
+    }
+    take_away(&mut target, facts)?;
+    Ok(target)
+}
+
+const RIGHT_RECORDS: &str =
+    "give the IPv6 addresses a PTR record that is confirmed forwards, and cover them in SPF";
+
+/// Takes away what an earlier apply brought and nothing wants any more.
+fn take_away(target: &mut Target, facts: &Facts) -> Result<(), TemplateError> {
+    let gone = retire::retire(target, facts)?;
+    if !gone.is_empty() {
+        target.decide("what mailfix set up before", "taken away again", gone);
+    }
+    Ok(())
+}
+
+/// Says that it stays.
+fn leave(target: &mut Target, facts: &Facts) {
+    let mut left: Vec<&str> = retire::left(target, facts)
+        .into_iter()
+        .map(|(parameter, _)| parameter)
+        .collect();
+    left.dedup();
+    if !left.is_empty() {
+        let why = format!(
+            "`{}` still names a table of an earlier apply, which works as before; `mailfix undo` takes it away",
+            left.join("` and `")
+        );
+        target.decide("what mailfix set up before", "left as it is", vec![why]);
+    }
+}
+
+/// A provider that is strict over IPv6, and what becomes of mail to it.
+struct Judged<'a> {
+    provider: &'a Provider,
+    /// Whether it needs a cure.
+    ill: bool,
+    why: Vec<String>,
+}
+
+fn judge<'a>(
+    site: &Site,
+    provider: &'a Provider,
+    sources: &BTreeSet<IpAddr>,
+    facts: &Facts,
+) -> Option<Judged<'a>> {
+    let demand = provider.demands.ipv6.as_ref()?;
+    let judged = |ill, why| Some(Judged { provider, ill, why });
+    match site.wish(&provider.id).ipv6 {
+        Ipv6Wish::Keep => {
+            let why = format!("mailfix.toml says `ipv6 = \"keep\"` for {}", provider.id);
+            return judged(false, vec![why]);
+        }
+        Ipv6Wish::Avoid => {
+            let why = format!("mailfix.toml says `ipv6 = \"avoid\"` for {}", provider.id);
+            return judged(true, vec![why]);
+        }
+        Ipv6Wish::Auto => {}
+    }
+    let mut why = Vec::new();
+    let mut doubtful = Vec::new();
+    for &address in sources {
+        let objections = facts
+            .dns
+            .objections(address, demand.ptr, demand.authentication);
+        if !objections.is_empty() {
+            doubtful.push(address);
+        }
+        why.extend(objections);
+    }
+    if doubtful.is_empty() {
+        let list: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        let why = format!(
+            "PTR and SPF are right for every IPv6 address mail leaves from: {}",
+            list.join(", ")
+        );
+        return judged(false, vec![why]);
+    }
+    why.push(demand.why.clone());
+    why.push(remedy::reverse_dns::outlook(site, &doubtful, facts));
+    judged(true, why)
+}
+
+impl Target {
+    fn decide(&mut self, about: &str, outcome: &str, why: Vec<String>) {
+        self.decisions.push(Decision {
+            about: about.to_owned(),
+            outcome: outcome.to_owned(),
+            why,
+        });
+    }
+
+    fn take(&mut self, name: &str, contribution: Contribution) {
+        self.settings.extend(contribution.settings);
+        self.services.extend(contribution.services);
+        self.tables.extend(contribution.tables);
+        self.findings.extend(contribution.findings);
+        self.decide(name, &contribution.outcome, contribution.reasons);
+    }
+
+    /// Tells whether a parameter shall name this table of ours.
+    fn wants(&self, parameter: &str, table: &str) -> bool {
+        self.settings.iter().any(|setting| match setting {
+            Setting::Has { name, item } => name == parameter && item == table,
+            Setting::Is { name, value } => name == parameter && value == table,
+            Setting::Lacks { .. } | Setting::Unset { .. } => false,
+        })
+    }
+
+    /// Tells whether a table of ours sends mail to this service.
+    fn uses_service(&self, name: &str) -> bool {
+        let route = format!("{name}:");
+        let mut samples = self.tables.iter().flat_map(|table| &table.samples);
+        samples.any(|(_, value)| *value == route)
+            || self.services.iter().any(|service| service.name == name)
+    }
+
+    /// Tells whether nothing has to hold or to go.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty()
+            && self.services.is_empty()
+            && self.tables.is_empty()
+            && self.leftovers.is_empty()
+    }
+}
+
+/// Names the other instances: mail that leaves through one of them is not looked at here.
+fn other_instances(facts: &Facts) -> Option<Finding> {
+    let others: Vec<String> = facts
+        .instances
+        .iter()
+        .filter(|instance| **instance != facts.config)
+        .map(|instance| format!("`{instance}`"))
+        .collect();
+    (!others.is_empty()).then(|| {
+        Finding::note(
+            "other-instances",
+            format!("Postfix has more instances: {}", others.join(", ")),
+        )
+        .because(format!(
+            "all this is about `{}` alone; mail that leaves through another instance leaves as it did",
+            facts.config
+        ))
+        .mend("run mailfix with a profile of your own for each instance that sends to the outside")
+    })
+}
+
+/// Says why mail does not leave from here to the receivers themselves, if it does not.
+fn sent_elsewhere(facts: &Facts) -> Option<String> {
+    let relayhost = facts.parameters.get("relayhost");
+    if !relayhost.is_empty() {
+        return Some(format!(
+            "`relayhost = {relayhost}` hands all mail to that host: what receivers see is its address, and the cure belongs there"
+        ));
+    }
+    let default = facts.parameters.get("default_transport");
+    let (transport, nexthop) = default.split_once(':').unwrap_or((&default, ""));
+    if transport == "error" || transport == "retry" || transport == "discard" {
+        return Some(format!(
+            "`default_transport = {default}` sends nothing to the outside"
+        ));
+    }
+    if !nexthop.is_empty() {
+        return Some(format!(
+            "`default_transport = {default}` hands all mail to that host: the cure belongs there"
+        ));
+    }
+    let rest = facts.routes.rest.as_ref()?;
+    let (transport, nexthop) = rest.value.split_once(':').unwrap_or((&rest.value, ""));
+    if !nexthop.is_empty() || matches!(transport, "error" | "retry" | "discard") {
+        return Some(format!(
+            "`{}` sends all other mail to `{}`: the cure belongs on that host",
+            rest.table, rest.value
+        ));
+    }
+    None
+}
+
+/// Tables of the administrator's that say where mail goes and gave no answer.
+fn unanswered(facts: &Facts) -> Vec<Finding> {
+    let unanswered = &facts.routes.unanswered;
+    let finding = |(table, said): &(String, String)| {
+        Finding::warning(
+            "table-unanswered",
+            format!("`{table}` could not be asked: {said}"),
+        )
+        .because("where it has an entry for one of these domains, that entry wins over ours")
+    };
+    unanswered.iter().map(finding).collect()
+}
+
+/// The path of a table's source.
+#[must_use]
+pub fn table_path(facts: &Facts, table: &TableWanted) -> Utf8PathBuf {
+    facts.own_folder().join(&table.file)
+}
+
+#[cfg(test)]
+mod tests;

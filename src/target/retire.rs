@@ -1,0 +1,70 @@
+//! What an earlier apply brought and nothing wants any more.
+//!
+//! Owns how it is told from the administrator's: by our own folder, and a service by meaning
+//! just what we would write. Must not know why it is not wanted.
+
+use crate::finding::Finding;
+use crate::host::{Facts, OWN_FOLDER};
+use crate::postfix::{ServiceType, split_list};
+use crate::remedy::{self, CONTRIBUTED};
+use crate::template::TemplateError;
+
+use super::{Ensure, ServiceWanted, Setting, Target};
+
+/// The names main.cf has for tables of ours that the target does not want.
+pub(super) fn left(target: &Target, facts: &Facts) -> Vec<(&'static str, String)> {
+    let own = format!(":{}/", facts.config.join(OWN_FOLDER));
+    let mut left = Vec::new();
+    for parameter in CONTRIBUTED {
+        for item in split_list(&facts.parameters.get(parameter)) {
+            if item.contains(&own) && !target.wants(parameter, &item) {
+                left.push((parameter, item));
+            }
+        }
+    }
+    left
+}
+
+/// Adds to the target that all of it goes, and says what does.
+pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, TemplateError> {
+    let mut gone = Vec::new();
+    for (parameter, item) in left(target, facts) {
+        gone.push(format!("`{item}` leaves `{parameter}`"));
+        target.settings.push(Setting::Lacks {
+            name: parameter.to_owned(),
+            item,
+        });
+    }
+    for name in &facts.own.files {
+        if target.tables.iter().all(|table| table.file != *name) {
+            gone.push(format!("`{}` goes", facts.own_folder().join(name)));
+            target.leftovers.push(name.clone());
+        }
+    }
+    for name in facts.own.services() {
+        if target.uses_service(&name) {
+            continue;
+        }
+        let kind = ServiceType::Unix;
+        if facts.service(&name, &kind).is_none() {
+            continue;
+        }
+        if !remedy::ipv4_transport::is_as_made(&name, facts)? {
+            target.findings.push(Finding::note(
+                "left-service",
+                format!("the service `{name}` in master.cf is not as mailfix makes it, and stays"),
+            ));
+            continue;
+        }
+        gone.push(format!("the service `{name}` leaves master.cf"));
+        let limits = remedy::ipv4_transport::own_limits(&name, facts);
+        let unset = |name| Setting::Unset { name };
+        target.settings.extend(limits.into_iter().map(unset));
+        target.services.push(ServiceWanted {
+            name,
+            kind,
+            ensure: Ensure::Absent,
+        });
+    }
+    Ok(gone)
+}

@@ -1,0 +1,84 @@
+//! The addresses that mail leaves from.
+//!
+//! Owns what main.cf, master.cf, the site file and the interfaces say of them together.
+//! Must not know what DNS says.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::address::Scope;
+use crate::host::Facts;
+use crate::postfix::split_list;
+use crate::site::Site;
+
+/// The IPv6 addresses mail can leave from, or why it cannot leave over IPv6.
+///
+/// # Errors
+/// With the reason, when IPv6 is out of use.
+pub fn ipv6_sources(site: &Site, facts: &Facts) -> Result<BTreeSet<IpAddr>, String> {
+    // An option of the service wins over main.cf, in both directions (master(5)).
+    let own = facts.of_client("inet_protocols");
+    if !protocols(&own).contains("ipv6") {
+        let has_option = facts
+            .client()
+            .is_some_and(|client| client.option("inet_protocols").is_some());
+        return Err(if has_option {
+            format!(
+                "the `{}` service has `-o inet_protocols={own}`: mail goes over IPv4 only",
+                facts.default_transport()
+            )
+        } else {
+            "`inet_protocols` leaves IPv6 out: mail goes over IPv4 only".to_owned()
+        });
+    }
+    if let Some(address) = bound(facts) {
+        return Ok(BTreeSet::from([address]));
+    }
+    let listed = site.server.ipv6.iter().map(|&address| IpAddr::V6(address));
+    let found = facts.addresses.iter().copied().filter(|address| {
+        address.is_ipv6() && (site.allow_non_global || Scope::of(*address).is_global())
+    });
+    let sources: BTreeSet<IpAddr> = listed.chain(found).collect();
+    if sources.is_empty() {
+        return Err("this host has no IPv6 address: mail goes over IPv4 only".to_owned());
+    }
+    Ok(sources)
+}
+
+/// The IPv6 address that all mail leaves from, where one is set.
+fn bound(facts: &Facts) -> Option<IpAddr> {
+    let address = |word: &str| word.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    if let Some(bound) = address(&facts.of_client("smtp_bind_address6")) {
+        return Some(bound);
+    }
+    // postconf(5): a single IPv6 address among the interfaces is bound to by itself, unless it
+    // is a loopback one. What a name stands for is not known here.
+    let interfaces: Option<Vec<IpAddr>> = split_list(&facts.of_client("inet_interfaces"))
+        .iter()
+        .map(|word| address(word))
+        .collect();
+    let mut ipv6 = interfaces?.into_iter().filter(IpAddr::is_ipv6);
+    match (ipv6.next(), ipv6.next()) {
+        (Some(only), None) if !only.is_loopback() => Some(only),
+        _ => None,
+    }
+}
+
+fn protocols(value: &str) -> BTreeSet<&str> {
+    let mut protocols: BTreeSet<&str> = value
+        .split([',', ' ', '\t'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    if protocols.contains("all") {
+        protocols.extend(["ipv4", "ipv6"]);
+    }
+    protocols
+}
+
+pub(super) fn has_ipv4(site: &Site, facts: &Facts) -> bool {
+    let name = "inet_protocols";
+    let usable = [facts.parameters.get(name), facts.of_client(name)]
+        .iter()
+        .any(|value| protocols(value).contains("ipv4"));
+    usable && (!site.server.ipv4.is_empty() || facts.addresses.iter().any(IpAddr::is_ipv4))
+}

@@ -1,0 +1,667 @@
+use super::*;
+use crate::host::example;
+use crate::remedy::shown;
+use camino::Utf8Path;
+use std::collections::BTreeMap;
+
+/// All is right with `::25`; `::26` has no PTR, `::27` an unconfirmed one, `::28` fails.
+const ZONE: &str = "\
+5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 60 IN PTR mail.example.org.
+7.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 60 IN PTR mail.example.org.
+$SERVFAIL 8.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.
+mail.example.org. 60 IN AAAA 2001:db8::25
+example.org. 60 IN TXT \"v=spf1 ip6:2001:db8::/64 -all\"
+narrow.example. 60 IN TXT \"v=spf1 ip6:2001:db8::26 -all\"
+twice.example. 60 IN TXT \"v=spf1 -all\"
+twice.example. 60 IN TXT \"v=spf1 mx -all\"
+none.example. 60 IN TXT \"hello\"
+";
+
+/// The same once `::26` has all it takes.
+const ZONE_OF_26: &str = "\
+6.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 60 IN PTR mail.example.org.
+mail.example.org. 60 IN AAAA 2001:db8::26
+example.org. 60 IN TXT \"v=spf1 ip6:2001:db8::/64 -all\"
+";
+
+/// What differs from a stock host with one IPv6 address that is all right.
+#[derive(Clone, Copy)]
+struct Given {
+    version: &'static str,
+    main: &'static str,
+    master: &'static str,
+    ipv4: &'static [&'static str],
+    ipv6: &'static [&'static str],
+    /// What the interfaces have beyond that.
+    found: &'static [&'static str],
+    domains: &'static [&'static str],
+    /// More of the site file.
+    site: &'static str,
+    /// What `*` gives in a table of the administrator's.
+    rest: &'static str,
+}
+
+const RIGHT: Given = Given {
+    version: "3.7.11",
+    main: "",
+    master: "",
+    ipv4: &["192.0.2.25"],
+    ipv6: &["2001:db8::25"],
+    found: &[],
+    domains: &["example.org"],
+    site: "",
+    rest: "",
+};
+
+/// The same with an address that has no PTR.
+const NO_PTR: Given = Given {
+    ipv6: &["2001:db8::26"],
+    ..RIGHT
+};
+
+const KEPT: &str = "Google: keep IPv6";
+const BOUND: &str = "Google: keep IPv6, from an address whose records are right";
+const CURED: &str = "Google: send over IPv4 only, keep IPv6 for all others";
+
+fn site(given: &Given) -> Site {
+    let domains: Vec<String> = given
+        .domains
+        .iter()
+        .map(|name| format!("[[domain]]\nname = \"{name}\"\n"))
+        .collect();
+    let domains = domains.concat();
+    let text = format!(
+        "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = {:?}\nipv6 = {:?}\n{domains}{}",
+        given.ipv4, given.ipv6, given.site
+    );
+    Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap()
+}
+
+fn facts(given: &Given) -> Facts {
+    let mut facts = example::host(given.version, given.main, given.master).facts;
+    let addresses = [given.ipv6, given.found].concat();
+    facts.dns = example::dns(ZONE, &addresses, given.domains);
+    facts.addresses = given
+        .found
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    if !given.rest.is_empty() {
+        facts.routes.rest = Some(crate::host::Route {
+            table: "hash:/etc/postfix/transport".to_owned(),
+            key: "*".to_owned(),
+            value: given.rest.to_owned(),
+        });
+    }
+    facts
+}
+
+fn decided(given: &Given) -> Target {
+    let profile = Profile::built_in("linux").unwrap();
+    decide(&site(given), &profile, &Provider::all(), &facts(given)).unwrap()
+}
+
+/// The first decision, and the reasons for it that are the test's business.
+#[track_caller]
+fn check(given: Given, outcome: &str, why: &[&str]) {
+    let target = decided(&given);
+    let first = &target.decisions[0];
+    assert_eq!(format!("{}: {}", first.about, first.outcome), outcome);
+    for (given, expected) in first.why.iter().zip(why) {
+        assert_eq!(given, expected);
+    }
+    assert!(first.why.len() >= why.len(), "{:?}", first.why);
+    let cured = outcome == CURED || outcome == BOUND;
+    assert_eq!(target.is_empty(), !cured, "{target:?}");
+}
+
+#[test]
+fn mail_sent_elsewhere_is_none_of_our_business() {
+    let check = |main, rest, why: &str| {
+        let given = Given {
+            main,
+            rest,
+            ..NO_PTR
+        };
+        check(given, "all mail: nothing to change here", &[why]);
+    };
+    check(
+        "relayhost = [smart.example]",
+        "",
+        "`relayhost = [smart.example]` hands all mail to that host: what receivers see is its address, and the cure belongs there",
+    );
+    for (main, shown) in [
+        ("default_transport = error:no", "error:no"),
+        ("default_transport = retry", "retry"),
+        ("default_transport = discard:", "discard:"),
+    ] {
+        check(
+            main,
+            "",
+            &format!("`default_transport = {shown}` sends nothing to the outside"),
+        );
+    }
+    check(
+        "default_transport = smtp:[smart.example]",
+        "",
+        "`default_transport = smtp:[smart.example]` hands all mail to that host: the cure belongs there",
+    );
+    for rest in [
+        "smtp:[smart.example]",
+        ":[smart.example]",
+        "error:no",
+        "discard:",
+    ] {
+        check(
+            "",
+            rest,
+            &format!(
+                "`hash:/etc/postfix/transport` sends all other mail to `{rest}`: the cure belongs on that host"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_cure_that_is_not_wanted_any_more_goes_or_is_named() {
+    let ours = "transport_maps = hash:/etc/postfix/mailfix/transport";
+    let left = |main: &str| {
+        let given = NO_PTR;
+        let mut facts = facts(&given);
+        for line in main.lines().chain([ours]) {
+            let (name, value) = line.split_once(" = ").unwrap();
+            facts.parameters.set(name, value);
+        }
+        let profile = Profile::built_in("linux").unwrap();
+        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let last = target.decisions.last().unwrap().clone();
+        (last.about == "what mailfix set up before")
+            .then(|| format!("{}: {}", last.outcome, last.why[0]))
+    };
+    let gone = Some(
+        "taken away again: `hash:/etc/postfix/mailfix/transport` leaves `transport_maps`"
+            .to_owned(),
+    );
+    assert_eq!(left(""), None);
+    // It would send mail past the relay host, or through a filter's back door.
+    assert_eq!(left("relayhost = [smart.example]"), gone);
+    assert_eq!(left("content_filter = scan:[127.0.0.1]:10024"), gone);
+    assert_eq!(
+        left("inet_protocols = ipv4").unwrap(),
+        "left as it is: `transport_maps` still names a table of an earlier apply, which works as before; `mailfix undo` takes it away",
+    );
+}
+
+#[test]
+fn ways_that_lead_to_the_receivers_are_looked_at() {
+    for (main, rest) in [
+        ("relayhost =", ""),
+        ("default_transport = smtp:", ""),
+        ("", ":"),
+        ("", "smtp:"),
+        ("", "smtp"),
+    ] {
+        let given = Given {
+            main,
+            rest,
+            ..NO_PTR
+        };
+        check(given, CURED, &["2001:db8::26 has no PTR record"]);
+    }
+}
+
+#[test]
+fn without_ipv6_there_is_nothing_to_change() {
+    let check = |main, master, why: &str| {
+        let given = Given {
+            main,
+            master,
+            ..NO_PTR
+        };
+        check(given, "all mail: nothing to change", &[why]);
+    };
+    let left_out = "`inet_protocols` leaves IPv6 out: mail goes over IPv4 only";
+    check("inet_protocols = ipv4", "", left_out);
+    check("own = ipv4\ninet_protocols = $own", "", left_out);
+    let option = "the `smtp` service has `-o inet_protocols=ipv4`: mail goes over IPv4 only";
+    let master = "smtp unix - - n - - smtp\n -o inet_protocols=ipv4";
+    check("", master, option);
+    check("inet_protocols = all", master, option);
+    let master = "smtp unix - - n - - smtp\n -o inet_protocols=$own";
+    check("own = ipv4", master, option);
+    let none = Given { ipv6: &[], ..RIGHT };
+    self::check(
+        none,
+        "all mail: nothing to change",
+        &["this host has no IPv6 address: mail goes over IPv4 only"],
+    );
+}
+
+#[test]
+fn with_ipv6_there_may_be() {
+    for (main, master) in [
+        ("inet_protocols = all", ""),
+        ("inet_protocols = ipv6, ipv4", ""),
+        ("inet_protocols = ipv4 ipv6", ""),
+        // The option wins over main.cf.
+        (
+            "inet_protocols = all",
+            "smtp unix - - n - - smtp\n -o inet_protocols=ipv6",
+        ),
+    ] {
+        let given = Given {
+            main,
+            master,
+            ..NO_PTR
+        };
+        check(given, CURED, &["2001:db8::26 has no PTR record"]);
+    }
+    let option = Given {
+        main: "inet_protocols = ipv4",
+        master: "smtp unix - - n - - smtp\n -o inet_protocols=all",
+        ..NO_PTR
+    };
+    assert_eq!(
+        ipv6_sources(&site(&option), &facts(&option)).unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn without_ipv4_there_is_no_cure() {
+    for given in [
+        Given {
+            main: "inet_protocols = ipv6",
+            ..NO_PTR
+        },
+        Given {
+            ipv4: &[],
+            ..NO_PTR
+        },
+    ] {
+        let target = decided(&given);
+        assert!(target.is_empty());
+        assert_eq!(target.findings[0].code, "no-ipv4");
+    }
+    let option = Given {
+        main: "inet_protocols = ipv6",
+        master: "smtp unix - - n - - smtp\n -o inet_protocols=all",
+        ..NO_PTR
+    };
+    assert!(!decided(&option).is_empty());
+    let found = Given {
+        ipv4: &[],
+        found: &["192.0.2.25"],
+        ..NO_PTR
+    };
+    assert!(!decided(&found).is_empty());
+}
+
+#[test]
+fn an_address_bound_to_is_the_only_source() {
+    let check_sources = |main, master, expected: &[&str]| {
+        let given = Given {
+            main,
+            master,
+            found: &["2001:db8::27", "192.0.2.25"],
+            ..RIGHT
+        };
+        let sources = ipv6_sources(&site(&given), &facts(&given)).unwrap();
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        assert_eq!(sources, expected);
+    };
+    check_sources("", "", &["2001:db8::25", "2001:db8::27"]);
+    check_sources(
+        "smtp_bind_address6 =",
+        "",
+        &["2001:db8::25", "2001:db8::27"],
+    );
+    check_sources("smtp_bind_address6 = 2001:db8::9", "", &["2001:db8::9"]);
+    check_sources("smtp_bind_address6 = [2001:db8::9]", "", &["2001:db8::9"]);
+    let master = "smtp unix - - n - - smtp\n -o smtp_bind_address6=[2001:db8::8]";
+    check_sources("", master, &["2001:db8::8"]);
+    check_sources("smtp_bind_address6 = 2001:db8::9", master, &["2001:db8::8"]);
+}
+
+#[test]
+fn only_addresses_that_the_world_can_reach_count() {
+    let given = Given {
+        found: &["fe80::1", "fd00::1", "::1", "2a00:1450::1", "2001:db8::27"],
+        ..RIGHT
+    };
+    let mut strict = site(&given);
+    strict.allow_non_global = false;
+    let sources = ipv6_sources(&strict, &facts(&given)).unwrap();
+    let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    assert_eq!(sources, ["2001:db8::25", "2a00:1450::1"]);
+}
+
+#[test]
+fn wishes_decide_whatever_dns_says() {
+    let wish = |given: Given, site| Given { site, ..given };
+    let keep = "[providers.google]\nipv6 = \"keep\"";
+    let avoid = "[providers.google]\nipv6 = \"avoid\"";
+    let auto = "[providers.google]\nipv6 = \"auto\"";
+    for given in [RIGHT, NO_PTR] {
+        check(
+            wish(given, keep),
+            KEPT,
+            &["mailfix.toml says `ipv6 = \"keep\"` for google"],
+        );
+        check(
+            wish(given, avoid),
+            CURED,
+            &["mailfix.toml says `ipv6 = \"avoid\"` for google"],
+        );
+    }
+    check(wish(RIGHT, auto), KEPT, &[]);
+    check(wish(NO_PTR, auto), CURED, &[]);
+}
+
+#[test]
+fn every_address_must_be_right_for_every_domain() {
+    let check = |ipv6: &'static [&'static str], domains, why: &[&str]| {
+        let given = Given {
+            ipv6,
+            domains,
+            ..RIGHT
+        };
+        let outcome = match (why, ipv6.len()) {
+            ([], _) => KEPT,
+            (_, 1) => CURED,
+            _ => BOUND,
+        };
+        check(given, outcome, why);
+    };
+    let org: &[&str] = &["example.org"];
+    check(&["2001:db8::25"], org, &[]);
+    check(&["2001:db8::26"], org, &["2001:db8::26 has no PTR record"]);
+    check(
+        &["2001:db8::27"],
+        org,
+        &[
+            "2001:db8::27 has the PTR `mail.example.org`, but `mail.example.org` does not have that address",
+        ],
+    );
+    check(
+        &["2001:db8::28"],
+        org,
+        &[
+            "the PTR of 2001:db8::28 could not be confirmed: the zone text failed (SERVFAIL) on PTR of `8.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa`",
+        ],
+    );
+    // One of several is wrong.
+    check(
+        &["2001:db8::25", "2001:db8::26"],
+        org,
+        &["2001:db8::26 has no PTR record"],
+    );
+    let spf = |domain: &str, problem: &str| {
+        format!("SPF of `{domain}` could not be confirmed for 2001:db8::25: {problem}")
+    };
+    for (domains, why) in [
+        (
+            &["none.example"][..],
+            spf("none.example", "it has no SPF record"),
+        ),
+        (
+            &["absent.example"],
+            spf("absent.example", "the domain does not exist in DNS"),
+        ),
+        (
+            &["twice.example"],
+            spf("twice.example", "it has 2 SPF records, and only one may be"),
+        ),
+        (
+            &["example.org", "narrow.example"],
+            "SPF of `narrow.example` does not cover 2001:db8::25".to_owned(),
+        ),
+    ] {
+        check(&["2001:db8::25"], domains, &[&why]);
+    }
+}
+
+#[test]
+fn the_outlook_goes_by_who_controls_the_reverse_zone() {
+    let check_outlook = |ipv6, domains, site, expected: &str| {
+        let given = Given {
+            ipv6,
+            domains,
+            site,
+            ..RIGHT
+        };
+        let target = decided(&given);
+        assert_eq!(target.decisions[0].why.last().unwrap(), expected);
+    };
+    let org: &[&str] = &["example.org"];
+    let wrong: &[&str] = &["2001:db8::26"];
+    let ask = "ask the provider of the address for the PTR record that `mailfix dns show` prints";
+    let publish = "publish the records that `mailfix dns show` prints";
+    check_outlook(wrong, org, "", ask);
+    check_outlook(wrong, org, "[dns]\nreverse6 = \"self\"", publish);
+    check_outlook(
+        wrong,
+        org,
+        "[dns]\nreverse6 = \"none\"",
+        "nobody here can set that PTR record (`reverse6 = \"none\"`), so IPv4 is the way to stay",
+    );
+    // The PTR is right, SPF is not.
+    let spf: &[&str] = &["none.example"];
+    check_outlook(
+        &["2001:db8::25"],
+        spf,
+        "[dns]\nreverse6 = \"none\"",
+        publish,
+    );
+}
+
+#[test]
+fn an_old_postfix_goes_without_the_filter_and_says_so() {
+    let given = Given {
+        version: "2.10.1",
+        site: "[providers.google]\nhosted_domains = [\"hosted.example\"]",
+        ..NO_PTR
+    };
+    let target = decided(&given);
+    let left = &target.decisions[2];
+    assert_eq!(
+        (left.about.as_str(), left.outcome.as_str()),
+        ("DNS reply filter", "left out")
+    );
+    assert!(left.why[0].starts_with("Postfix 2.10.1 has no `smtp_dns_reply_filter`"));
+    let lines = shown::lines(&[], &[], &target.tables, &[]);
+    assert_eq!(
+        lines,
+        [
+            "hash:transport: gmail.com smtp-ipv4:, googlemail.com smtp-ipv4:, hosted.example smtp-ipv4:"
+        ]
+    );
+    // With the filter they need not be listed.
+    let given = Given {
+        version: "3.7.11",
+        ..given
+    };
+    assert!(!decided(&given).tables[0].text.contains("hosted.example"));
+}
+
+#[test]
+fn where_no_cure_fits_it_is_an_error() {
+    let given = Given {
+        main: "content_filter = scan:\nsmtp_dns_support_level = disabled",
+        ..NO_PTR
+    };
+    let target = decided(&given);
+    assert!(target.is_empty());
+    assert_eq!(target.findings[0].code, "no-cure");
+}
+
+#[test]
+fn a_cure_that_is_no_longer_needed_is_named() {
+    let given = Given {
+        main: "transport_maps = hash:/etc/postfix/mailfix/transport",
+        ..RIGHT
+    };
+    let target = decided(&given);
+    assert_eq!(
+        target.settings,
+        [Setting::Lacks {
+            name: "transport_maps".to_owned(),
+            item: "hash:/etc/postfix/mailfix/transport".to_owned(),
+        }]
+    );
+    assert_eq!(target.decisions[1].outcome, "taken away again");
+    assert_eq!(decided(&RIGHT).decisions.len(), 1);
+}
+
+#[test]
+fn a_service_that_was_changed_by_hand_stays() {
+    let retired = |master| {
+        let given = Given { master, ..RIGHT };
+        let mut facts = facts(&given);
+        facts.own.transport = [("gmail.com".to_owned(), "smtp-ipv4:".to_owned())].into();
+        let profile = Profile::built_in("linux").unwrap();
+        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        (
+            target.services.len(),
+            target.findings.first().map(|finding| finding.code),
+        )
+    };
+    let made = "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4";
+    assert_eq!(retired(made), (1, None));
+    let changed = "smtp-ipv4 unix - - n - 5 smtp\n -o inet_protocols=ipv4";
+    assert_eq!(retired(changed), (0, Some("left-service")));
+    assert_eq!(retired(""), (0, None));
+}
+
+#[test]
+fn mailfix_toml_chooses_the_remedies() {
+    let check = |site, given: Given, lines: &[&str]| {
+        let target = decided(&Given { site, ..given });
+        let shown = shown::lines(
+            &target.settings,
+            &target.services,
+            &target.tables,
+            &target.findings,
+        );
+        assert_eq!(shown, lines);
+    };
+    check(
+        "[remedies]\nuse = [\"mx-filter\"]",
+        NO_PTR,
+        &[
+            "smtp_dns_reply_filter += regexp:/etc/postfix/mailfix/dns_reply_filter",
+            "regexp:dns_reply_filter: mx.google.com. 300 IN AAAA 2001:db8::1 IGNORE, mx.googlemail.com. 300 IN AAAA 2001:db8::1 IGNORE",
+        ],
+    );
+    // Where none is needed, none is used.
+    check("[remedies]\nuse = [\"mx-filter\"]", RIGHT, &[]);
+    check("[remedies]\nuse = [\"reverse-dns\"]", NO_PTR, &[]);
+    check(
+        "[remedies]\nuse = [\"source-address\"]",
+        NO_PTR,
+        &[
+            "remedy-unfit: mailfix.toml asks for `source-address`, which does not fit",
+            "no-cure: none of the cures fits this configuration",
+        ],
+    );
+}
+
+#[test]
+fn other_instances_are_named() {
+    let mut facts = facts(&RIGHT);
+    assert!(other_instances(&facts).is_none());
+    facts.instances = vec!["/etc/postfix".into(), "/etc/postfix-out".into()];
+    assert_eq!(
+        other_instances(&facts).unwrap().title,
+        "Postfix has more instances: `/etc/postfix-out`"
+    );
+}
+
+#[test]
+fn a_second_run_decides_the_same_and_changes_nothing() {
+    use crate::plan::build::build;
+    for (version, main, master) in [
+        ("3.7.11", "", ""),
+        ("2.10.1", "transport_maps = hash:/etc/postfix/transport", ""),
+        (
+            "3.7.11",
+            "inet_interfaces = 192.0.2.25, 2001:db8::26\nsmtp_destination_rate_delay = 1s",
+            "smtp-ipv4 unix - - n - - smtp\nsmtp unix - - y - - smtp\n -o { smtp_header_checks = a, b }",
+        ),
+    ] {
+        let given = Given {
+            version,
+            main,
+            master,
+            ..NO_PTR
+        };
+        let (site, profile) = (site(&given), Profile::built_in("linux").unwrap());
+        let decide = |facts: &Facts| decide(&site, &profile, &Provider::all(), facts).unwrap();
+        let first = example::host(version, main, master);
+        let mut facts = first.facts.clone();
+        facts.dns = self::facts(&given).dns;
+        let target = decide(&facts);
+        let plan = build(&target, &facts, &first.files).unwrap();
+        assert!(!plan.is_empty());
+
+        let after = |path: &Utf8Path| {
+            let change = plan.changes().find(|change| change.path == path);
+            change.map_or_else(
+                || first.files.get(path).unwrap().clone(),
+                |change| change.after.clone().unwrap(),
+            )
+        };
+        let mut second = example::again(version, |name| {
+            after(&Utf8Path::new("/etc/postfix").join(name))
+        });
+        second.facts.dns = facts.dns.clone();
+        for table in &target.tables {
+            let path = table_path(&facts, table);
+            second.files.insert(path.clone(), Some(after(&path)));
+        }
+        let again = decide(&second.facts);
+        assert_eq!(again.settings, target.settings);
+        assert_eq!(again.tables, target.tables);
+        assert!(again.services.is_empty());
+        assert!(
+            build(&again, &second.facts, &second.files)
+                .unwrap()
+                .is_empty()
+        );
+
+        // Once DNS is right all of it goes, without a trace.
+        let mut third = second.facts.clone();
+        third.dns = example::dns(ZONE_OF_26, &["2001:db8::26"], given.domains);
+        third.own.files = target
+            .tables
+            .iter()
+            .map(|table| table.file.clone())
+            .collect();
+        let samples = target.tables.iter().find(|table| table.file == "transport");
+        third.own.transport = samples.unwrap().samples.iter().cloned().collect();
+        second.files.insert_directory(
+            "/etc/postfix/mailfix",
+            example::directory("/etc/postfix/mailfix"),
+        );
+        let back = build(&decide(&third), &third, &second.files).unwrap();
+        let mut left: BTreeMap<_, _> = BTreeMap::new();
+        for change in back.changes() {
+            left.insert(change.path.as_str(), change.after.clone());
+        }
+        for name in ["main.cf", "master.cf"] {
+            let path = Utf8Path::new("/etc/postfix").join(name);
+            let now = left.remove(path.as_str()).flatten();
+            let now = now.unwrap_or_else(|| second.files.get(&path).unwrap().clone());
+            assert_eq!(
+                String::from_utf8(now.bytes).unwrap(),
+                String::from_utf8(first.files.get(&path).unwrap().bytes.clone()).unwrap()
+            );
+        }
+        assert_eq!(left.len(), target.tables.len());
+        assert!(left.values().all(Option::is_none));
+        assert_eq!(
+            back.steps.iter().flat_map(|step| &step.abandoned).count(),
+            1
+        );
+    }
+}
