@@ -24,7 +24,7 @@ use crate::provider::Provider;
 use crate::remedy::{OWN_TABLES, ipv4_transport};
 use crate::site::Site;
 use crate::system::{File, Query, System, SystemError};
-use crate::target::{self, TableWanted, Target};
+use crate::target::{self, Comparison, TableWanted, Target};
 use crate::template::TemplateError;
 
 /// What is wished for.
@@ -99,6 +99,30 @@ pub fn draft(
     }
     draft.plan = plan;
     Ok(draft)
+}
+
+/// Compares the remedies for a host; for the profile's stock configuration where there is no
+/// Postfix.
+///
+/// # Errors
+/// When the host cannot be looked at.
+pub fn compare(
+    system: &dyn System,
+    resolver: &dyn Resolver,
+    config: &Utf8Path,
+    wish: &Wish<'_>,
+) -> Result<Comparison, DraftError> {
+    let mut host = match host::observe(system, config, &interest(wish)) {
+        Err(HostError::NoPostfix { .. }) => host::stock(wish.profile)?,
+        other => other?,
+    };
+    host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
+    let Wish {
+        site,
+        profile,
+        providers,
+    } = *wish;
+    Ok(target::compare(site, profile, providers, &host.facts)?)
 }
 
 /// Plans against the profile's stock configuration, where there is no Postfix to look at.

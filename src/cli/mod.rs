@@ -18,6 +18,7 @@ mod out;
 mod plan;
 mod prepare;
 mod profile;
+mod remedies;
 mod show;
 mod undo;
 
@@ -156,6 +157,7 @@ enum Verb {
     History(history::History),
     Check(check::Check),
     Profile(profile::ProfileCommand),
+    Remedies(remedies::Remedies),
     Dns(dns::Dns),
     Dkim(dkim::Dkim),
     Completions(completions::Completions),
@@ -222,6 +224,7 @@ pub fn run(world: World) -> u8 {
         Verb::Plan(command) => command.json,
         Verb::History(command) => command.json,
         Verb::Check(command) => command.json,
+        Verb::Remedies(command) => command.json,
         Verb::Dns(command) => command.is_json(),
         _ => false,
     };
@@ -233,6 +236,7 @@ pub fn run(world: World) -> u8 {
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),
         Verb::Profile(command) => command.run(&mut session),
+        Verb::Remedies(command) => command.run(&mut session),
         Verb::Dns(command) => command.run(&mut session),
         Verb::Dkim(command) => command.run(&mut session),
         Verb::Completions(command) => Ok(command.run(&mut session)),

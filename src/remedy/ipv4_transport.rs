@@ -199,6 +199,13 @@ pub fn is_as_made(name: &str, facts: &Facts) -> Result<bool, TemplateError> {
     })
 }
 
+/// Tells whether entries of the administrator's send a provider's domains over IPv4 only.
+#[must_use]
+pub fn is_by_hand(facts: &Facts) -> bool {
+    let mut routes = facts.routes.domains.iter();
+    routes.any(|(domain, route)| matches!(way(route, domain, facts), Way::Ipv4(_)))
+}
+
 /// The limits that main.cf sets for a service of ours to those of `smtp`.
 #[must_use]
 pub fn own_limits(name: &str, facts: &Facts) -> Vec<String> {

@@ -71,7 +71,7 @@ fn considered(id: RemedyId, case: &Case<'_>) -> Result<Choice, TemplateError> {
     Ok(Choice { id, fit })
 }
 
-fn best(case: &Case<'_>) -> Result<Vec<Choice>, TemplateError> {
+pub(super) fn best(case: &Case<'_>) -> Result<Vec<Choice>, TemplateError> {
     // Who wants no IPv6 to a provider is not served by better IPv6.
     let avoids = case
         .providers

@@ -6,6 +6,7 @@
 //! the same target, so a second run changes nothing.
 
 mod choose;
+mod compare;
 mod retire;
 mod sources;
 
@@ -26,6 +27,7 @@ use crate::site::{Ipv6Wish, Site};
 use crate::template::TemplateError;
 
 pub use choose::{Choice, choose, fit};
+pub use compare::{Comparison, Row, compare};
 use sources::has_ipv4;
 pub use sources::ipv6_sources;
 

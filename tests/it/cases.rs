@@ -2,7 +2,8 @@
 //!
 //! A case is data; adding one edits no Rust:
 //!
-//! - `case.toml`: the profile, and whether the tree begins with the profile's stock configuration.
+//! - `case.toml`: the profile, whether the tree begins with the profile's stock configuration,
+//!   and what else is asked.
 //! - `mailfix.toml`: the site file.
 //! - `host/`: the tree, or what differs from stock. Without a configuration there is no Postfix.
 //! - `zone.txt`: what DNS says. Without it nobody is asked (`--offline`).
@@ -42,6 +43,9 @@ struct Data {
     /// Begin with the profile's stock configuration.
     #[serde(default)]
     stock: bool,
+    /// Compare the remedies, too.
+    #[serde(default)]
+    remedies: bool,
     /// Answers to `mailfix init`, which then writes files for a server elsewhere.
     #[serde(default)]
     init: Vec<String>,
@@ -147,6 +151,9 @@ impl Case {
             return self.init();
         }
         let mut given = vec![("plan", self.run(&["plan"]).to_string())];
+        if self.data.remedies {
+            given.push(("remedies", self.run(&["remedies"]).to_string()));
+        }
         given.push(("records", self.run(&["dns", "show"]).to_string()));
         if !self.tree.real(&self.profile.paths.config).exists() {
             return given;

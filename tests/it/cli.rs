@@ -302,6 +302,7 @@ fn programs_get_json() {
     };
     check("plan", &["plan", "--json"]);
     check("dns", &["dns", "show", "--json"]);
+    check("remedy", &["remedies", "mx-filter", "--json"]);
     check("history-empty", &["history", "--json"]);
     assert_eq!(shown(&tree, &["apply", "--yes"]).status, 0);
     check("history", &["history", "--json"]);
