@@ -28,8 +28,8 @@ use crate::template::TemplateError;
 
 pub use choose::{Choice, choose, fit};
 pub use compare::{Comparison, Row, compare};
-use sources::has_ipv4;
 pub use sources::ipv6_sources;
+use sources::{bound_elsewhere, has_ipv4};
 
 /// What should hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,6 +165,7 @@ pub fn decide(
             return Ok(target);
         }
     };
+    target.findings.extend(bound_elsewhere(facts));
     let judged: Vec<Judged<'_>> = providers
         .iter()
         .filter_map(|provider| judge(site, provider, &sources, facts))

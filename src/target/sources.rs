@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::address::Scope;
-use crate::host::Facts;
+use crate::finding::Finding;
+use crate::host::{Facts, Origin};
 use crate::postfix::split_list;
 use crate::site::Site;
 
@@ -62,6 +63,29 @@ fn bound(facts: &Facts) -> Option<IpAddr> {
         (Some(only), None) if !only.is_loopback() => Some(only),
         _ => None,
     }
+}
+
+/// Tells that mail is bound to an address that this host does not have.
+pub(super) fn bound_elsewhere(facts: &Facts) -> Option<Finding> {
+    let address = bound(facts)?;
+    if facts.origin != Origin::Machine || facts.addresses.contains(&address) {
+        return None;
+    }
+    let enforced = facts.of_client("smtp_bind_address_enforce") == "yes";
+    Some(
+        Finding::error(
+            "bound-elsewhere",
+            format!("mail is to leave from {address}, an address that this host does not have"),
+        )
+        .because(if enforced {
+            "with `smtp_bind_address_enforce = yes` all mail over IPv6 waits in the queue"
+        } else {
+            "Postfix warns of it in the log and lets the mail leave from any other address"
+        })
+        .mend(
+            "give the host that address, or take `smtp_bind_address6` away and run `mailfix plan` again",
+        ),
+    )
 }
 
 fn protocols(value: &str) -> BTreeSet<&str> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::host::example;
+use crate::host::{Origin, example};
 use crate::remedy::shown;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
@@ -321,6 +321,46 @@ fn an_address_bound_to_is_the_only_source() {
     let master = "smtp unix - - n - - smtp\n -o smtp_bind_address6=[2001:db8::8]";
     check_sources("", master, &["2001:db8::8"]);
     check_sources("smtp_bind_address6 = 2001:db8::9", master, &["2001:db8::8"]);
+}
+
+#[test]
+fn an_address_bound_to_must_be_here() {
+    let check = |main, found, origin, expected: Option<&str>| {
+        let given = Given {
+            main,
+            found,
+            ..RIGHT
+        };
+        let mut facts = facts(&given);
+        facts.origin = origin;
+        let profile = Profile::built_in("linux").unwrap();
+        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let found = target
+            .findings
+            .iter()
+            .find(|finding| finding.code == "bound-elsewhere");
+        let why = found.and_then(|finding| finding.why.as_deref());
+        assert_eq!(why, expected);
+    };
+    let bound = "smtp_bind_address6 = 2001:db8::25";
+    let insists = "smtp_bind_address6 = 2001:db8::25\nsmtp_bind_address_enforce = yes";
+    let here: &[&str] = &["2001:db8::25"];
+    let elsewhere: &[&str] = &["2001:db8::27"];
+    check(bound, here, Origin::Machine, None);
+    check("", elsewhere, Origin::Machine, None);
+    check(bound, elsewhere, Origin::Tree, None);
+    check(
+        bound,
+        elsewhere,
+        Origin::Machine,
+        Some("Postfix warns of it in the log and lets the mail leave from any other address"),
+    );
+    check(
+        insists,
+        elsewhere,
+        Origin::Machine,
+        Some("with `smtp_bind_address_enforce = yes` all mail over IPv6 waits in the queue"),
+    );
 }
 
 #[test]
