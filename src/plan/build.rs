@@ -64,7 +64,7 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
         before,
         services.to_bytes(),
         &commands,
-        || format!("master.cf: the service `{}`", names(&wanted)),
+        || format!("master.cf: the {}", names(&wanted)),
     );
     let master = File {
         bytes: services.to_bytes(),
@@ -107,7 +107,7 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
         &master,
         services.to_bytes(),
         &commands,
-        || format!("master.cf: without the service `{}`", names(&gone)),
+        || format!("master.cf: without the {}", names(&gone)),
     );
     Ok(plan)
 }
@@ -117,7 +117,12 @@ fn names(services: &[&ServiceWanted]) -> String {
         .iter()
         .map(|service| service.name.as_str())
         .collect();
-    names.join("`, `")
+    let noun = if names.len() == 1 {
+        "service"
+    } else {
+        "services"
+    };
+    format!("{noun} `{}`", names.join("`, `"))
 }
 
 /// Removes tables of ours that nothing names any more, their databases, and our folder if it

@@ -50,10 +50,6 @@ pub fn fit(case: &Case<'_>) -> Fit {
         outcome: format!("mail over IPv6 leaves from {chosen}"),
         ..Contribution::default()
     };
-    for &address in sources.iter().filter(|&&address| address != chosen) {
-        let objections = facts.dns.objections(address, true, true);
-        contribution.reasons.extend(objections);
-    }
     contribution
         .reasons
         .push(format!("PTR and SPF are right for {chosen}"));
