@@ -38,13 +38,15 @@ def main() -> int:
     run = verbs.add_parser("run", help="run worlds and check what they expect")
     run.add_argument("worlds", nargs="+", metavar="WORLD")
     everything = verbs.add_parser("all", help="run every world")
-    everything.set_defaults(worlds=[])
+    few = verbs.add_parser("ci", help="run the worlds that every run of the tests goes through")
+    for verb in (everything, few):
+        verb.set_defaults(worlds=[])
     shell = verbs.add_parser("shell", help="build a world and open a shell in its sender")
     shell.add_argument("worlds", nargs=1, metavar="WORLD")
-    for verb in (run, everything):
+    for verb in (run, everything, few):
         verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worlds at a time (1)")
         verb.add_argument("--keep", action="store_true", help="keep logs and files of the sender, and say where")
-    for verb in (run, everything, shell):
+    for verb in (run, everything, few, shell):
         verb.add_argument("--mailfix", type=Path, metavar="PATH", help=f"the program (default {CANDIDATES[0]})")
     # The verb the laboratory runs itself with, once the cage is closed.
     inside = verbs.add_parser("inside")
@@ -66,7 +68,9 @@ def main() -> int:
 def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == "list":
         for name in world.names():
-            print(f"{name:28} {world.load(name).title}")
+            this = world.load(name)
+            print(f"{'*' if this.ci else ' '} {name:32} {this.title}")
+        print("* is run by every run of the tests (`script/lab ci`)")
         return 0
     if arguments.verb == "self-test":
         return 0 if unittest.main("lab.selftest", argv=["self-test"], exit=False).result.wasSuccessful() else 1
@@ -76,6 +80,8 @@ def _act(arguments: argparse.Namespace) -> int:
         print(f"lab: this needs {', '.join(lacking)}", file=sys.stderr)
         return CANNOT
     worlds = [world.load(name) for name in arguments.worlds or world.names()]
+    if arguments.verb == "ci":
+        worlds = [each for each in worlds if each.ci]
     mailfix = _mailfix(arguments.mailfix)
     if mailfix is None and any(each.needs_mailfix for each in worlds):
         raise LabError("there is no program to try: build it (`cargo build`) or name it with --mailfix")

@@ -19,8 +19,9 @@ class Entry:
     helo: str
     sender: str
     recipient: str
-    domain: str
     message_id: str
+    # What the receiver found of a signature; empty while there is no message.
+    dkim: str
     reply: str
 
 

@@ -1,39 +1,25 @@
 """The receivers: one SMTP server (RFC 5321) that is every host of the world.
 
-A host behaves by its kind. Google's demands a forward-confirmed PTR record and
-a pass of SPF, and refuses at a chosen stage in the words of a chosen year;
-the neutral kind takes everything. Both know no user whose name begins with
-`unknown`. Every decision goes into the ledger. Must not know what is expected.
+Owns the dialogue; `policy.py` decides. Every decision goes into the ledger.
+Must not know what is expected.
 """
 
-import secrets
+import re
+import select
 import socket
 import socketserver
 import threading
-import time
-import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from . import dns, spf
+from . import dkim, dns
 from .ledger import Entry, Ledger
 from .named import Named
-
-STAGES = ["banner", "mail", "rcpt", "data", "end-of-data"]
-
-WORDINGS = tomllib.loads((Path(__file__).parent / "wordings.toml").read_text())
+from .policy import Behaviour, Judge, Mail, domain_of, words
 
 # A dialogue that stands still longer than this is given up.
 SESSION_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How a host, or a host for one recipient domain, decides."""
-
-    kind: str = "neutral"
-    generation: str = "2016"
-    stage: str = "end-of-data"
+# How long a client may take to send the rest of what it sends at once.
+BATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,12 +28,12 @@ class Host:
 
     name: str
     behaviour: Behaviour
-    # Behaviour towards single recipient domains, where it differs.
-    domains: dict[str, Behaviour] = field(default_factory=dict)
+    # Behaviour towards single recipients and domains, where it differs.
+    special: dict[str, Behaviour] = field(default_factory=dict)
 
-    def towards(self, domain: str) -> Behaviour:
-        """Returns the behaviour towards mail for a domain."""
-        return self.domains.get(domain, self.behaviour)
+    def towards(self, recipient: str) -> Behaviour:
+        """Returns the behaviour towards mail for an address or a domain."""
+        return self.special.get(recipient) or self.special.get(domain_of(recipient), self.behaviour)
 
 
 class Receivers:
@@ -55,7 +41,8 @@ class Receivers:
 
     def __init__(self, hosts: dict[str, Host], resolver: Named, ledger: Ledger) -> None:
         self.hosts = hosts
-        self.resolver = resolver
+        self.judge = Judge(resolver.lookup)
+        self.lookup = resolver.lookup
         self.ledger = ledger
 
     def start(self) -> None:
@@ -68,7 +55,7 @@ class Receivers:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 64
+    request_queue_size = 128
 
     def __init__(self, family: socket.AddressFamily, wildcard: str, receivers: Receivers) -> None:
         self.address_family = family
@@ -81,18 +68,56 @@ class _Server(socketserver.ThreadingTCPServer):
         super().server_bind()
 
 
-class _Session(socketserver.StreamRequestHandler):
+class _Wire:
+    """What the client sends, line by line, with a look at what it has sent already."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = b""
+
+    def line(self) -> bytes:
+        """Returns the next line with its end; nothing if the client went away."""
+        while b"\n" not in self._buffer:
+            if not self._receive():
+                return b""
+        line, end, self._buffer = self._buffer.partition(b"\n")
+        return line + end
+
+    def ahead(self) -> bytes:
+        """Returns what came together with the last line (RFC 2920)."""
+        if not self._buffer and select.select([self._connection], [], [], BATCH_SECONDS)[0]:
+            self._receive()
+        return self._buffer
+
+    def message(self) -> bytes | None:
+        """Returns a message up to the line with the dot; nothing if the client went away."""
+        lines = []
+        while line := self.line():
+            if line == b".\r\n":
+                return b"".join(lines)
+            lines.append(line.removeprefix(b"."))
+        return None
+
+    def _receive(self) -> bool:
+        data = self._connection.recv(65536)
+        self._buffer += data
+        return bool(data)
+
+
+class _Session(socketserver.BaseRequestHandler):
     """One SMTP dialogue."""
 
     server: _Server
-    timeout = SESSION_SECONDS
+    request: socket.socket
 
     def handle(self) -> None:
         """Speaks until the client quits or goes away."""
-        self.peer = self.client_address[0]
-        self.helo = ""
-        self.host = self.server.receivers.hosts[self.connection.getsockname()[0]]
-        self._forget()
+        self.request.settimeout(SESSION_SECONDS)
+        self.wire = _Wire(self.request)
+        self.receivers = self.server.receivers
+        self.host = self.receivers.hosts[self.request.getsockname()[0]]
+        self.mail = Mail(self.client_address[0])
+        self.recipients: list[str] | None = None
         try:
             self._converse()
         except (OSError, dns.DnsError):
@@ -100,29 +125,29 @@ class _Session(socketserver.StreamRequestHandler):
             return
 
     def _converse(self) -> None:
-        if refusal := self._judge("banner", self.host.behaviour):
-            self._refuse("banner", refusal)
+        # At the banner nobody has said yet whose mail it is.
+        if refusal := self._refusal("banner", self.host.behaviour):
+            self._refuse("banner", refusal, [""])
             return
-        self._say([f"220 {self.host.name} ESMTP {_identity()} - gsmtp"])
-        while line := self.rfile.readline(4096):
+        self._say(words(self.host.behaviour, "banner", host=self.host.name))
+        going_on = True
+        while going_on and (line := self.wire.line()):
             verb, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
             match verb.upper():
                 case "EHLO":
-                    self.helo = rest
-                    self._forget()
+                    self.mail.helo, self.recipients = rest, None
                     self._say([f"250-{self.host.name}", "250-PIPELINING", "250-8BITMIME", "250 ENHANCEDSTATUSCODES"])
                 case "HELO":
-                    self.helo = rest
-                    self._forget()
+                    self.mail.helo, self.recipients = rest, None
                     self._say([f"250 {self.host.name}"])
                 case "MAIL":
-                    self._mail(rest)
+                    going_on = self._mail(_path(rest))
                 case "RCPT":
-                    self._rcpt(rest)
+                    going_on = self._rcpt(_path(rest))
                 case "DATA":
-                    self._data()
+                    going_on = self._data()
                 case "RSET":
-                    self._forget()
+                    self.recipients = None
                     self._say(["250 2.1.5 Flushed"])
                 case "NOOP":
                     self._say(["250 2.0.0 OK"])
@@ -132,133 +157,84 @@ class _Session(socketserver.StreamRequestHandler):
                 case _:
                     self._say(["502 5.5.1 Unrecognized command"])
 
-    def _mail(self, rest: str) -> None:
-        self._forget()
-        self.sender = _path(rest)
-        if refusal := self._judge("mail", self.host.behaviour):
-            self._refuse("mail", refusal)
-            self.sender = None
-        else:
-            self._say(["250 2.1.0 OK"])
+    def _mail(self, sender: str) -> bool:
+        self.mail.sender, self.recipients = sender, None
+        behaviour = self.host.behaviour
+        # Whose mail it is can be seen before it is said, as clients send all commands at once.
+        if self.host.special and (first := re.search(rb"(?im)^RCPT TO:<([^>]*)>", self.wire.ahead())):
+            behaviour = self.host.towards(first[1].decode("utf-8", "replace"))
+        if refusal := self._refusal("mail", behaviour):
+            return self._refuse("mail", refusal, [""])
+        self.recipients = []
+        return self._say(["250 2.1.0 OK"])
 
-    def _rcpt(self, rest: str) -> None:
-        recipient = _path(rest)
-        if self.sender is None:
-            self._say(["503 5.5.1 MAIL first"])
-        elif recipient.startswith("unknown"):
-            self._refuse("rcpt", _words("no-such-user"), recipient)
-        elif refusal := self._judge("rcpt", self.host.towards(_domain(recipient))):
-            self._refuse("rcpt", refusal, recipient)
-        else:
-            self.recipients.append(recipient)
-            self._say(["250 2.1.5 OK"])
+    def _rcpt(self, recipient: str) -> bool:
+        if self.recipients is None:
+            return self._say(["503 5.5.1 MAIL first"])
+        if refusal := self._refusal("rcpt", self.host.towards(recipient), recipient):
+            return self._refuse("rcpt", refusal, [recipient])
+        self.recipients.append(recipient)
+        return self._say(["250 2.1.5 OK"])
 
-    def _data(self) -> None:
-        if not self.recipients:
-            self._say(["503 5.5.1 RCPT first"])
-            return
-        behaviours = [self.host.towards(_domain(recipient)) for recipient in self.recipients]
-        refusals = [words for each in behaviours if (words := self._judge("data", each))]
-        if refusals:
-            self._refuse("data", refusals[0], *self.recipients)
-            return
+    def _data(self) -> bool:
+        recipients, self.recipients = self.recipients, None
+        if not recipients:
+            return self._say(["503 5.5.1 RCPT first"])
+        if refusal := self._refusal_of_any("data", recipients):
+            return self._refuse("data", refusal, recipients)
         self._say(["354 Go ahead"])
-        message_id = self._read_message()
-        if message_id is None:
-            return
-        refusals = [words for each in behaviours if (words := self._judge("end-of-data", each))]
-        if refusals:
-            self._refuse("end-of-data", refusals[0], *self.recipients, message_id=message_id)
-        else:
-            reply = _words("accepted")
-            self._write("accepted", "end-of-data", reply, self.recipients, message_id)
-            self._say(reply)
-        self._forget()
+        message = self.wire.message()
+        if message is None:
+            return False
+        self.mail.message = message
+        if refusal := self._refusal_of_any("end-of-data", recipients):
+            return self._refuse("end-of-data", refusal, recipients)
+        reply = words(self.host.towards(recipients[0]), "accepted")
+        self._write("accepted", "end-of-data", reply, recipients)
+        self.mail.message = b""
+        return self._say(reply)
 
-    def _read_message(self) -> str | None:
-        """Reads a message and returns its Message-ID; nothing if the client went away."""
-        message_id, in_header = "", True
-        while line := self.rfile.readline(65536):
-            text = line.decode("utf-8", "replace").rstrip("\r\n")
-            if text == ".":
-                return message_id
-            in_header = in_header and text != ""
-            if in_header and text.lower().startswith("message-id:"):
-                message_id = text.partition(":")[2].strip()
-        return None
+    def _refusal_of_any(self, stage: str, recipients: list[str]) -> list[str] | None:
+        refusals = (self._refusal(stage, self.host.towards(each), each) for each in recipients)
+        return next(filter(None, refusals), None)
 
-    def _judge(self, stage: str, behaviour: Behaviour) -> list[str] | None:
-        """Returns the words of a refusal if this is the stage for one and there is a reason."""
-        if behaviour.kind != "google" or behaviour.stage != stage:
-            return None
-        resolver = self.server.receivers.resolver
-        demand = WORDINGS["no-ptr"][behaviour.generation]
-        if self._family() in demand["families"] and not _confirmed(resolver, self.peer):
-            return _fill(demand["reply"], address=self.peer)
-        # At the banner nobody has said yet whose mail it is.
-        if self._family() == 6 and stage != "banner":
-            domain = _domain(self.sender or "") or self.helo
-            if spf.check(resolver.lookup, self.peer, domain) != "pass":
-                return _words("unauthenticated", address=self.peer, domain=domain)
-        return None
+    def _refusal(self, stage: str, behaviour: Behaviour, recipient: str = "") -> list[str] | None:
+        self.mail.recipient = recipient
+        return self.receivers.judge.refusal(behaviour, stage, self.mail)
 
-    def _refuse(self, stage: str, reply: list[str], *recipients: str, message_id: str = "") -> None:
-        self._write("refused", stage, reply, list(recipients) or [""], message_id)
+    def _refuse(self, stage: str, reply: list[str], recipients: list[str]) -> bool:
+        self._write("refused", stage, reply, recipients)
+        self.mail.message = b""
         self._say(reply)
+        # RFC 5321, 3.8: who says 421 closes the connection.
+        return not reply[-1].startswith("421")
 
-    def _write(self, event: str, stage: str, reply: list[str], recipients: list[str], message_id: str) -> None:
+    def _write(self, event: str, stage: str, reply: list[str], recipients: list[str]) -> None:
+        message = self.mail.message
+        found = re.search(rb"(?im)^message-id:[ \t]*(\S+)", message.partition(b"\r\n\r\n")[0])
+        signature = dkim.check(self.receivers.lookup, message) if message else ""
         for recipient in recipients:
-            self.server.receivers.ledger.write(
+            self.receivers.ledger.write(
                 Entry(
                     event=event,
                     stage=stage,
                     host=self.host.name,
-                    family=self._family(),
-                    source=self.peer,
-                    helo=self.helo,
-                    sender=self.sender or "",
+                    family=self.mail.family,
+                    source=self.mail.address,
+                    helo=self.mail.helo,
+                    sender=self.mail.sender,
                     recipient=recipient,
-                    domain=_domain(recipient),
-                    message_id=message_id,
+                    message_id=found[1].decode("utf-8", "replace") if found else "",
+                    dkim=signature,
                     reply="\n".join(reply),
                 )
             )
 
-    def _say(self, lines: list[str]) -> None:
-        self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
-
-    def _forget(self) -> None:
-        self.sender: str | None = None
-        self.recipients: list[str] = []
-
-    def _family(self) -> int:
-        return 6 if self.server.address_family == socket.AF_INET6 else 4
-
-
-def _confirmed(resolver: Named, address: str) -> bool:
-    """Says whether a name of this address leads back to it (RFC 8601, 2.7.3, "iprev")."""
-    kind = "AAAA" if ":" in address else "A"
-    names = resolver.lookup(dns.reverse_name(address), "PTR")
-    return any(address in resolver.lookup(name, kind) for name in names)
-
-
-def _words(key: str, **values: str) -> list[str]:
-    return _fill(WORDINGS[key]["reply"], **values)
-
-
-def _fill(lines: list[str], **values: str) -> list[str]:
-    identity, now = _identity(), str(int(time.time()))
-    return [line.format(id=identity, time=now, **values) for line in lines]
-
-
-def _identity() -> str:
-    return f"{secrets.token_hex(3)}si{secrets.randbelow(10**7)}lab.{secrets.randbelow(500)}"
+    def _say(self, lines: list[str]) -> bool:
+        self.request.sendall("".join(f"{line}\r\n" for line in lines).encode())
+        return True
 
 
 def _path(rest: str) -> str:
     """Returns the address between the angle brackets of MAIL or RCPT."""
     return rest.partition("<")[2].partition(">")[0]
-
-
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2].lower()

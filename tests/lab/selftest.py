@@ -5,9 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from . import dns, maillog, named, spf, steps, world
+from . import dkim, dns, maillog, matrix, named, policy, spf, steps, world
 from .cage import LabError
-from .receiver import Behaviour
+from .policy import Behaviour, Judge, Mail
 from .sender import Node
 
 QUEUED = "Nov 25 19:56:44 mail postfix/cleanup[134]: 36D84E5: message-id=<1@sender.example>"
@@ -83,6 +83,149 @@ class Spf(unittest.TestCase):
                 self.assertEqual(self.check(address, domain), result)
 
 
+class Dkim(unittest.TestCase):
+    """The check of RFC 6376, on a message that dkimpy signed and on our own signatures."""
+
+    RECORD = (
+        "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDWCCG57U+QBcVboVFIk1mreuBPXF/wmbNbyatuQ90fYNFLw4ZVGId"
+        "ATzc8gH4XySO/vbTdQlPA9mk8pwtRljl0fFTQcQ3PsdZcnSAvklIE/YXpuCLt+9NCBT2qsOi8if2YkkQacyHa5RSHOAAP2IQM+jiiwjZr1qZf"
+        "lHw+Rwc1HQIDAQAB"
+    )
+    MESSAGE = (
+        b"From: Alice <alice@sender.example>\r\nTo: bob@gmail.com\r\nSubject: a  folded\r\n\t subject \r\n"
+        b"Message-ID: <1@sender.example>\r\n\r\nHello,  \r\n world\t of mail.\r\n\r\n\r\n"
+    )
+    SIMPLE = (
+        b"DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=sender.example;\r\n i=@sender.example; q=dns/txt; s=s1;"
+        b" t=1795646011; h=from : to :\r\n subject : subject; bh=2Cx0ryHtmPre+4xyJhhu6pgecNVwOanEAdn/tTvjW0c=;\r\n"
+        b" b=L2hoEzuU1wGWzWhAPcsMA4sa3I5mqt/Pwflc7DMiYFLNzBWoU7ZO79vm0BAhOJq3kRLxY\r\n DZCPXt3+ypUsuKc8q3EBYbM/hOmLYsHb"
+        b"6wtazeqUdp3bkX57bG/NLBaGh0ZS8gsKTjvbLjv\r\n xL4oe/ihfZxUtvpP5hzzGa58t1ytUNo=\r\n"
+    )
+    RELAXED = (
+        b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.example;\r\n i=@sender.example; q=dns/txt; s=s1;"
+        b" t=1795646011; h=from : to :\r\n subject : subject; bh=aNf/r+1vVeKfjb38Oa1KlJUpUhMjYjET/2ccRZxfNy8=;\r\n"
+        b" b=bxbgONb9ikh+jhBQy7VLfa4+Qa0BJ9v04gxnHLnOVQ4iWAKbWcGIY4HR9NW4DAnf6tCG2\r\n 7KXHACaoRITshNw9zBsDReqb42SZXSyP"
+        b"56/5V6ypRzFkLz+CooQcfOm6MkWv4R+iZmogB7A\r\n /eNE69xkoaKo8utoAGsYX9P3VoGWLpo=\r\n"
+    )
+    # The private half, which signs nothing but this.
+    KEY = """
+        -----BEGIN PRIVATE KEY-----
+        MIICeAIBADANBgkqhkiG9w0BAQEFAASCAmIwggJeAgEAAoGBANYIIbntT5AFxVuh
+        UUiTWat64E9cX/CZs1vJq25D3R9g0UvDhlUYh0BPNzyAfhfJI7+9tN1CU8D2aTyn
+        C1GWOXR8VNBxDc+x1lydIC+SUgT9hem4Iu3700IFPaqw6LyJ/ZiSRBpzIdrlFIc4
+        AA/YhAz6OKLCNmvWpl+UfD5HBzUdAgMBAAECgYEAozS0MwjIoLQl2EdcqhDiUaZz
+        IVD5P4iUgit3868AEItNTY6dAoqfp+Q/5Hy+qfiQsAdCwW1wXDYJ7Vwbf20kBVA8
+        K/gp37mKSOihK/3qV2f6+W2L2XdSv1OL1639Zuee/4pTbumNXG6oAAhVSTVwspPV
+        M9fLBU1D5f/zaoQY6EECQQDtSiDyyGlzjaYub/8SF+gB46798hHP6i5BSLJ2taf4
+        dbnI7IDoS0BQE0DwBKIa8n+rgmUkKnvhMU1oZ3mWOLVZAkEA5uiGzA3uh5bcl275
+        ihTQPmkqfF0vt1aI8zPO5gdUBdYRIBBbkDSYNH3lKfzArtYVOCHemNuqfnjgMj3W
+        5irRZQJAOvPBv8+es0Cr2rmka0BZOa7xWNH9LuSFXV7MR8XV11qYL5ziYdPgRISk
+        C317MKqyoU+iBRww7r+q9ZdPk8y+8QJBAN1WxWeybxRvyzIpwW/X9antmzktBkFC
+        5PHjlo8vNR6HDVFj/LEliUS/7TyrOHQfaKWu6bYy0qJ68cWXO3jUUHUCQQCcuDnu
+        9lO9EiQsr3CHmXtuqvBDfdFKNbLloKjigY77JW7TlCa4ungW8nx5oVGmblmc26LA
+        P4V0WaUmJEikhhWD
+        -----END PRIVATE KEY-----
+    """
+
+    def check(self, message: bytes, records: list[str] | None = None) -> str:
+        records = [self.RECORD] if records is None else records
+        there = ("s1._domainkey.sender.example", "TXT")
+        return dkim.check(lambda name, kind: records if (name, kind) == there else [], message)
+
+    def test_signatures_of_another_program(self) -> None:
+        for signature in (self.SIMPLE, self.RELAXED):
+            self.assertEqual(self.check(signature + self.MESSAGE), "pass")
+            self.assertEqual(self.check(signature + self.MESSAGE + b"More.\r\n"), "fail (body has changed)")
+            other = self.MESSAGE.replace(b"bob@", b"eve@")
+            self.assertEqual(self.check(signature + other), "fail (signature does not match)")
+        blanks = self.MESSAGE.replace(b"  folded", b" folded").replace(b"Hello,  ", b"Hello,")
+        self.assertEqual(self.check(self.RELAXED + blanks), "pass")
+        self.assertIn("fail", self.check(self.SIMPLE + blanks))
+
+    def test_a_signature_of_our_own(self) -> None:
+        key = dkim.private_key(self.KEY)
+        signed = dkim.sign(self.MESSAGE, key, "sender.example", "s1", ["From", "Subject", "To"])
+        self.assertEqual(self.check(signed), "pass")
+        self.assertEqual(self.check(b"Received: by us\r\n" + signed), "pass")
+        self.assertIn("fail", self.check(signed.replace(b"a  folded", b"a creased")))
+
+    def test_what_cannot_be_checked(self) -> None:
+        signed = self.SIMPLE + self.MESSAGE
+        self.assertEqual(self.check(self.MESSAGE), "none")
+        for message, records, result in (
+            (signed, [], "0 key records"),
+            (signed, ["v=DKIM1; p="], "revoked"),
+            (signed, ["v=DKIM1; p=AAAA"], "cannot be read"),
+            (signed.replace(b"rsa-sha256", b"rsa-sha1"), None, "algorithm"),
+            (signed.replace(b"h=from", b"h=date"), None, "From is not signed"),
+        ):
+            with self.subTest(result=result):
+                self.assertIn(result, self.check(message, records))
+
+
+class Policy(unittest.TestCase):
+    """What receivers demand."""
+
+    RECORDS = {
+        (dns.reverse_name("192.0.2.1"), "PTR"): ["a.example"],
+        ("a.example", "A"): ["192.0.2.1"],
+        (dns.reverse_name("2001:db8::1"), "PTR"): ["a.example"],
+        (dns.reverse_name("2001:db8::2"), "PTR"): ["a.example"],
+        ("a.example", "AAAA"): ["2001:db8::1"],
+        ("a.example", "TXT"): ["v=spf1 ip4:192.0.2.1 ip6:2001:db8::3 -all"],
+    }
+
+    def refusal(self, behaviour: Behaviour, stage: str, address: str, recipient: str = "bob@gmail.com") -> str:
+        judge = Judge(lambda name, kind: self.RECORDS.get((name, kind), []))
+        mail = Mail(address, helo="h.example", sender="alice@a.example", recipient=recipient)
+        return " ".join(judge.refusal(behaviour, stage, mail) or [])
+
+    def test_google(self) -> None:
+        for year, stage, address, code in (
+            ("2016", "rcpt", "2001:db8::1", ""),  # confirmed
+            ("2016", "rcpt", "2001:db8::2", "550 5.7.1 "),  # PTR of another name
+            ("2016", "rcpt", "2001:db8::3", "550 5.7.1 "),  # none
+            ("2016", "mail", "2001:db8::3", ""),  # not yet
+            ("2016", "end-of-data", "2001:db8::1", "550 5.7.26 "),  # SPF names another
+            ("2016", "end-of-data", "2001:db8::3", ""),  # SPF passes, PTR was the affair of RCPT
+            ("2016", "rcpt", "192.0.2.2", ""),
+            ("2016", "end-of-data", "192.0.2.2", ""),
+            ("2024", "rcpt", "192.0.2.2", "550 5.7.25 "),
+            ("2024", "rcpt", "192.0.2.1", ""),
+            ("2024", "end-of-data", "192.0.2.2", "550 5.7.26 "),
+            ("2024", "end-of-data", "192.0.2.1", ""),
+            ("rate-2015", "rcpt", "2001:db8::3", "421 4.7.0 "),
+        ):
+            with self.subTest(year=year, stage=stage, address=address):
+                reply = self.refusal(Behaviour("google", year, "rcpt"), stage, address)
+                self.assertEqual(code in reply and bool(reply), bool(code), reply)
+
+    def test_single_messages(self) -> None:
+        google = Behaviour("google")
+        self.assertIn("550 5.1.1 ", self.refusal(google, "rcpt", "192.0.2.1", "unknown@gmail.com"))
+        self.assertIn("likely unsolicited mail", self.refusal(google, "end-of-data", "192.0.2.1", "spam@gmail.com"))
+        self.assertIn("550 5.1.1 ", self.refusal(Behaviour(), "rcpt", "192.0.2.1", "unknown@example.org"))
+        self.assertEqual(self.refusal(Behaviour(), "end-of-data", "192.0.2.1", "spam@example.org"), "")
+
+    def test_microsoft_says_it_for_a_while(self) -> None:
+        microsoft = Behaviour("microsoft")
+        self.assertTrue(self.refusal(microsoft, "rcpt", "2001:db8::2").startswith("450 4.7.25 "))
+        self.assertTrue(self.refusal(microsoft, "end-of-data", "2001:db8::1").startswith("450 4.7.26 "))
+        self.assertEqual(self.refusal(microsoft, "rcpt", "192.0.2.2"), "")
+
+    def test_yahoo_counts(self) -> None:
+        judge = Judge(lambda name, kind: [])
+        yahoo = Behaviour("yahoo", rate=2, seconds=3600)
+        replies = [judge.refusal(yahoo, "mail", Mail(address)) for address in ["192.0.2.1"] * 3 + ["192.0.2.2"]]
+        self.assertEqual([bool(reply) for reply in replies], [False, False, True, False])
+        self.assertIn("421 4.7.0 [TSS04]", replies[2][0])
+
+    def test_every_kind_has_all_its_words(self) -> None:
+        for kind in policy.KINDS:
+            for key in ("banner", "accepted", "no-such-user"):
+                self.assertTrue(policy.words(Behaviour(kind), key, host="h", recipient="r"))
+
+
 class Log(unittest.TestCase):
     """What is read from Postfix's log."""
 
@@ -116,6 +259,9 @@ class Worlds(unittest.TestCase):
             ("[domains.'new.example']\nstage = 'rcpt'", "domains.new.example lacks the key `mx`"),
             ("[dns]\nwithout = ['nothing. A']", "no record `nothing. A`"),
             ("[[step]]\nsend = {'gmail.com' = 'gone'}", "step 1: `gone` of gmail.com"),
+            ("[sender]\nipv6 = ['192.0.2.1']", "this.toml: sender: Expected 4|this.toml: sender: "),
+            ("[recipients.'a@b.example']\nkind = 'odd'", "`odd` is none of"),
+            ("[[step]]\nsend = {}\nsays = {'gmail.com' = 'x'}", "to whom nothing is sent"),
             ("[[step]]\nmtimes = true", "step 1: needs exactly one of"),
             ("[[step]]\nrun = ['true']\neach = 1", "unknown key `each`"),
             ("title = 'twice'", "Cannot overwrite a value"),
@@ -123,12 +269,71 @@ class Worlds(unittest.TestCase):
             with self.subTest(text=text), self.assertRaisesRegex(LabError, words.replace(".", r"\.")):
                 self.load(text)
 
+    def test_a_recipient_overrides_its_domain(self) -> None:
+        this = self.load("[domains.'gmail.com']\nstage = 'data'\n[recipients.'a@gmail.com']\ngeneration = '2024'")
+        host = next(host for host in this.hosts.values() if host.name == "gmail-smtp-in.l.google.com")
+        self.assertEqual(host.towards("a@gmail.com"), Behaviour("google", "2024", "data"))
+        self.assertEqual(host.towards("b@gmail.com"), Behaviour("google", "2016", "data"))
+        self.assertEqual(host.towards("b@googlemail.com"), Behaviour("google", "2016", "end-of-data"))
+
     def test_a_world_overrides_by_key(self) -> None:
         this = self.load("[receivers.gmail]\nstage = 'rcpt'\n[domains.'googlemail.com']\ngeneration = '2024'")
         host = next(host for host in this.hosts.values() if host.name == "gmail-smtp-in.l.google.com")
         self.assertEqual(host.towards("gmail.com"), Behaviour("google", "2016", "rcpt"))
         self.assertEqual(host.towards("googlemail.com"), Behaviour("google", "2024", "rcpt"))
         self.assertIn("gmail.com. MX 5 gmail-smtp-in.l.google.com.", this.records)
+
+
+class Matrix(unittest.TestCase):
+    """The worlds of one pattern."""
+
+    PATTERN = {
+        "ci": ["b-dash-0"],
+        "level": ["0", "2"],
+        "chroot": {"n": "n", "y": "y", "dash": "-"},
+        "generations": {"2013": "old", "2024": "new"},
+        "stages": {"mail": "MAIL FROM", "rcpt": "RCPT TO"},
+        "recipients": {"own": {"address": "{generation}.{stage}@g.com"}, "all": {"address": "u@{stage}.h.com", "mx": ["1 m"]}},
+        "profiles": {
+            "a": {"title": "A", "arguments": [], "sender": {}},
+            "b": {"title": "B", "arguments": ["--profile", "b"], "sender": {"config_directory": "/b"}},
+        },
+        "world": {
+            "sender": {"parameters": {"x": "1"}, "files": {"@CONFIG@/t": "@CONFIG@"}},
+            "step": [
+                {"send": {"@CELLS@": "bounced", "z": "ipv6"}},
+                {"run": ["p", "@ARGUMENTS@", "q"]},
+                {"send": {"@CELLS@": "ipv4"}, "says": {}},
+            ],
+        },
+    }
+
+    def test_names(self) -> None:
+        self.assertEqual(len(matrix.names(self.PATTERN)), 12)
+        self.assertEqual(matrix.names(self.PATTERN)[4:7], ["matrix/a-dash-0", "matrix/a-dash-2", "matrix/b-n-0"])
+
+    def test_expansion(self) -> None:
+        this = matrix.expand(self.PATTERN, "matrix/b-dash-0")
+        self.assertTrue(this["ci"])
+        self.assertEqual(this["sender"]["files"], {"/b/t": "/b"})
+        self.assertEqual((this["sender"]["chroot"], this["sender"]["filled_jail"]), ("-", True))
+        self.assertEqual(this["sender"]["parameters"], {"x": "1", "compatibility_level": "0"})
+        self.assertEqual(this["recipients"]["2013.rcpt@g.com"], {"generation": "2013", "stage": "rcpt"})
+        self.assertEqual(this["domains"]["mail.h.com"], {"mx": ["1 m"], "generation": "2024", "stage": "mail"})
+        first, second, third = this["step"]
+        self.assertEqual(len(first["send"]), 7)
+        self.assertEqual(first["says"]["2024.mail@g.com"], r"new.* \(in reply to MAIL FROM command")
+        self.assertEqual(second["run"], ["p", "--profile", "b", "q"])
+        self.assertEqual((third["send"]["2024.mail@g.com"], third["says"]), ("ipv4", {}))
+        self.assertFalse(matrix.expand(self.PATTERN, "matrix/a-dash-2")["sender"]["filled_jail"])
+        self.assertEqual(matrix.expand(self.PATTERN, "matrix/a-n-0")["step"][1]["run"], ["p", "q"])
+
+    def test_the_pattern_itself(self) -> None:
+        pattern = world._read(world.MATRIX)
+        there = matrix.names(pattern)
+        self.assertEqual([name for name in pattern["ci"] if matrix.PREFIX + name not in there], [])
+        cells = matrix._cells(pattern)
+        self.assertEqual(len(cells), len(pattern["generations"]) * len(pattern["stages"]) * len(pattern["recipients"]))
 
 
 class Comparison(unittest.TestCase):
@@ -151,3 +356,29 @@ class Comparison(unittest.TestCase):
         self.assertTrue(steps._send_problem([bounced], "bounced", "5.7.25"))
         self.assertEqual(steps._send_problem([over4, bounced], "mixed", ""), "")
         self.assertTrue(steps._send_problem([over4, over4], "mixed", ""))
+        self.assertEqual(steps._send_problem([over4, ("deferred", "421 later")], "slowed", ""), "")
+        self.assertTrue(steps._send_problem([over4, over4], "slowed", ""))
+
+    def test_lost_lines(self) -> None:
+        before = "# mine\na = 1\nb =\n  2,\n  3\n"
+        for after, lost in (
+            (before, ""),
+            ("# mine\na = 1\nb =\n  2,\n  3\n  4\n", ""),
+            ("# mine\na = 1\nnew\nb =\n  2,\n  3, 4\n", ""),
+            ("# mine\na = 1\nb = 2, 3\n", "  2,"),
+            ("a = 1\nb =\n  2,\n  3\n", "# mine"),
+            ("# mine\nb =\n  2,\n  3\na = 1\n", "b ="),
+        ):
+            with self.subTest(after=after):
+                self.assertEqual(steps._lost_lines(_text(before), _text(after), []), lost)
+        self.assertEqual(steps._lost_lines(_text(before), None, []), "# mine")
+        self.assertEqual(steps._lost_lines(_text(before), _text("# mine\nb =\n  2,\n  3\n"), ["^a = "]), "")
+
+    def test_records_of_zone_files(self) -> None:
+        self.assertEqual(steps._rdata("TXT", "v=spf1 -all"), '"v=spf1 -all"')
+        self.assertEqual(steps._rdata("TXT", "k" * 300), f'"{"k" * 255}" "{"k" * 45}"')
+        self.assertEqual(steps._rdata("AAAA", "2001:db8::1"), "2001:db8::1")
+
+
+def _text(content: str) -> Node:
+    return Node(mode=0o100644, uid=0, gid=0, content=content.encode(), attributes=(), modified=1)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .cage import LabError, shell
 from .waiting import until
-from .world import DOMAIN, HERE, HOST_NAME, NAMED_IPV4, SENDER_IPV4, SENDER_IPV6, SenderSettings
+from .world import DOMAIN, HERE, HOST_NAME, NAMED_IPV4, SENDER_IPV4, SenderSettings
 
 # Where the program under test stands inside the sender.
 MAILFIX = "/usr/local/bin/mailfix"
@@ -178,7 +178,8 @@ class Sender:
         shell(*inside, "link", "set", "lo", "up")
         shell(*inside, "link", "set", "eth0", "up")
         shell(*inside, "address", "add", f"{SENDER_IPV4}/24", "dev", "eth0")
-        shell(*inside, "address", "add", f"{SENDER_IPV6}/64", "dev", "eth0", "nodad")
+        for address in self.settings.ipv6:
+            shell(*inside, "address", "add", f"{address}/64", "dev", "eth0", "nodad")
 
     def inside(self) -> list[str]:
         """Returns the words to put before a command so that it runs in the machine."""
@@ -306,19 +307,17 @@ class Sender:
         """Says whether no message waits."""
         return "Mail queue is empty" in self.run(["postqueue", "-c", self.directory, "-p"]).stdout
 
-    def submit(self, recipient: str, message_id: str) -> None:
+    def submit(self, recipient: str, message: bytes) -> None:
         """Hands a message to Postfix as a local user's program does."""
         sender = f"{USER}@{DOMAIN}"
-        text = f"From: {sender}\nTo: {recipient}\nMessage-ID: {message_id}\nSubject: laboratory\n\nHello.\n"
         done = subprocess.run(
             self.inside() + ["sendmail", "-C", self.directory, "-f", sender, recipient],
-            input=text,
+            input=message,
             capture_output=True,
-            text=True,
             env=ENVIRONMENT,
         )
         if done.returncode != 0:
-            raise LabError(f"sendmail ended with {done.returncode}: {done.stderr}")
+            raise LabError(f"sendmail ended with {done.returncode}: {done.stderr.decode('utf-8', 'replace')}")
 
 
 def _user_number(root: Path, user: str) -> int:

@@ -6,22 +6,38 @@ how the machines are built.
 
 import collections
 import itertools
+import json
 import re
 import shlex
 import time
 from typing import Any
 
-from . import maillog
+from . import dkim, maillog
 from .cage import LabError
 from .ledger import Ledger
 from .named import Named
-from .sender import MAILFIX, Done, Node, Sender
+from .sender import MAILFIX, USER, Done, Node, Sender
 from .waiting import until
-from .world import DOMAIN, Step, World, ptr_record
+from .world import DOMAIN, HOST_NAME, Step, World, ptr_record
 
 # How long all messages of one step may take to come to an end.
 SEND_SECONDS = 30
 RUN_SECONDS = 60
+# How often the queue is flushed while mail that waits is waited for.
+FLUSH_SECONDS = 1
+
+# The whole job without questions, as a newcomer on this sender would say it.
+INIT = ["init", "--no-input", "--yes", "--hostname", HOST_NAME, "--domain", DOMAIN]
+INIT += ["--reverse-dns6", "none", "--allow-non-global"]
+
+# The files in which mailfix may change single words; it leaves all others alone.
+SHARED = ["main.cf", "master.cf"]
+
+# The outcomes of which several messages must show both.
+BOTH = {"mixed": {"ipv4", "bounced"}, "slowed": {"ipv4", "deferred"}}
+
+# The fields a signature is made over.
+SIGNED_FIELDS = ["From", "To", "Subject", "Message-ID"]
 
 
 class Run:
@@ -36,6 +52,9 @@ class Run:
         self._snapshots: dict[str, dict[str, Node]] = {}
         self._snapshot_paths: dict[str, list[str]] = {}
         self._numbers = itertools.count(1)
+        # What the last `send` sent: key of the step, recipient, Message-ID; and where its log begins.
+        self._sent: list[tuple[str, str, str]] = []
+        self._sent_at = 0
         # How much of the log earlier steps have already answered for.
         self._log_read = 0
 
@@ -59,31 +78,55 @@ class Run:
 
     def _send(self, number: int, expected: dict[str, str], options: dict[str, Any]) -> None:
         each, says = options.get("each", 1), options.get("says", {})
-        messages = []
+        key = None
+        if signed := options.get("signed"):
+            key = dkim.private_key(self.sender.path(signed["key"]).read_text())
+        self._sent, self._sent_at = [], len(self.sender.log())
         for who in expected:
             recipient = who if "@" in who else f"user@{who}"
             for _ in range(each):
                 message_id = f"<{number}.{next(self._numbers)}@{DOMAIN}>"
-                messages.append((who, recipient, message_id))
-        began = len(self.sender.log())
-        for _, recipient, message_id in messages:
-            self.sender.submit(recipient, message_id)
-        results = collections.defaultdict(list)
+                self._sent.append((who, recipient, message_id))
+                message = _message(recipient, message_id)
+                if key:
+                    message = dkim.sign(message, key, DOMAIN, signed["selector"], SIGNED_FIELDS)
+                self.sender.submit(recipient, message)
         deadline = time.monotonic() + options.get("within", SEND_SECONDS)
-        for who, recipient, message_id in messages:
-            results[who].append(self._outcome(recipient, message_id, expected[who], began, deadline))
+        results = collections.defaultdict(list)
+        for who, recipient, message_id in self._sent:
+            results[who].append(self._outcome(recipient, message_id, expected[who], deadline))
         for who, outcome in expected.items():
             once = ", once" if outcome in ("ipv4", "ipv6") else ""
             problem = _send_problem(results[who], outcome, says.get(who, ""))
             self._check(number, f"{each} to {who}: {outcome}{once}", problem)
 
+    def _flush(self, number: int, expected: dict[str, str], options: dict[str, Any]) -> None:
+        says = options.get("says", {})
+        ends: dict[str, list[tuple[str, str]]] = {}
+
+        def settled() -> bool:
+            self.sender.run(["postqueue", "-c", self.sender.directory, "-f"])
+            time.sleep(FLUSH_SECONDS)
+            for who in expected:
+                messages = [each for each in self._sent if each[0] == who]
+                ends[who] = [self._outcome(each[1], each[2], "", time.monotonic()) for each in messages]
+            return all(_send_problem(ends[who], outcome, "") == "" for who, outcome in expected.items())
+
+        try:
+            until("the mail that waits", settled, options.get("within", SEND_SECONDS))
+        except LabError:
+            pass  # the checks below say what is missing
+        for who, outcome in expected.items():
+            problem = _send_problem(ends[who], outcome, says.get(who, "")) if ends[who] else "nothing was sent"
+            self._check(number, f"after flushing the queue, what was sent to {who}: {outcome}, once", problem)
+
     def _outcome(
-        self, recipient: str, message_id: str, expected: str, began: int, deadline: float
+        self, recipient: str, message_id: str, expected: str, deadline: float
     ) -> tuple[str, str]:
         """Waits for a message to come to an end; returns how it did and in what words."""
 
         def ended() -> tuple[str, str] | None:
-            log = self.sender.log()[began:]
+            log = self.sender.log()[self._sent_at :]
             if statuses := maillog.statuses(log, message_id, recipient):
                 return self._judge(statuses[-1], recipient, message_id)
             death = maillog.dying_agent(log)
@@ -93,7 +136,7 @@ class Run:
         try:
             return until("a status line", ended, max(deadline - time.monotonic(), 0))
         except LabError:
-            death = maillog.dying_agent(self.sender.log()[began:])
+            death = maillog.dying_agent(self.sender.log()[self._sent_at :])
             return ("stuck", death) if death else ("lost", "no status line in time")
 
     def _judge(self, status: maillog.Status, recipient: str, message_id: str) -> tuple[str, str]:
@@ -102,11 +145,12 @@ class Run:
         if len(arrivals) != (1 if status.word == "sent" else 0):
             return f"delivered {len(arrivals)} times", f"status={status.word} {text}"
         if arrivals:
-            return f"ipv{arrivals[0].family}", f"{arrivals[0].host} {text}"
+            only = arrivals[0]
+            return f"ipv{only.family}", f"{only.host} from={only.source} helo={only.helo} dkim={only.dkim} {text}"
         return status.word, text
 
     def _run(self, number: int, command: list[str], options: dict[str, Any]) -> None:
-        words = [word.replace("@MAILFIX@", MAILFIX) for word in command]
+        words = _command(command)
         began = time.monotonic()
         done = self.sender.run(words, options.get("within", RUN_SECONDS))
         problems = []
@@ -114,10 +158,23 @@ class Run:
         if done.status != wanted:
             problems.append(f"status {done.status}, not {wanted}")
         problems += _text_problems(done.stdout + done.stderr, options)
+        if "publish" in options and not problems:
+            self._publish(number, done.stdout, options["publish"])
         shown = shlex.join(words).replace(MAILFIX, "mailfix")
         self._check(number, f"`{shown}` ends with {wanted} ({time.monotonic() - began:.1f} s)", "; ".join(problems))
         if problems:
             _print_transcript(done)
+
+    def _publish(self, number: int, output: str, types: list[str]) -> None:
+        """Puts records that were printed as JSON into DNS, in the place of those of the same name and type."""
+        records = [each for each in json.loads(output)["records"] if each["type"] in types]
+        keys = {(each["name"].lower(), each["type"]) for each in records}
+        present = [record.split()[:2] for record in self.named.records]
+        old = sorted({f"{name} {kind}" for name, kind in present if (name.lower(), kind) in keys})
+        new = [f"{each['name']} {each['type']} {_rdata(each['type'], each['value'])}" for each in records]
+        self.named.change(new, old)
+        missing = [f"no {kind} record" for kind in types if kind not in {each["type"] for each in records}]
+        self._check(number, f"DNS: {len(new)} records as printed, for {len(old)} old ones", "; ".join(missing))
 
     def _files(self, number: int, files: dict[str, str], _: dict[str, Any]) -> None:
         for path, text in files.items():
@@ -142,6 +199,17 @@ class Run:
         ]
         what = f"{len(before)} files byte for byte as in `{name}`{', untouched' if mtimes else ''}"
         self._check(number, what, "; ".join(problems))
+
+    def _keeps(self, number: int, name: str, options: dict[str, Any]) -> None:
+        before, after = self._snapshots[name], self.sender.tree(self._snapshot_paths[name])
+        problems = []
+        for path, node in before.items():
+            if path.rpartition("/")[2] not in SHARED:
+                difference = _difference(node, after.get(path), mtimes=False)
+                problems += [f"{path} {difference}"] if difference else []
+            elif lost := _lost_lines(node, after.get(path), options.get("without", [])):
+                problems.append(f"{path} lost {lost!r}")
+        self._check(number, f"every line of {len(before)} files is still there as in `{name}`", "; ".join(problems))
 
     def _contains(self, number: int, path: str, options: dict[str, Any]) -> None:
         file = self.sender.path(path)
@@ -173,11 +241,42 @@ class Run:
         self._check(number, "the mail log of the last step as expected", "; ".join(problems))
 
 
+def _message(recipient: str, message_id: str) -> bytes:
+    """Returns a message as its writer's program makes it."""
+    fields = [f"From: {USER}@{DOMAIN}", f"To: {recipient}", f"Message-ID: {message_id}", "Subject: laboratory"]
+    return "\r\n".join([*fields, "", "Hello.", ""]).encode()
+
+
+def _command(command: list[str]) -> list[str]:
+    words = []
+    for word in command:
+        words += [MAILFIX, *INIT] if word == "@INIT@" else [word.replace("@MAILFIX@", MAILFIX)]
+    return words
+
+
+def _rdata(kind: str, value: str) -> str:
+    """Returns the data of a record as a zone file has it: text in strings of at most 255 bytes."""
+    if kind != "TXT" or value.startswith('"'):
+        return value
+    return " ".join(f'"{value[at : at + 255]}"' for at in range(0, len(value), 255))
+
+
+def _lost_lines(before: Node, after: Node | None, without: list[str]) -> str:
+    """Returns the first line that is neither there, at its place in the order, nor the beginning of one."""
+    left = iter(after.content.decode("utf-8", "replace").splitlines() if after else [])
+    for line in before.content.decode("utf-8", "replace").splitlines():
+        if any(re.search(pattern, line) for pattern in without):
+            continue
+        if not any(new.startswith(line.rstrip()) for new in left):
+            return line
+    return ""
+
+
 def _send_problem(results: list[tuple[str, str]], outcome: str, pattern: str) -> str:
     """Returns what is wrong with how the messages to one recipient ended; empty if nothing is."""
-    if outcome == "mixed":
+    if outcome in BOTH:
         counts = collections.Counter(found for found, _ in results)
-        return "" if counts.keys() == {"ipv4", "bounced"} else f"not some of both: {dict(counts)}"
+        return "" if counts.keys() == BOTH[outcome] else f"not some of both: {dict(counts)}"
     for found, text in results:
         if found != outcome:
             return f"{found}: {text}"

@@ -4,17 +4,23 @@ Owns the file's schema. An unknown key or a value of the wrong type is an error
 that names the file and the place. Must not know how anything is done.
 """
 
+import ipaddress
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import dns
+from . import dns, matrix
 from .cage import LabError
-from .receiver import STAGES, WORDINGS, Behaviour, Host
+from .policy import GENERATIONS, KINDS, STAGES, Behaviour
+from .receiver import Host
 
 HERE = Path(__file__).parent
 WORLDS = HERE / "worlds"
+MATRIX = HERE / "matrix.toml"
+
+# What stands for the program in the words of a command.
+PROGRAM_MARKS = ["@MAILFIX@", "@INIT@"]
 
 # Documentation networks (RFC 5737, RFC 3849): what leaks out of a laboratory goes nowhere.
 SENDER_IPV4, SENDER_IPV6 = "192.0.2.10", "2001:db8::10"
@@ -26,15 +32,18 @@ DOMAIN = "sender.example"
 
 # What can come of messages. "stuck": the delivery agent dies and the log has no
 # status line. "mixed": of several, some bounce and all others arrive over IPv4.
-OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck", "mixed"]
+# "slowed": some arrive over IPv4 and all others wait.
+OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck", "mixed", "slowed"]
 
 # What each verb of a step takes besides itself: key and type.
 VERBS: dict[str, dict[str, type]] = {
-    "send": {"each": int, "says": dict, "within": int},
-    "run": {"status": int, "has": list, "lacks": list, "within": int},
+    "send": {"each": int, "says": dict, "within": int, "signed": dict},
+    "flush": {"says": dict, "within": int},
+    "run": {"status": int, "has": list, "lacks": list, "within": int, "publish": list},
     "files": {},
     "snapshot": {"paths": list},
     "same": {"mtimes": bool},
+    "keeps": {"without": list},
     "contains": {"has": list, "lacks": list},
     "postfix": {},
     "dns": {},
@@ -42,10 +51,12 @@ VERBS: dict[str, dict[str, type]] = {
 }
 VALUES: dict[str, type] = {
     "send": dict,
+    "flush": dict,
     "run": list,
     "files": dict,
     "snapshot": str,
     "same": str,
+    "keeps": str,
     "contains": str,
     "postfix": str,
     "dns": dict,
@@ -54,12 +65,18 @@ VALUES: dict[str, type] = {
 POSTFIX_WORDS = ["start", "stop", "reload", "running", "stopped", "empty-queue"]
 
 
+# The keys that say how a receiver decides.
+BEHAVIOUR: dict[str, type] = dict(Behaviour.__annotations__)
+
+
 @dataclass(frozen=True)
 class SenderSettings:
     """How the sending machine is set up before the first step."""
 
     config_directory: str = "/etc/postfix"
     queue_directory: str = "/var/spool/postfix"
+    # Its IPv6 addresses; mail leaves from the last one where nothing says otherwise.
+    ipv6: list[str] = field(default_factory=lambda: [SENDER_IPV6])
     data_directory: str = "/var/lib/postfix"
     # The chroot column of every service that Debian ships chrooted: y, n or -.
     chroot: str = "n"
@@ -97,34 +114,41 @@ class World:
     hosts: dict[str, Host]
     records: list[str]
     steps: list[Step]
+    # Whether it is one of the few that every run of the tests goes through.
+    ci: bool
 
     @property
     def needs_mailfix(self) -> bool:
         """Says whether the program itself takes part in this world."""
         runs = [step.value for step in self.steps if step.verb == "run"]
-        return any("@MAILFIX@" in word for run in runs + self.sender.commands for word in run)
+        return any(mark in word for run in runs + self.sender.commands for word in run for mark in PROGRAM_MARKS)
 
 
 def names() -> list[str]:
     """Returns the name of every world."""
-    return sorted(path.stem for path in WORLDS.glob("*.toml"))
+    return sorted(path.stem for path in WORLDS.glob("*.toml")) + matrix.names(_read(MATRIX))
 
 
 def load(name: str) -> World:
     """Reads a world and the internet it lies in."""
     path = WORLDS / f"{name}.toml"
-    if not path.is_file():
+    if name in matrix.names(_read(MATRIX)):
+        own, place = matrix.expand(_read(MATRIX), name), f"{name}:"
+    elif path.is_file():
+        own, place = _read(path), f"{path.name}:"
+    else:
         raise LabError(f"there is no world `{name}`; there are: {', '.join(names())}")
     internet = _read(HERE / "internet.toml")
-    own = _read(path)
-    place = f"{path.name}:"
-    _only(own, place, title=str, sender=dict, receivers=dict, domains=dict, dns=dict, step=list)
+    _only(
+        own, place, title=str, ci=bool, sender=dict, receivers=dict, domains=dict, recipients=dict, dns=dict, step=list
+    )
     receivers = _merge(internet["receivers"], own.get("receivers", {}))
     domains = _merge(internet["domains"], own.get("domains", {}))
-    hosts, records = _hosts(receivers, domains, place)
+    hosts, records = _hosts(receivers, domains, own.get("recipients", {}), place)
     return World(
         name=name,
         title=_need(own, "title", place),
+        ci=own.get("ci", False),
         sender=_sender(own.get("sender", {}), f"{place} sender"),
         hosts=hosts,
         records=records + _records(internet["dns"], own.get("dns", {}), f"{place} dns"),
@@ -143,29 +167,37 @@ def _sender(table: dict[str, Any], place: str) -> SenderSettings:
     settings = SenderSettings(**table)
     if settings.chroot not in ("y", "n", "-"):
         raise LabError(f"{place}: chroot is y, n or -, not `{settings.chroot}`")
+    for address in settings.ipv6:
+        try:
+            ipaddress.IPv6Address(address)
+        except ValueError as error:
+            raise LabError(f"{place}: {error}") from error
     return settings
 
 
-def _hosts(receivers: dict[str, Any], domains: dict[str, Any], place: str) -> tuple[dict[str, Host], list[str]]:
+def _hosts(
+    receivers: dict[str, Any], domains: dict[str, Any], recipients: dict[str, Any], place: str
+) -> tuple[dict[str, Host], list[str]]:
     """Gives every host its addresses; returns hosts by address, and the records that say so."""
     special = {}
     records = []
     for domain, table in domains.items():
         where = f"{place} domains.{domain}"
-        _only(table, where, mx=list, kind=str, generation=str, stage=str)
+        _only(table, where, mx=list, **BEHAVIOUR)
         special[domain] = {key: value for key, value in table.items() if key != "mx"}
         records += [f"{domain}. MX {mx}." for mx in _need(table, "mx", where)]
+    for recipient, table in recipients.items():
+        _only(table, f"{place} recipients.{recipient}", **BEHAVIOUR)
+        special[recipient] = {**special.get(recipient.rpartition("@")[2], {}), **table}
     hosts: dict[str, Host] = {}
     number = FIRST_HOST
     for name, table in receivers.items():
         where = f"{place} receivers.{name}"
-        _only(table, where, kind=str, generation=str, stage=str, hosts=list, families=list)
-        own = {key: value for key, value in table.items() if key in ("kind", "generation", "stage")}
-        by_domain = {
-            domain: _behaviour({**own, **differs}, where) for domain, differs in special.items() if differs
-        }
+        _only(table, where, hosts=list, families=list, **BEHAVIOUR)
+        own = {key: value for key, value in table.items() if key in BEHAVIOUR}
+        by_key = {key: _behaviour({**own, **differs}, where) for key, differs in special.items() if differs}
         for host_name in _need(table, "hosts", where):
-            host = Host(host_name, _behaviour(own, where), by_domain)
+            host = Host(host_name, _behaviour(own, where), by_key)
             for family, kind, address in ((4, "A", f"192.0.2.{number}"), (6, "AAAA", f"2001:db8::{number}")):
                 if family in table.get("families", [4, 6]):
                     hosts[address] = host
@@ -174,11 +206,11 @@ def _hosts(receivers: dict[str, Any], domains: dict[str, Any], place: str) -> tu
     return hosts, records
 
 
-def _behaviour(table: dict[str, str], place: str) -> Behaviour:
+def _behaviour(table: dict[str, Any], place: str) -> Behaviour:
     behaviour = Behaviour(**table)
     for value, allowed in (
-        (behaviour.kind, ["google", "neutral"]),
-        (behaviour.generation, list(WORDINGS["no-ptr"])),
+        (behaviour.kind, KINDS),
+        (behaviour.generation, GENERATIONS),
         (behaviour.stage, STAGES),
     ):
         if value not in allowed:
@@ -206,10 +238,15 @@ def _step(table: dict[str, Any], place: str) -> Step:
         raise LabError(f"{place}: needs exactly one of {', '.join(VERBS)}")
     verb = verbs[0]
     _only(table, place, **{verb: VALUES[verb]}, **VERBS[verb])
-    if verb == "send":
-        for recipient, outcome in table["send"].items():
+    if verb in ("send", "flush"):
+        for recipient, outcome in table[verb].items():
             if outcome not in OUTCOMES:
                 raise LabError(f"{place}: `{outcome}` of {recipient} is none of {', '.join(OUTCOMES)}")
+        for recipient in table.get("says", {}):
+            if recipient not in table[verb]:
+                raise LabError(f"{place}: says something of {recipient}, to whom nothing is sent")
+    if "signed" in table:
+        _only(table["signed"], place, key=str, selector=str)
     if verb == "postfix" and table["postfix"] not in POSTFIX_WORDS:
         raise LabError(f"{place}: `{table['postfix']}` is none of {', '.join(POSTFIX_WORDS)}")
     if verb == "dns":
