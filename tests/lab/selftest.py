@@ -378,6 +378,7 @@ class Comparison(unittest.TestCase):
         self.assertEqual(steps._rdata("TXT", "v=spf1 -all"), '"v=spf1 -all"')
         self.assertEqual(steps._rdata("TXT", "k" * 300), f'"{"k" * 255}" "{"k" * 45}"')
         self.assertEqual(steps._rdata("AAAA", "2001:db8::1"), "2001:db8::1")
+        self.assertEqual(steps._rdata("PTR", "mail.a.example"), "mail.a.example.")
 
 
 def _text(content: str) -> Node:

@@ -24,7 +24,7 @@ from .world import DOMAIN, HOST_NAME, Step, World, ptr_record
 SEND_SECONDS = 30
 RUN_SECONDS = 60
 # How often the queue is flushed while mail that waits is waited for.
-FLUSH_SECONDS = 1
+FLUSH_SECONDS = 1.0
 
 # The whole job without questions, as a newcomer on this sender would say it.
 INIT = ["init", "--no-input", "--yes", "--hostname", HOST_NAME, "--domain", DOMAIN]
@@ -82,15 +82,17 @@ class Run:
         if signed := options.get("signed"):
             key = dkim.private_key(self.sender.path(signed["key"]).read_text())
         self._sent, self._sent_at = [], len(self.sender.log())
-        for who in expected:
-            recipient = who if "@" in who else f"user@{who}"
+        addresses = {who: who if "@" in who else f"user@{who}" for who in expected}
+        # One message through a forwarder, or one to each.
+        envelopes = {options["via"]: addresses} if "via" in options else {to: {who: to} for who, to in addresses.items()}
+        for envelope, reached in envelopes.items():
             for _ in range(each):
                 message_id = f"<{number}.{next(self._numbers)}@{DOMAIN}>"
-                self._sent.append((who, recipient, message_id))
-                message = _message(recipient, message_id)
+                message = _message(envelope, message_id)
                 if key:
                     message = dkim.sign(message, key, DOMAIN, signed["selector"], SIGNED_FIELDS)
-                self.sender.submit(recipient, message)
+                self.sender.submit(envelope, message)
+                self._sent += [(who, recipient, message_id) for who, recipient in reached.items()]
         deadline = time.monotonic() + options.get("within", SEND_SECONDS)
         results = collections.defaultdict(list)
         for who, recipient, message_id in self._sent:
@@ -103,10 +105,13 @@ class Run:
     def _flush(self, number: int, expected: dict[str, str], options: dict[str, Any]) -> None:
         says = options.get("says", {})
         ends: dict[str, list[tuple[str, str]]] = {}
+        flushed = -FLUSH_SECONDS
 
         def settled() -> bool:
-            self.sender.run(["postqueue", "-c", self.sender.directory, "-f"])
-            time.sleep(FLUSH_SECONDS)
+            nonlocal flushed
+            if time.monotonic() - flushed >= FLUSH_SECONDS:
+                flushed = time.monotonic()
+                self.sender.run(["postqueue", "-c", self.sender.directory, "-f"])
             for who in expected:
                 messages = [each for each in self._sent if each[0] == who]
                 ends[who] = [self._outcome(each[1], each[2], "", time.monotonic()) for each in messages]
@@ -255,7 +260,9 @@ def _command(command: list[str]) -> list[str]:
 
 
 def _rdata(kind: str, value: str) -> str:
-    """Returns the data of a record as a zone file has it: text in strings of at most 255 bytes."""
+    """Returns the data of a record as a zone file has it: names end in a dot, strings after 255 bytes."""
+    if kind in ("PTR", "MX"):
+        return f"{value.rstrip('.')}."
     if kind != "TXT" or value.startswith('"'):
         return value
     return " ".join(f'"{value[at : at + 255]}"' for at in range(0, len(value), 255))

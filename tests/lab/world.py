@@ -37,7 +37,7 @@ OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck", "mixed", "slowed"]
 
 # What each verb of a step takes besides itself: key and type.
 VERBS: dict[str, dict[str, type]] = {
-    "send": {"each": int, "says": dict, "within": int, "signed": dict},
+    "send": {"each": int, "says": dict, "within": int, "signed": dict, "via": str},
     "flush": {"says": dict, "within": int},
     "run": {"status": int, "has": list, "lacks": list, "within": int, "publish": list},
     "files": {},
