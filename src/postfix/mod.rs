@@ -1,9 +1,10 @@
 //! Postfix's files as documents that print back every byte.
 //!
 //! Owns the syntax of `main.cf`, `master.cf` and lookup-table sources, the
-//! knowledge of their parameters, `$name` expansion and what versions mean.
-//! Must not know any word of the rest of this crate: it uses the standard
-//! library, and others turn a [`Problem`] into what they show.
+//! knowledge of their parameters, `$name` expansion, what versions mean, and the
+//! lines of the mail log.
+//! Must not know any word of the rest of this crate: it uses the standard library
+//! (and `memchr`), and others turn a [`Problem`] into what they show.
 //! Follows postconf(5), master(5), postmap(1), `regexp_table(5)` and what the
 //! programs do where the manuals are silent.
 //!
@@ -11,6 +12,7 @@
 //! reported by `problems()`.
 
 pub mod expand;
+pub mod log;
 mod logical_line;
 pub mod main_cf;
 pub mod master_cf;

@@ -15,6 +15,7 @@ mod cli;
 mod kill;
 mod lab;
 mod laws;
+mod log;
 mod oracle;
 mod plan_changes_nothing;
 mod receipts;

@@ -1,0 +1,332 @@
+//! The mail log: lines as Postfix's programs write them, read without copying a byte.
+//!
+//! Owns the forms of a line's head (RFC 3164 and ISO times, `maillog_file`, `journalctl`,
+//! containers that put their name in front), queue ids, and what a line tells ([`Event`]).
+//! Must not know what a reply means, nor which lines matter to whom.
+//! Follows postlogd(8), `bounce(8)`, smtp(8) and what the programs print where the manuals are
+//! silent; RFC 3164 for the head.
+//!
+//! A log is bytes of strangers: any of them are taken, nothing panics, and work grows with the
+//! length alone. To read gigabytes, find lines by a [`Marker`] and parse those only.
+
+mod event;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
+
+pub use event::{Answer, Delivery, Event, Manner, Severity, Sign, Status, Tls, Trouble};
+
+/// How many words before the program's name are looked at: more than any known head has.
+const HEAD_WORDS: usize = 9;
+
+/// One line, taken apart as far as every line goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The time as written, `Nov 25 10:00:00` or `2026-11-25T10:00:00.5+01:00`; empty where the
+    /// line has none.
+    pub time: &'a [u8],
+    /// The host as written; empty where the line has none.
+    pub host: &'a [u8],
+    /// The program with its `syslog_name`: `postfix/smtp`, `postfix-out/submission/smtpd`.
+    pub tag: &'a [u8],
+    /// The process.
+    pub pid: Option<u32>,
+    /// All that the program said.
+    pub text: &'a [u8],
+}
+
+/// What a line of Postfix tells, and of which message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The message's queue id, short or long; `NOQUEUE` is none.
+    pub queue_id: Option<&'a [u8]>,
+    /// What happened.
+    pub event: Event<'a>,
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line with a head; `None` where no `program[process]:` is found near its start.
+    #[must_use]
+    pub fn parse(line: &'a [u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let (mut at, mut words) = (0, 0);
+        while words < HEAD_WORDS && at < line.len() {
+            let rest = line.get(at..)?;
+            let end = memchr(b' ', rest).unwrap_or(rest.len());
+            let word = rest.get(..end)?;
+            if let Some((tag, pid)) = program(word) {
+                let (time, host) = head(line.get(..at)?);
+                return Some(Self {
+                    time,
+                    host,
+                    tag,
+                    pid,
+                    text: without_identity(rest.get(end + 1..).unwrap_or_default()),
+                });
+            }
+            words += usize::from(!word.is_empty());
+            at += end + 1;
+        }
+        None
+    }
+
+    /// Takes a line without a head, as `journalctl -o cat` and people who quote logs give it.
+    #[must_use]
+    pub fn bare(text: &'a [u8]) -> Self {
+        Self {
+            text: text.strip_suffix(b"\r").unwrap_or(text),
+            ..Self::default()
+        }
+    }
+
+    /// The program's own name, `smtp`: what stands behind the last slash of the tag.
+    #[must_use]
+    pub fn daemon(&self) -> &'a [u8] {
+        match memrchr(b'/', self.tag) {
+            Some(slash) => self.tag.get(slash + 1..).unwrap_or_default(),
+            None => self.tag,
+        }
+    }
+
+    /// The `syslog_name`, `postfix` or that of an instance or service; empty where there is none,
+    /// as with programs that are not Postfix's.
+    #[must_use]
+    pub fn syslog_name(&self) -> &'a [u8] {
+        match memrchr(b'/', self.tag) {
+            Some(slash) => self.tag.get(..slash).unwrap_or_default(),
+            None => b"",
+        }
+    }
+
+    /// Reads what the line tells.
+    #[must_use]
+    pub fn record(&self) -> Record<'a> {
+        let (queue_id, said) = queue_id(self.text);
+        Record {
+            queue_id,
+            event: Event::parse(said),
+        }
+    }
+}
+
+/// Another host as Postfix names it: `mx.example.org[192.0.2.1]:25`, `none`, `local`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// What stands in brackets: an address, or the path of a socket.
+    pub address: Option<&'a [u8]>,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+impl<'a> Peer<'a> {
+    /// Reads a peer that is all of a text.
+    #[must_use]
+    pub fn parse(text: &'a [u8]) -> Self {
+        Self::begin(text).map_or(
+            Self {
+                name: text,
+                ..Self::default()
+            },
+            |(peer, _)| peer,
+        )
+    }
+
+    /// Reads `NAME[ADDRESS]`, perhaps with `:PORT`, at the start of a text, and gives what follows.
+    fn begin(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let open = memchr(b'[', text)?;
+        let name = text.get(..open)?;
+        if name.contains(&b' ') {
+            return None;
+        }
+        let inside = text.get(open + 1..)?;
+        let close = memchr(b']', inside)?;
+        let mut rest = inside.get(close + 1..)?;
+        let digits = rest
+            .strip_prefix(b":")
+            .map(|rest| leading(rest, u8::is_ascii_digit))
+            .filter(|digits| !digits.is_empty());
+        let port = digits.and_then(number);
+        if let Some(digits) = digits {
+            rest = rest.get(1 + digits.len()..)?;
+        }
+        let peer = Self {
+            name,
+            address: inside.get(..close),
+            port,
+        };
+        Some((peer, rest))
+    }
+
+    /// The address, where it is one: its family says over which protocol mail went.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        let text = std::str::from_utf8(self.address?).ok()?;
+        text.strip_prefix("IPv6:").unwrap_or(text).parse().ok()
+    }
+
+    /// Tells whether it stands for no host at all: there was no session.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.name == b"none" && self.address.is_none()
+    }
+}
+
+/// Text by which lines are found: `status=`, `message-id=<…>`. Made once, used on any number of logs.
+#[derive(Clone, Debug)]
+pub struct Marker(Finder<'static>);
+
+impl Marker {
+    /// Makes a marker; an empty one, or one that holds a line's end, finds nothing.
+    #[must_use]
+    pub fn new(text: &[u8]) -> Self {
+        Self(Finder::new(text).into_owned())
+    }
+
+    /// Walks over the lines that hold the marker; others are skipped at the speed of memory.
+    pub fn lines<'a>(&self, log: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let needle = self.0.needle();
+        let mut rest = if needle.is_empty() || needle.contains(&b'\n') {
+            &[][..]
+        } else {
+            log
+        };
+        std::iter::from_fn(move || {
+            // An empty needle is found in an empty text, and would be for ever.
+            let found = (!rest.is_empty()).then(|| self.0.find(rest))??;
+            let start = memrchr(b'\n', rest.get(..found)?).map_or(0, |end| end + 1);
+            let after = rest.get(found..)?;
+            let end = found + memchr(b'\n', after).unwrap_or(after.len());
+            let line = rest.get(start..end)?;
+            rest = rest.get(end + 1..).unwrap_or_default();
+            Some(line)
+        })
+    }
+}
+
+/// Walks over all lines of a log; the last may be unfinished.
+pub fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = log;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..end)?;
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(line)
+    })
+}
+
+/// Reads `TAG[PROCESS]:`, or `TAG:` where the tag has a slash.
+fn program(word: &[u8]) -> Option<(&[u8], Option<u32>)> {
+    let word = word.strip_suffix(b":")?;
+    if let Some(inside) = word.strip_suffix(b"]") {
+        let open = memrchr(b'[', inside)?;
+        let digits = inside.get(open + 1..)?;
+        let tag = inside.get(..open)?;
+        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        return (is_number && !tag.is_empty()).then(|| (tag, number(digits)));
+    }
+    // A path is no program of Postfix: it begins with the slash, or has none behind its first word.
+    let slash = memchr(b'/', word)?;
+    (slash > 0 && word.iter().all(|&byte| is_tag(byte))).then_some((word, None))
+}
+
+fn is_tag(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.')
+}
+
+/// Parts what stands before the program into time and host.
+fn head(head: &[u8]) -> (&[u8], &[u8]) {
+    // A container's name is set off by a bar.
+    let head = match memrchr(b'|', head) {
+        Some(bar) => head.get(bar + 1..).unwrap_or_default(),
+        None => head,
+    };
+    let head = head.trim_ascii();
+    let last = memrchr(b' ', head).map_or(0, |blank| blank + 1);
+    let (before, word) = head.split_at(last);
+    if is_time(word) {
+        (head, b"")
+    } else {
+        (before.trim_ascii_end(), word)
+    }
+}
+
+/// Tells whether a word is a time of day, alone or behind a date.
+fn is_time(word: &[u8]) -> bool {
+    let clock = |at: usize| {
+        let digit = |offset: usize| word.get(at + offset).is_some_and(u8::is_ascii_digit);
+        digit(0) && digit(1) && word.get(at + 2) == Some(&b':') && digit(3) && digit(4)
+    };
+    clock(0) || (word.get(10) == Some(&b'T') && clock(11))
+}
+
+/// Solaris puts `[ID 197553 mail.info] ` before the text.
+fn without_identity(text: &[u8]) -> &[u8] {
+    let Some(inside) = text.strip_prefix(b"[ID ") else {
+        return text;
+    };
+    match memchr(b']', inside) {
+        Some(close) => inside
+            .get(close + 1..)
+            .unwrap_or_default()
+            .trim_ascii_start(),
+        None => text,
+    }
+}
+
+/// Splits a queue id off; `NOQUEUE` counts as none.
+fn queue_id(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let word = leading(text, u8::is_ascii_alphanumeric);
+    let Some(rest) = text
+        .get(word.len()..)
+        .and_then(|rest| rest.strip_prefix(b": "))
+    else {
+        return (None, text);
+    };
+    if word == b"NOQUEUE" {
+        return (None, rest);
+    }
+    // Who publishes a log often makes ids up.
+    if is_queue_id(word) || rest.starts_with(b"to=") {
+        (Some(word), rest)
+    } else {
+        (None, text)
+    }
+}
+
+/// Tells whether a word can be a queue id.
+///
+/// Short ids are five hexadecimal digits of microseconds and more of the inode. Long ones
+/// (`enable_long_queue_ids`) are written with 52 letters, the vowels left out, `z` standing
+/// between time and inode (`mail_queue.h`).
+#[must_use]
+pub fn is_queue_id(word: &[u8]) -> bool {
+    let short = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'A'..=b'F');
+    if word.len() >= 6 && word.iter().all(short) {
+        return true;
+    }
+    let long = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            && !matches!(byte.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u')
+    };
+    word.len() >= 10 && word.iter().all(long) && word.contains(&b'z')
+}
+
+/// The bytes at the start that are all of a kind.
+fn leading(text: &[u8], is: impl Fn(&u8) -> bool) -> &[u8] {
+    let end = text.iter().position(|byte| !is(byte)).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
+}
+
+/// A number that is all of a text.
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
