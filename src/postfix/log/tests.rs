@@ -338,14 +338,10 @@ fn other_lines_are_told_apart() {
         protocol: b"TLSv1.3",
         cipher: b"TLS_AES_256_GCM_SHA384",
     });
-    let trouble = |severity, sign, said| {
-        Event::Trouble(Trouble {
-            severity,
-            sign,
-            said,
-        })
+    let submitted = Event::Submitted {
+        uid: Some(0),
+        from: b"a@example.org",
     };
-    let program = &b"/usr/lib/postfix/sbin/smtp"[..];
     for (said, expected) in [
         (
             "A1B2C3D: from=<a@example.org>, size=277, nrcpt=2 (queue active)",
@@ -355,13 +351,7 @@ fn other_lines_are_told_apart() {
             "A1B2C3D: from=<>, status=expired, returned to sender",
             Event::Expired { from: b"" },
         ),
-        (
-            "A1B2C3D: uid=0 from=<a@example.org>",
-            Event::Submitted {
-                uid: Some(0),
-                from: b"a@example.org",
-            },
-        ),
+        ("A1B2C3D: uid=0 from=<a@example.org>", submitted),
         ("A1B2C3D: message-id=<1@x>", Event::MessageId(b"<1@x>")),
         (
             "A1B2C3D: resent-message-id=<1@x>",
@@ -376,70 +366,6 @@ fn other_lines_are_told_apart() {
             tls,
         ),
         (
-            "warning: private/smtp-ipv4 socket: malformed response",
-            trouble(
-                Severity::Warning,
-                Sign::MalformedResponse {
-                    socket: b"private/smtp-ipv4",
-                },
-                b"private/smtp-ipv4 socket: malformed response",
-            ),
-        ),
-        (
-            "warning: /usr/lib/postfix/sbin/smtp: bad command startup -- throttling",
-            trouble(
-                Severity::Warning,
-                Sign::Throttled { program },
-                b"/usr/lib/postfix/sbin/smtp: bad command startup -- throttling",
-            ),
-        ),
-        (
-            "warning: process /usr/lib/postfix/sbin/smtp pid 9 exit status 1",
-            trouble(
-                Severity::Warning,
-                Sign::Exited {
-                    program,
-                    pid: Some(9),
-                    status: Some(1),
-                },
-                b"process /usr/lib/postfix/sbin/smtp pid 9 exit status 1",
-            ),
-        ),
-        (
-            "warning: process /usr/lib/postfix/sbin/smtp pid 9 killed by signal 11",
-            trouble(
-                Severity::Warning,
-                Sign::Killed {
-                    program,
-                    pid: Some(9),
-                    signal: Some(11),
-                },
-                b"process /usr/lib/postfix/sbin/smtp pid 9 killed by signal 11",
-            ),
-        ),
-        (
-            "warning: connect to transport private/x: No such file or directory",
-            trouble(
-                Severity::Warning,
-                Sign::NoTransport {
-                    socket: b"private/x",
-                },
-                b"connect to transport private/x: No such file or directory",
-            ),
-        ),
-        (
-            "fatal: unknown service: smtp/tcp",
-            trouble(Severity::Fatal, Sign::None, b"unknown service: smtp/tcp"),
-        ),
-        (
-            "warning: transport smtp failure -- see a previous warning",
-            trouble(
-                Severity::Warning,
-                Sign::TransportFailed { transport: b"smtp" },
-                b"transport smtp failure -- see a previous warning",
-            ),
-        ),
-        (
             "disconnect from mx[192.0.2.1]",
             Event::Other(b"disconnect from mx[192.0.2.1]"),
         ),
@@ -447,19 +373,84 @@ fn other_lines_are_told_apart() {
     ] {
         assert_eq!(record(said).event, expected, "{said}");
     }
-    let attempt =
-        record("A1B2C3D: host mx[192.0.2.1] said: 450 4.2.0 later (in reply to RCPT TO command)");
-    let Event::Attempt(answer) = attempt.event else {
-        panic!("{attempt:?}");
+}
+
+#[test]
+fn attempts_are_told_from_the_end() {
+    let said = "A1B2C3D: host mx[192.0.2.1] said: 450 4.2.0 later (in reply to RCPT TO command)";
+    let Event::Attempt(answer) = record(said).event else {
+        panic!("{said}");
     };
-    assert_eq!(
-        (answer.code(), answer.stage.map(text)),
-        (Some(450), Some("RCPT TO command"))
-    );
-    let refused = record("connect to mx[2001:db8::1]:25: Network is unreachable");
-    assert!(
-        matches!(refused.event, Event::Attempt(answer) if answer.manner == Manner::NotConnected)
-    );
+    let stage = answer.stage.map(text);
+    assert_eq!((answer.code(), stage), (Some(450), Some("RCPT TO command")));
+    let Event::Attempt(answer) =
+        record("connect to mx[2001:db8::1]:25: Network is unreachable").event
+    else {
+        panic!("no attempt");
+    };
+    assert_eq!(answer.manner, Manner::NotConnected);
+}
+
+#[test]
+fn signs_of_death_are_told_apart() {
+    const PROGRAM: &[u8] = b"/usr/lib/postfix/sbin/smtp";
+    for (said, severity, sign) in [
+        (
+            "warning: private/smtp-ipv4 socket: malformed response",
+            Severity::Warning,
+            Sign::MalformedResponse {
+                socket: b"private/smtp-ipv4",
+            },
+        ),
+        (
+            "warning: /usr/lib/postfix/sbin/smtp: bad command startup -- throttling",
+            Severity::Warning,
+            Sign::Throttled { program: PROGRAM },
+        ),
+        (
+            "warning: process /usr/lib/postfix/sbin/smtp pid 9 exit status 1",
+            Severity::Warning,
+            Sign::Exited {
+                program: PROGRAM,
+                pid: Some(9),
+                status: Some(1),
+            },
+        ),
+        (
+            "warning: process /usr/lib/postfix/sbin/smtp pid 9 killed by signal 11",
+            Severity::Warning,
+            Sign::Killed {
+                program: PROGRAM,
+                pid: Some(9),
+                signal: Some(11),
+            },
+        ),
+        (
+            "warning: connect to transport private/x: No such file or directory",
+            Severity::Warning,
+            Sign::NoTransport {
+                socket: b"private/x",
+            },
+        ),
+        (
+            "warning: transport smtp failure -- see a previous warning",
+            Severity::Warning,
+            Sign::TransportFailed { transport: b"smtp" },
+        ),
+        (
+            "fatal: unknown service: smtp/tcp",
+            Severity::Fatal,
+            Sign::None,
+        ),
+        ("panic: myfree: corrupt", Severity::Panic, Sign::None),
+        ("error: open database x.db", Severity::Error, Sign::None),
+    ] {
+        let Event::Trouble(trouble) = record(said).event else {
+            panic!("{said}");
+        };
+        assert_eq!((trouble.severity, trouble.sign), (severity, sign), "{said}");
+        assert!(said.ends_with(text(trouble.said)), "{said}");
+    }
 }
 
 const LOG: &str = "\
