@@ -78,7 +78,7 @@ pub(super) fn bound_elsewhere(facts: &Facts) -> Option<Finding> {
             format!("mail is to leave from {address}, an address that this host does not have"),
         )
         .because(if enforced {
-            "with `smtp_bind_address_enforce = yes` all mail over IPv6 waits in the queue"
+            "with `smtp_bind_address_enforce = yes` mail goes over IPv4, and to receivers that have IPv6 only it waits"
         } else {
             "Postfix warns of it in the log and lets the mail leave from any other address"
         })

@@ -359,7 +359,7 @@ fn an_address_bound_to_must_be_here() {
         insists,
         elsewhere,
         Origin::Machine,
-        Some("with `smtp_bind_address_enforce = yes` all mail over IPv6 waits in the queue"),
+        Some("with `smtp_bind_address_enforce = yes` mail goes over IPv4, and to receivers that have IPv6 only it waits"),
     );
 }
 
