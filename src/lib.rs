@@ -8,6 +8,7 @@
 //! | [`Site`](site::Site) | what the operator declares | `mailfix.toml` | target, records |
 //! | [`Profile`](profile::Profile) | what a kind of host is like: paths, table types, chroot | `profiles/*.toml` | host, target |
 //! | [`Provider`](provider::Provider) | what a receiver demands | `profiles/providers/*.toml` | target |
+//! | [`Sheet`](remedy_sheet::Sheet) | what a remedy changes, needs, covers and costs | `profiles/remedies/*.toml` | target, `mailfix remedies` |
 //! | [`Host`](host::Host) | what was observed: `Facts` and `Files` | the machine and DNS, looking only | `Facts`: target; `Files`: plan |
 //! | [`Target`](target::Target) | what should hold | the four above (of the host, only `Facts`) | plan |
 //! | [`Plan`](plan::Plan) | ordered steps: file changes (before, after) and commands | `Target` + `Files` | diff, apply |
@@ -74,6 +75,12 @@
 //!   the first, so that one undo brings the very first bytes back.
 //! - **Whole files are ours, words are lent.** `mailfix/` below the configuration directory is ours.
 //!   In shared files a named parameter, one item of a list or one service is touched, nothing else.
+//! - **A remedy is a sheet and a function.** The sheet is data and is compared; `fit` says what it
+//!   adds on this host or why it does not fit. One place chooses among them, or the site file.
+//! - **What is not wanted any more goes**, by the same plan: items and tables below our folder, and
+//!   the service our table names, if it still means just what we would write. What cannot be told
+//!   from the administrator's stays and is named. Where nothing can be judged (no IPv6 at the
+//!   moment), nothing goes.
 //! - **Whether Postfix runs** is read from its pid file: `postfix status` writes to the mail log,
 //!   and looking changes nothing.
 
