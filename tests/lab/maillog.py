@@ -19,12 +19,15 @@ class Status:
 
 
 def statuses(log: str, message_id: str, recipient: str) -> list[Status]:
-    """Returns every status line about a message and a recipient, oldest first."""
+    """Returns every status line about a message and a recipient, oldest first.
+
+    What a content filter on the machine itself took is still on its way.
+    """
     queue_ids = {found[1] for line in log.splitlines() if (found := _QUEUED.search(line)) and found[2] == message_id}
     return [
         Status(word=found[5], relay=found[3], dsn=found[4], text=found[6])
         for line in log.splitlines()
-        if (found := _STATUS.search(line)) and found[1] in queue_ids and found[2] == recipient
+        if (found := _STATUS.search(line)) and found[1] in queue_ids and found[2] == recipient and "[127.0.0.1]:" not in found[3]
     ]
 
 

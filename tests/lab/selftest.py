@@ -234,6 +234,8 @@ class Log(unittest.TestCase):
         (status,) = maillog.statuses(log, "<1@sender.example>", "a@example.org")
         self.assertEqual((status.word, status.dsn, status.text), ("sent", "2.0.0", "250 2.0.0 OK"))
         self.assertEqual(maillog.statuses(log, "<2@sender.example>", "a@example.org"), [])
+        filtered = log.replace("mx.example.org[2001:db8::1]:25", "127.0.0.1[127.0.0.1]:10025")
+        self.assertEqual(maillog.statuses(filtered, "<1@sender.example>", "a@example.org"), [])
         self.assertEqual(maillog.statuses(log, "<1@sender.example>", "b@example.org"), [])
 
     def test_death_of_an_agent(self) -> None:
