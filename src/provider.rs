@@ -3,12 +3,14 @@
 //! Owns [`Provider`], read from `profiles/providers/*.toml`: a new one is a file there and
 //! no Rust. Must not know what is done about a demand.
 
+use std::ops::Range;
+
 use camino::Utf8Path;
 use serde::Deserialize;
 
 use crate::data_file::{self, DataError, Faults};
 use crate::embedded::PROVIDERS;
-use crate::finding::Finding;
+use crate::finding::{Finding, escape};
 
 /// A receiver of mail, as the world knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +39,7 @@ pub struct Demands {
 }
 
 /// What a provider demands over one protocol, and who says so.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// A PTR record whose name has the sending address.
     pub ptr: bool,
@@ -50,6 +51,65 @@ pub struct Demand {
     pub source: String,
     /// When it stood there, `YYYY-MM-DD`.
     pub date: String,
+    /// How it refuses an address whose PTR is not as demanded; empty where nobody knows.
+    pub refusals: Vec<Refusal>,
+    /// Last lines of refusals for other reasons.
+    pub other_refusals: Vec<String>,
+}
+
+/// How a refusal reads in the last line of the reply, the one that smtp(8) goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its enhanced status code (RFC 3463), such as `5.7.25`; the reply code is 550.
+    pub code: String,
+    /// The words the line ends in, where the code also says other things; [`ANY_WORD`] stands
+    /// for one that always differs.
+    pub endings: Vec<String>,
+    /// What else the provider says in such lines.
+    pub shared: Option<String>,
+    /// Lines that are such refusals, each ending among them.
+    pub samples: Vec<Sample>,
+}
+
+/// A line that a provider has said.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Sample {
+    /// Since when it is worded so, `YYYY-MM`.
+    pub since: String,
+    /// The line.
+    pub line: String,
+}
+
+/// What stands in an ending for a word that is different in each reply.
+pub const ANY_WORD: &str = "*";
+
+/// The reply code of a refusal for good, and the blank that says that no line follows.
+// RFC 5321, 4.2.1
+const REFUSED: &str = "550 ";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct DemandData {
+    ptr: bool,
+    authentication: bool,
+    why: String,
+    source: String,
+    date: String,
+    #[serde(default, rename = "refusal")]
+    refusals: Vec<RefusalData>,
+    #[serde(default)]
+    other_refusals: Vec<toml::Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct RefusalData {
+    code: toml::Spanned<String>,
+    #[serde(default)]
+    endings: Vec<toml::Spanned<String>>,
+    shared: Option<String>,
+    samples: Vec<toml::Spanned<Sample>>,
 }
 
 #[derive(Deserialize)]
@@ -59,8 +119,8 @@ struct Data {
     about: String,
     domains: Vec<toml::Spanned<String>>,
     mx_suffixes: Vec<toml::Spanned<String>>,
-    ipv6: Option<Demand>,
-    ipv4: Option<Demand>,
+    ipv6: Option<DemandData>,
+    ipv4: Option<DemandData>,
 }
 
 impl Provider {
@@ -85,19 +145,15 @@ impl Provider {
                 );
             }
         }
-        let plain = |list: Vec<toml::Spanned<String>>| {
-            list.into_iter().map(toml::Spanned::into_inner).collect()
-        };
+        let ipv6 = data.ipv6.map(|demand| demand.read(&mut faults));
+        let ipv4 = data.ipv4.map(|demand| demand.read(&mut faults));
         faults.finish(Self {
             id: path.file_stem().unwrap_or_default().to_owned(),
             name: data.name,
             about: data.about,
             domains: plain(data.domains),
             mx_suffixes: plain(data.mx_suffixes),
-            demands: Demands {
-                ipv6: data.ipv6,
-                ipv4: data.ipv4,
-            },
+            demands: Demands { ipv6, ipv4 },
         })
     }
 
@@ -128,6 +184,167 @@ impl Provider {
             .iter()
             .any(|own| own.eq_ignore_ascii_case(domain))
     }
+}
+
+impl Demand {
+    /// Lists every line that is known: refusals of this demand and others.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let samples = self.refusals.iter().flat_map(|refusal| &refusal.samples);
+        samples
+            .map(|sample| &sample.line)
+            .chain(&self.other_refusals)
+            .cloned()
+    }
+}
+
+impl Refusal {
+    /// Tells whether a line of a reply is such a refusal.
+    #[must_use]
+    pub fn is(&self, line: &str) -> bool {
+        let Some(text) = line
+            .strip_prefix(REFUSED)
+            .and_then(|rest| rest.strip_prefix(self.code.as_str()))
+        else {
+            return false;
+        };
+        let Some(text) = text.strip_prefix(' ') else {
+            return text.is_empty() && self.endings.is_empty();
+        };
+        self.endings.is_empty() || self.endings.iter().any(|ending| ends_in(text, ending))
+    }
+}
+
+fn ends_in(text: &str, ending: &str) -> bool {
+    let mut words = text.rsplit(' ');
+    ending.rsplit(' ').all(|wanted| {
+        words.next().is_some_and(|word| {
+            word.eq_ignore_ascii_case(wanted) || (wanted == ANY_WORD && !word.is_empty())
+        })
+    })
+}
+
+impl DemandData {
+    fn read(self, faults: &mut Faults<'_>) -> Demand {
+        let refusals: Vec<Refusal> = self
+            .refusals
+            .into_iter()
+            .map(|refusal| refusal.read(faults))
+            .collect();
+        for other in &self.other_refusals {
+            if let Some(refusal) = refusals.iter().find(|refusal| refusal.is(other.get_ref())) {
+                faults.add(
+                    other.span(),
+                    Finding::error(
+                        "other-refusal-taken",
+                        format!("this line is taken for the refusal `{}`", refusal.code),
+                    ),
+                );
+            }
+        }
+        Demand {
+            ptr: self.ptr,
+            authentication: self.authentication,
+            why: self.why,
+            source: self.source,
+            date: self.date,
+            refusals,
+            other_refusals: plain(self.other_refusals),
+        }
+    }
+}
+
+impl RefusalData {
+    fn read(self, faults: &mut Faults<'_>) -> Refusal {
+        let mut add = |span, code, title: &str, why: &str| {
+            faults.add(span, Finding::error(code, title).because(why));
+        };
+        if !is_permanent_code(self.code.get_ref()) {
+            add(
+                self.code.span(),
+                "bad-status-code",
+                &format!("`{}` is no status code of a refusal", self.code.get_ref()),
+                "three numbers with dots between them, the first of them 5, such as `5.7.1`",
+            );
+        }
+        let (code, code_span) = (self.code.get_ref().clone(), self.code.span());
+        for ending in &self.endings {
+            let text = ending.get_ref();
+            if text.is_empty() || !text.split(' ').all(is_plain_word) {
+                add(
+                    ending.span(),
+                    "bad-ending",
+                    &format!("`{}` is no ending of a line", escape(text)),
+                    "printable words of ASCII with one blank between them",
+                );
+            }
+        }
+        let samples: Vec<(Range<usize>, Sample)> = self
+            .samples
+            .into_iter()
+            .map(|sample| (sample.span(), sample.into_inner()))
+            .collect();
+        let refusal = Refusal {
+            code,
+            endings: plain(self.endings),
+            shared: self.shared,
+            samples: samples.iter().map(|(_, sample)| sample.clone()).collect(),
+        };
+        for (span, sample) in samples {
+            if !refusal.is(&sample.line) {
+                add(
+                    span.clone(),
+                    "sample-not-taken",
+                    "this line is not taken for the refusal",
+                    "it begins with `550`, a blank and the code, and ends in one of the endings",
+                );
+            }
+            if format!("{}-01", sample.since)
+                .parse::<jiff::civil::Date>()
+                .is_err()
+            {
+                add(
+                    span,
+                    "bad-month",
+                    &format!("`{}` is no month", escape(&sample.since)),
+                    "a year and a month, such as `2020-03`",
+                );
+            }
+        }
+        let lacks_sample = |ending: &&String| {
+            let mut lines = refusal.samples.iter();
+            !lines.any(|sample| ends_in(&sample.line, ending))
+        };
+        let ending = refusal.endings.iter().find(lacks_sample);
+        if refusal.samples.is_empty() || ending.is_some() {
+            add(
+                code_span,
+                "no-sample",
+                &format!(
+                    "no sample of the refusal{}",
+                    ending.map_or_else(String::new, |ending| format!(" ends in `{ending}`"))
+                ),
+                "a rule that no line tries may be one that no line fits",
+            );
+        }
+        refusal
+    }
+}
+
+fn plain(list: Vec<toml::Spanned<String>>) -> Vec<String> {
+    list.into_iter().map(toml::Spanned::into_inner).collect()
+}
+
+/// An enhanced status code of class 5. // RFC 3463, 2
+fn is_permanent_code(code: &str) -> bool {
+    let mut parts = code.split('.');
+    let is_number = |part: &str| {
+        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    parts.next() == Some("5") && parts.clone().count() == 2 && parts.all(is_number)
+}
+
+fn is_plain_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_plain_domain(name: &str) -> bool {
@@ -169,6 +386,94 @@ mod tests {
         assert!(google.owns("GMail.com") && !google.owns("example.org"));
         let demand = google.demands.ipv6.unwrap();
         assert!(demand.ptr && demand.authentication);
+    }
+
+    #[test]
+    fn a_refusal_is_known_by_its_code_and_its_last_words() {
+        let google = Provider::parse(
+            PROVIDERS.iter().find(|(id, _)| *id == "google").unwrap().1,
+            Utf8Path::new("google.toml"),
+        );
+        let refusals = google.unwrap().demands.ipv6.unwrap().refusals;
+        let check = |line: &str, expected: &str| {
+            let taken = refusals.iter().find(|refusal| refusal.is(line));
+            assert_eq!(
+                taken.map_or("", |refusal| &refusal.code),
+                expected,
+                "{line}"
+            );
+        };
+        check("550 5.7.25", "5.7.25");
+        check("550 5.7.25 whatever", "5.7.25");
+        check("550 5.7.250 whatever", "");
+        check("550 5.7.2", "");
+        check("550-5.7.25 whatever", "");
+        check("554 5.7.25 whatever", "");
+        check("450 4.7.25 whatever", "");
+        check("550 5.7.1 information. x - gsmtp", "5.7.1");
+        check("550 5.7.1  for more INFORMATION. x - gsmtp", "5.7.1");
+        check("550 5.7.1 for more information . x - gsmtp", "5.7.1");
+        check("550 5.7.1 . x - gsmtp", "5.7.1");
+        check("550 5.7.1 misinformation. x - gsmtp", "");
+        check("550 5.7.1 initiative. x - gsmtp", "");
+        check("550 5.7.1 information.  - gsmtp", "");
+        check("550 5.7.1 information. x y - gsmtp", "");
+        check("550 5.7.1 information. x - gsmtp later", "");
+        check("550 5.7.1 information.", "");
+        check("550 5.7.1", "");
+        check("550-5.7.1 information. x - gsmtp", "");
+    }
+
+    #[test]
+    fn refusals_that_contradict_themselves_are_refused() {
+        let check = |refusals: &str, expected: &[&str]| {
+            let text = format!(
+                "name = 'x'\nabout = 'x'\ndomains = []\nmx_suffixes = ['x.example']\n[ipv6]\nptr = true\nauthentication = true\nwhy = 'x'\nsource = 'x'\ndate = 'x'\n{refusals}"
+            );
+            let found = Provider::parse(&text, Utf8Path::new("x.toml")).map_or_else(
+                |error| {
+                    let line = |finding: &Finding| {
+                        let place = finding.place.as_ref().unwrap();
+                        format!("{} {}: {}", place.line, finding.code, finding.title)
+                    };
+                    error.findings.iter().map(line).collect()
+                },
+                |_| Vec::new(),
+            );
+            assert_eq!(found, expected);
+        };
+        let good = "[[ipv6.refusal]]\ncode = '5.7.1'\nendings = ['in * end']\nsamples = [{ since = '2020-01', line = '550 5.7.1 in the end' }]\n";
+        check(good, &[]);
+        check(
+            &format!("other_refusals = ['550 5.7.1 in no end', '550 5.7.1 in']\n{good}"),
+            &["11 other-refusal-taken: this line is taken for the refusal `5.7.1`"],
+        );
+        check(
+            &good.replace("'5.7.1'", "'4.7.1'"),
+            &[
+                "12 bad-status-code: `4.7.1` is no status code of a refusal",
+                "14 sample-not-taken: this line is not taken for the refusal",
+            ],
+        );
+        check(
+            &good.replace("'in * end'", "'in * end', 'no  words'"),
+            &[
+                "12 no-sample: no sample of the refusal ends in `no  words`",
+                "13 bad-ending: `no  words` is no ending of a line",
+            ],
+        );
+        check(
+            &good.replace("550 5", "550-5"),
+            &["14 sample-not-taken: this line is not taken for the refusal"],
+        );
+        check(
+            &good.replace("2020-01", "2020"),
+            &["14 bad-month: `2020` is no month"],
+        );
+        check(
+            "[[ipv6.refusal]]\ncode = '5.7.1'\nsamples = []\n",
+            &["12 no-sample: no sample of the refusal"],
+        );
     }
 
     #[test]
