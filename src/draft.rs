@@ -20,7 +20,7 @@ use crate::plan::{FileChange, Nature, Plan};
 use crate::postfix::MainCf;
 use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
-use crate::provider::Provider;
+use crate::provider::{Demand, Provider};
 use crate::remedy::{OWN_TABLES, ipv4_transport};
 use crate::site::Site;
 use crate::system::{File, Query, System, SystemError};
@@ -231,10 +231,12 @@ pub fn check_unreadable(
 fn interest(wish: &Wish<'_>) -> Interest {
     let mut domains = BTreeSet::new();
     let mut suffixes = BTreeSet::new();
+    let mut replies = BTreeSet::new();
     for provider in wish.providers {
         domains.extend(provider.domains.iter().cloned());
         domains.extend(wish.site.wish(&provider.id).hosted_domains);
         suffixes.extend(provider.mx_suffixes.iter().cloned());
+        replies.extend(provider.demands.ipv6.iter().flat_map(Demand::lines));
     }
     let mut own_files: Vec<String> = OWN_TABLES.map(ToOwned::to_owned).to_vec();
     for kind in ["hash", "lmdb", "cdb"] {
@@ -249,6 +251,7 @@ fn interest(wish: &Wish<'_>) -> Interest {
     Interest {
         domains: domains.into_iter().collect(),
         suffixes: suffixes.into_iter().collect(),
+        replies: replies.into_iter().collect(),
         own_files,
     }
 }
@@ -524,6 +527,7 @@ mod tests {
 
     const CONFIG: &str = "/etc/postfix";
     const TABLE: &str = "texthash:/etc/postfix/mailfix/transport";
+    const FILTER: &str = "regexp:/etc/postfix/mailfix/reply_filter";
 
     fn site(more: &str) -> Site {
         let text = format!(
@@ -589,13 +593,19 @@ mod tests {
     #[track_caller]
     fn check(system: MemorySystem, answer: &str, expected: &[&str]) {
         let draft = drafted(&system);
-        let table = draft.target.tables.first().unwrap();
-        let query = Query::Lookup {
+        let [table, filter] = &draft.target.tables[..] else {
+            panic!("{:?}", draft.target.tables);
+        };
+        let ask = |table: &TableWanted, name: &str| Query::Lookup {
             config: CONFIG.into(),
-            table: TABLE.to_owned(),
+            table: name.to_owned(),
             keys: table.samples.iter().map(|(key, _)| key.clone()).collect(),
         };
-        let system = system.answer(query, output(answer));
+        let right = |(key, value): &(String, String)| format!("{key}\t{value}\n");
+        let replies: String = filter.samples.iter().map(right).collect();
+        let system = system
+            .answer(ask(table, TABLE), output(answer))
+            .answer(ask(filter, FILTER), output(&replies));
         let found = with_wish(&site(""), |_, wish| {
             remaining(&system, CONFIG.into(), wish, &draft.host.facts.dns).unwrap()
         });
@@ -619,7 +629,7 @@ mod tests {
             [
                 "master.cf: the service `smtp-ipv4`",
                 "mailfix's own tables",
-                "main.cf: `transport_maps`"
+                "main.cf: `transport_maps`, `smtp_reply_filter`"
             ]
         );
         let after = drafted(&applied(system(), &draft.plan));
@@ -635,7 +645,7 @@ mod tests {
             &[
                 "still to be done: master.cf: the service `smtp-ipv4`",
                 "still to be done: mailfix's own tables",
-                "still to be done: main.cf: `transport_maps`",
+                "still to be done: main.cf: `transport_maps`, `smtp_reply_filter`",
             ],
         );
         let done = || applied(system(), &drafted(&system()).plan);
@@ -653,7 +663,7 @@ mod tests {
         check(
             undone,
             RIGHT,
-            &["still to be done: main.cf: `transport_maps`"],
+            &["still to be done: main.cf: `transport_maps`, `smtp_reply_filter`"],
         );
     }
 
@@ -687,10 +697,23 @@ mod tests {
             ["gmail.com", "googlemail.com", "hosted.example"]
         );
         assert_eq!(interest.suffixes, ["google.com", "googlemail.com"]);
+        assert!(
+            interest
+                .replies
+                .iter()
+                .any(|reply| reply.starts_with("550 5.7.25 "))
+        );
+        assert!(
+            interest
+                .replies
+                .iter()
+                .any(|reply| reply.starts_with("550 5.1.1 "))
+        );
         assert_eq!(
             interest.own_files,
             [
                 "dns_reply_filter",
+                "reply_filter",
                 "transport",
                 "transport.cdb",
                 "transport.db",

@@ -10,6 +10,7 @@ mod dns;
 pub(crate) mod example;
 mod interfaces;
 mod jail;
+mod reply_filter;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,9 @@ use crate::system::{File, Kind, Query, Stat, System, SystemError};
 
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
 pub use jail::Jail;
+pub use reply_filter::{
+    BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
+};
 pub use routes::{ANYBODY, Route, Routes};
 
 /// The folder below the configuration directory that is ours entirely.
@@ -78,6 +82,8 @@ pub struct Facts {
     pub jail: Jail,
     /// What decides the way of mail today.
     pub routes: Routes,
+    /// The administrator's reply filter.
+    pub reply_filter: Option<ReplyFilter>,
     /// Whether the mail system runs.
     pub running: Running,
     /// Other configuration directories of this machine's Postfix.
@@ -99,6 +105,8 @@ pub struct Own {
     pub files: BTreeSet<String>,
     /// The entries of the transport table.
     pub transport: BTreeMap<String, String>,
+    /// What parameters were before an apply set them, as the tables there note it; `None`: not set.
+    pub before: BTreeMap<String, Option<String>>,
 }
 
 impl Own {
@@ -265,6 +273,8 @@ pub struct Interest {
     pub domains: Vec<String>,
     /// Suffixes of mail hosts whose IPv6 addresses a filter may drop already.
     pub suffixes: Vec<String>,
+    /// Lines of replies that a reply filter is asked about.
+    pub replies: Vec<String>,
     /// Names of files in our own folder.
     pub own_files: Vec<String>,
 }
@@ -310,6 +320,60 @@ pub fn observe(
     }
     parameters.set("config_directory", config.as_str());
 
+    let own = own_folder(system, config, interest, &mut files)?;
+    let (version, level) = version_of(&parameters)?;
+    let queue = Utf8PathBuf::from(parameters.get("queue_directory"));
+    let daemons = system.list(Utf8Path::new(&parameters.get("daemon_directory")))?;
+    let facts = Facts {
+        origin: if tree { Origin::Tree } else { Origin::Machine },
+        config: config.to_owned(),
+        version,
+        level,
+        explicit: main.names().map(ToOwned::to_owned).collect(),
+        table_types,
+        services: effective_services(&master),
+        daemons: if daemons.is_empty() {
+            None
+        } else {
+            Some(daemons.into_iter().collect())
+        },
+        jail: jail::observe(system, &queue, &parameters, version)?,
+        routes: routes::observe(system, config, &parameters, interest)?,
+        reply_filter: reply_filter::observe(system, config, &parameters, interest)?,
+        running: if tree {
+            Running::Unknown
+        } else {
+            running(system, &queue)?
+        },
+        instances: parameters
+            .list("multi_instance_directories")
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+        addresses: if tree {
+            Vec::new()
+        } else {
+            system.addresses()?
+        },
+        passing: if tree {
+            BTreeSet::new()
+        } else {
+            interfaces::passing(system)?
+        },
+        own,
+        dns: DnsFacts::default(),
+        parameters,
+    };
+    Ok(Host { facts, files })
+}
+
+/// Looks into our own folder.
+fn own_folder(
+    system: &dyn System,
+    config: &Utf8Path,
+    interest: &Interest,
+    files: &mut Files,
+) -> Result<Own, HostError> {
     let own = config.join(OWN_FOLDER);
     match system.stat(&own)? {
         None => {}
@@ -335,51 +399,11 @@ pub fn observe(
                 .map(|entry| (entry.key.into_owned(), entry.value.into_owned()))
                 .collect();
         }
+        if name == REPLY_FILTER_FILE {
+            found.before = reply_filter::noted(&String::from_utf8_lossy(&file.bytes));
+        }
     }
-
-    let (version, level) = version_of(&parameters)?;
-    let queue = Utf8PathBuf::from(parameters.get("queue_directory"));
-    let daemons = system.list(Utf8Path::new(&parameters.get("daemon_directory")))?;
-    let facts = Facts {
-        origin: if tree { Origin::Tree } else { Origin::Machine },
-        config: config.to_owned(),
-        version,
-        level,
-        explicit: main.names().map(ToOwned::to_owned).collect(),
-        table_types,
-        services: effective_services(&master),
-        daemons: if daemons.is_empty() {
-            None
-        } else {
-            Some(daemons.into_iter().collect())
-        },
-        jail: jail::observe(system, &queue, &parameters, version)?,
-        routes: routes::observe(system, config, &parameters, interest)?,
-        running: if tree {
-            Running::Unknown
-        } else {
-            running(system, &queue)?
-        },
-        instances: parameters
-            .list("multi_instance_directories")
-            .into_iter()
-            .map(Into::into)
-            .collect(),
-        addresses: if tree {
-            Vec::new()
-        } else {
-            system.addresses()?
-        },
-        passing: if tree {
-            BTreeSet::new()
-        } else {
-            interfaces::passing(system)?
-        },
-        own: found,
-        dns: DnsFacts::default(),
-        parameters,
-    };
-    Ok(Host { facts, files })
+    Ok(found)
 }
 
 /// Takes a profile's stock configuration for a host, where there is none to look at.
@@ -441,6 +465,7 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
         // The profile says whether its smtp is chrooted; it then also says its jail works.
         jail: Jail::complete(),
         routes: Routes::default(),
+        reply_filter: None,
         running: Running::Unknown,
         instances: Vec::new(),
         addresses: Vec::new(),

@@ -124,7 +124,8 @@ fn foreign_tables(parameters: &Parameters, name: &str, config: &Utf8Path) -> Vec
         .collect()
 }
 
-fn ask(
+/// Asks one table for keys; what cannot be asked is added to `unanswered`, with what was said.
+pub(super) fn ask(
     system: &dyn System,
     config: &Utf8Path,
     table: &str,
@@ -216,7 +217,7 @@ mod tests {
         Interest {
             domains: own(domains),
             suffixes: own(suffixes),
-            own_files: Vec::new(),
+            ..Interest::default()
         }
     }
 

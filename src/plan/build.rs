@@ -92,7 +92,7 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
         document.to_bytes(),
         &commands,
         || {
-            let mut names: Vec<&str> = target.settings.iter().map(name_of).collect();
+            let mut names: Vec<&str> = target.settings.iter().map(Setting::name).collect();
             names.dedup();
             format!("main.cf: `{}`", names.join("`, `"))
         },
@@ -113,10 +113,12 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
 }
 
 fn names(services: &[&ServiceWanted]) -> String {
-    let names: Vec<&str> = services
-        .iter()
-        .map(|service| service.name.as_str())
-        .collect();
+    let mut names: Vec<&str> = Vec::new();
+    for service in services {
+        if !names.contains(&service.name.as_str()) {
+            names.push(&service.name);
+        }
+    }
     let noun = if names.len() == 1 {
         "service"
     } else {
@@ -334,15 +336,6 @@ fn new_file(table: &TableWanted, before: Option<&File>, like: &File) -> File {
             gid: like.gid,
             attributes: Vec::new(),
         },
-    }
-}
-
-fn name_of(setting: &Setting) -> &str {
-    match setting {
-        Setting::Is { name, .. }
-        | Setting::Has { name, .. }
-        | Setting::Lacks { name, .. }
-        | Setting::Unset { name } => name,
     }
 }
 
@@ -572,7 +565,7 @@ mod tests {
         assert_eq!(
             titles,
             [
-                "master.cf: the service `smtp-ipv4`, `relay`",
+                "master.cf: the services `smtp-ipv4`, `relay`",
                 "mailfix's own tables",
                 "main.cf: `smtp-ipv4_x`, `transport_maps`, `mynetworks_style`"
             ]

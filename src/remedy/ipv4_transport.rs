@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::finding::Finding;
-use crate::host::{ANYBODY, Facts, Route, TRANSPORT};
-use crate::postfix::{Field, MasterCf, Service, ServiceType, Version, split_list};
+use crate::host::{ANYBODY, Facts, REPLY_FILTER, Route, TRANSPORT};
+use crate::postfix::{Field, MasterCf, Service, ServiceType, Version};
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::remedy::interfaces::ipv4_interfaces;
 use crate::remedy::{Case, Contribution, Fit, Named, named};
 use crate::target::{Ensure, ServiceWanted, Setting, TableWanted};
 use crate::template::{self, TemplateError};
@@ -62,8 +63,7 @@ const BRACES: Version = Version::new(3, 0, 0);
 struct ServiceVariables {
     columns: String,
     options: Vec<String>,
-    inet_interfaces: Option<String>,
-    proxy_interfaces: Option<String>,
+    interfaces: Vec<(String, String)>,
 }
 
 #[derive(Serialize)]
@@ -192,9 +192,15 @@ pub fn is_as_made(name: &str, facts: &Facts) -> Result<bool, TemplateError> {
         .retain(|service| !service.is(name, &ServiceType::Unix));
     let (made, _) = service(name, &without)?;
     Ok(match made.map(|made| made.ensure) {
-        Some(Ensure::Whole(text)) => MasterCf::parse(text.as_bytes())
-            .services()
-            .any(|made| made.same_meaning(present)),
+        Some(Ensure::Whole(text)) => {
+            let mut made = MasterCf::parse(text.as_bytes());
+            // A reply filter is taken away from such a service behind our back.
+            let spared = present.option(REPLY_FILTER).is_none_or(|value| {
+                made.set_option(name, &ServiceType::Unix, REPLY_FILTER, value)
+                    .is_ok()
+            });
+            spared && made.services().any(|made| made.same_meaning(present))
+        }
         _ => false,
     })
 }
@@ -335,17 +341,9 @@ fn service(
     let (chroot, why) = chroot_letter(smtp, facts);
     // A service that is there has options of its own; a new one takes those of `smtp`.
     let like = facts.service(name, &ServiceType::Unix).or(smtp);
-    let members = |parameter: &str, none: &str| {
-        let value = match like.and_then(|like| like.option(parameter)) {
-            Some(own) => facts.parameters.expand(own),
-            None => facts.parameters.get(parameter),
-        };
-        ipv4_members(&split_list(&value), none)
-    };
-    let inet_interfaces = members("inet_interfaces", "all");
-    let proxy_interfaces = members("proxy_interfaces", "");
+    let interfaces = ipv4_interfaces(like, facts);
     let mut reasons = vec![why];
-    if inet_interfaces.is_some() || proxy_interfaces.is_some() {
+    if !interfaces.is_empty() {
         reasons.push(format!(
             "`inet_interfaces` or `proxy_interfaces` names an IPv6 address, at which a client without IPv6 dies: `{name}` gets the IPv4 ones only"
         ));
@@ -366,20 +364,13 @@ fn service(
                 facts.jail.missing.join(", ")
             ));
         }
-        let mut options = Vec::new();
-        for (option, value) in [
-            ("inet_interfaces", inet_interfaces),
-            ("proxy_interfaces", proxy_interfaces),
-        ] {
-            options.extend(value.map(|value| (option.to_owned(), value)));
-        }
-        if letter.is_none() && options.is_empty() {
+        if letter.is_none() && interfaces.is_empty() {
             return Ok((None, Vec::new()));
         }
         return Ok((
             Some(wanted(Ensure::Words {
                 chroot: letter,
-                options,
+                options: interfaces,
             })),
             reasons,
         ));
@@ -387,9 +378,7 @@ fn service(
     let options = smtp
         .map(|smtp| {
             let is_replaced = |name: &str| {
-                NOT_COPIED.contains(&name)
-                    || (name == "inet_interfaces" && inet_interfaces.is_some())
-                    || (name == "proxy_interfaces" && proxy_interfaces.is_some())
+                NOT_COPIED.contains(&name) || interfaces.iter().any(|(own, _)| own == name)
             };
             copied(smtp, facts.version, is_replaced)
         })
@@ -405,8 +394,7 @@ fn service(
             field(Field::ProcessLimit),
         ),
         options,
-        inet_interfaces,
-        proxy_interfaces,
+        interfaces,
     };
     let text = template::render("service.cf", &variables)?;
     Ok((Some(wanted(Ensure::Whole(text))), reasons))
@@ -445,28 +433,6 @@ fn copied(smtp: &Service, version: Version, is_replaced: impl Fn(&str) -> bool) 
         });
     }
     options
-}
-
-/// The IPv4 members of a list of interfaces, if it names an IPv6 address; `none` where nothing is left.
-fn ipv4_members(list: &[String], none: &str) -> Option<String> {
-    let is_ipv6 = |word: &String| {
-        word.trim_matches(['[', ']'])
-            .parse::<std::net::Ipv6Addr>()
-            .is_ok()
-    };
-    if !list.iter().any(is_ipv6) {
-        return None;
-    }
-    let rest: Vec<&str> = list
-        .iter()
-        .filter(|word| !is_ipv6(word))
-        .map(String::as_str)
-        .collect();
-    Some(if rest.is_empty() {
-        none.to_owned()
-    } else {
-        rest.join(",")
-    })
 }
 
 /// Limits set for `smtp` hold for our transport too, and follow when they are changed.

@@ -2,15 +2,19 @@
 //!
 //! Must not know files, and a remedy does not know another.
 
+pub mod address_preference;
+mod interfaces;
+pub mod ipv4_only;
 pub mod ipv4_transport;
 pub mod mx_filter;
+pub mod reply_filter;
 pub mod reverse_dns;
 pub mod source_address;
 
 use camino::Utf8Path;
 
 use crate::finding::Finding;
-use crate::host::Facts;
+use crate::host::{Facts, REPLY_FILTER, REPLY_FILTER_FILE};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::site::Site;
@@ -34,10 +38,10 @@ pub struct Case<'a> {
 pub type Fit = Result<Result<Contribution, String>, TemplateError>;
 
 /// The parameters that name tables of ours.
-pub const CONTRIBUTED: [&str; 2] = ["transport_maps", "smtp_dns_reply_filter"];
+pub const CONTRIBUTED: [&str; 3] = ["transport_maps", "smtp_dns_reply_filter", REPLY_FILTER];
 
 /// The tables of ours, by the names of their files.
-pub const OWN_TABLES: [&str; 2] = [ipv4_transport::FILE, mx_filter::FILE];
+pub const OWN_TABLES: [&str; 3] = [ipv4_transport::FILE, mx_filter::FILE, REPLY_FILTER_FILE];
 
 /// What a remedy adds to the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,9 +102,20 @@ pub(crate) mod shown {
         fit: impl Fn(&Case<'_>) -> Fit,
         facts: &Facts,
     ) -> Result<Contribution, String> {
+        fitted_for(fit, facts, "")
+    }
+
+    /// The same with more of the site file.
+    pub(crate) fn fitted_for(
+        fit: impl Fn(&Case<'_>) -> Fit,
+        facts: &Facts,
+        more: &str,
+    ) -> Result<Contribution, String> {
         let providers = Provider::all();
         let google = providers.iter().find(|provider| provider.id == "google");
-        let text = "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.25\"]\nipv6 = [\"2001:db8::25\"]\n[[domain]]\nname = \"example.org\"\n";
+        let text = format!(
+            "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.25\"]\nipv6 = [\"2001:db8::25\"]\n[[domain]]\nname = \"example.org\"\n{more}"
+        );
         let site = Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap();
         let case = Case {
             providers: &[google.unwrap()],

@@ -35,9 +35,9 @@ pub fn fit(id: RemedyId, case: &Case<'_>) -> Fit {
         RemedyId::HostedDomains => {
             remedy::ipv4_transport::fit(case, |provider| hosted(case, provider))
         }
-        RemedyId::ReplyFilter | RemedyId::AddressPreference | RemedyId::Ipv4Only => {
-            Ok(Err("mailfix cannot set it up by itself".to_owned()))
-        }
+        RemedyId::ReplyFilter => remedy::reply_filter::fit(case),
+        RemedyId::AddressPreference => remedy::address_preference::fit(case),
+        RemedyId::Ipv4Only => remedy::ipv4_only::fit(case),
     }
 }
 

@@ -17,7 +17,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::finding::Finding;
-use crate::host::Facts;
+use crate::host::{Facts, REPLY_FILTER};
 use crate::postfix::ServiceType;
 use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
@@ -77,6 +77,19 @@ pub enum Setting {
         /// The parameter.
         name: String,
     },
+}
+
+impl Setting {
+    /// The parameter.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Is { name, .. }
+            | Self::Has { name, .. }
+            | Self::Lacks { name, .. }
+            | Self::Unset { name } => name,
+        }
+    }
 }
 
 /// One service of master.cf.
@@ -238,6 +251,7 @@ pub fn decide(
         leave(&mut target, facts);
         return Ok(target);
     }
+    target.spare(facts);
     take_away(&mut target, facts)?;
     Ok(target)
 }
@@ -336,6 +350,21 @@ impl Target {
         self.tables.extend(contribution.tables);
         self.findings.extend(contribution.findings);
         self.decide(name, &contribution.outcome, contribution.reasons);
+    }
+
+    /// Keeps a reply filter of ours away from the clients without IPv6 that are made with it.
+    fn spare(&mut self, facts: &Facts) {
+        let is_filter =
+            |setting: &Setting| matches!(setting, Setting::Is { name, .. } if name == REPLY_FILTER);
+        if !self.settings.iter().any(is_filter) {
+            return;
+        }
+        for service in &mut self.services {
+            if let Ensure::Whole(text) = &mut service.ensure {
+                let value = remedy::reply_filter::without_ipv6(facts);
+                *text = format!("{text}    -o {REPLY_FILTER}={value}\n");
+            }
+        }
     }
 
     /// Tells whether a parameter shall name this table of ours.

@@ -4,7 +4,7 @@
 //! just what we would write. Must not know why it is not wanted.
 
 use crate::finding::Finding;
-use crate::host::{Facts, OWN_FOLDER};
+use crate::host::{Facts, OWN_FOLDER, REPLY_FILTER, REPLY_FILTER_FILE};
 use crate::postfix::{ServiceType, split_list};
 use crate::remedy::{self, CONTRIBUTED};
 use crate::template::TemplateError;
@@ -28,15 +28,43 @@ pub(super) fn left(target: &Target, facts: &Facts) -> Vec<(&'static str, String)
 /// Adds to the target that all of it goes, and says what does.
 pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, TemplateError> {
     let mut gone = Vec::new();
+    let mut kept = None;
     for (parameter, item) in left(target, facts) {
-        gone.push(format!("`{item}` leaves `{parameter}`"));
-        target.settings.push(Setting::Lacks {
-            name: parameter.to_owned(),
-            item,
-        });
+        let name = parameter.to_owned();
+        let is_filter = parameter == REPLY_FILTER;
+        let copied = facts.reply_filter.as_ref();
+        match copied.filter(|_| is_filter) {
+            None => {
+                gone.push(format!("`{item}` leaves `{parameter}`"));
+                target.settings.push(Setting::Lacks { name, item });
+            }
+            Some(filter) if filter.is_gone => {
+                kept = Some(REPLY_FILTER_FILE);
+                target.findings.push(
+                    Finding::note(
+                        "left-copy",
+                        format!("`{parameter}` goes on naming `{item}`, and that stays"),
+                    )
+                    .because(format!("it holds all that is left of `{}`", filter.table)),
+                );
+            }
+            Some(filter) => {
+                let value = filter.table.clone();
+                gone.push(format!("`{parameter}` names `{value}` again, not `{item}`"));
+                target.settings.push(Setting::Is { name, value });
+            }
+        }
+        if is_filter && kept.is_none() {
+            let back = remedy::reply_filter::taken_back(facts);
+            gone.extend(back.iter().map(|setting| match setting {
+                Setting::Is { name, value } => format!("`{name}` is {value} again"),
+                other => format!("`{}` is as Postfix has it again", other.name()),
+            }));
+            target.settings.extend(back);
+        }
     }
     for name in &facts.own.files {
-        if target.tables.iter().all(|table| table.file != *name) {
+        if kept != Some(name.as_str()) && target.tables.iter().all(|table| table.file != *name) {
             gone.push(format!("`{}` goes", facts.own_folder().join(name)));
             target.leftovers.push(name.clone());
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::host::{Origin, example};
+use crate::host::{self, FilterSource, Origin, REPLY_FILTER_FILE, ReplyFilter, example};
 use crate::remedy::shown;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
@@ -359,7 +359,9 @@ fn an_address_bound_to_must_be_here() {
         insists,
         elsewhere,
         Origin::Machine,
-        Some("with `smtp_bind_address_enforce = yes` mail goes over IPv4, and to receivers that have IPv6 only it waits"),
+        Some(
+            "with `smtp_bind_address_enforce = yes` mail goes over IPv4, and to receivers that have IPv6 only it waits",
+        ),
     );
 }
 
@@ -509,11 +511,21 @@ fn an_old_postfix_goes_without_the_filter_and_says_so() {
         ("DNS reply filter", "left out")
     );
     assert!(left.why[0].starts_with("Postfix 2.10.1 has no `smtp_dns_reply_filter`"));
-    let lines = shown::lines(&[], &[], &target.tables, &[]);
+    let lines = shown::lines(&[], &[], &target.tables[..1], &[]);
     assert_eq!(
         lines,
         [
             "hash:transport: gmail.com smtp-ipv4:, googlemail.com smtp-ipv4:, hosted.example smtp-ipv4:"
+        ]
+    );
+    // What is not listed is caught by the refusal, but not on the client without IPv6.
+    assert_eq!(target.tables[1].file, "reply_filter");
+    assert_eq!(
+        shown::lines(&target.settings[1..], &target.services, &[], &[]),
+        [
+            "smtp_mx_session_limit = 5",
+            "smtp_reply_filter = regexp:/etc/postfix/mailfix/reply_filter",
+            "smtp-ipv4 unix - - n - - smtp -o inet_protocols=ipv4 -o smtp_reply_filter=",
         ]
     );
     // With the filter they need not be listed.
@@ -530,9 +542,48 @@ fn where_no_cure_fits_it_is_an_error() {
         main: "content_filter = scan:\nsmtp_dns_support_level = disabled",
         ..NO_PTR
     };
-    let target = decided(&given);
+    let target = decided(&Given {
+        version: "2.6.6",
+        ..given
+    });
     assert!(target.is_empty());
     assert_eq!(target.findings[0].code, "no-cure");
+    // A refusal is the same whatever way the mail came.
+    let target = decided(&given);
+    assert_eq!(target.tables[0].file, "reply_filter");
+    assert_eq!(target.tables.len(), 1);
+}
+
+#[test]
+fn the_administrator_gets_the_reply_filter_back() {
+    let ours = "regexp:/etc/postfix/mailfix/reply_filter";
+    let retired = |is_gone| {
+        let given = Given {
+            main: "smtp_reply_filter = regexp:/etc/postfix/mailfix/reply_filter",
+            ..RIGHT
+        };
+        let mut facts = facts(&given);
+        facts.own.files = ["reply_filter".to_owned()].into();
+        facts.reply_filter = Some(ReplyFilter {
+            table: "pcre:/etc/own".to_owned(),
+            source: Ok(FilterSource {
+                kind: "pcre".to_owned(),
+                text: String::new(),
+            }),
+            answers: Ok(BTreeMap::new()),
+            is_gone,
+        });
+        let profile = Profile::built_in("linux").unwrap();
+        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let lines = shown::lines(&target.settings, &[], &[], &target.findings);
+        (lines, target.leftovers.len())
+    };
+    assert_eq!(
+        retired(false),
+        (vec!["smtp_reply_filter = pcre:/etc/own".to_owned()], 1)
+    );
+    let kept = format!("left-copy: `smtp_reply_filter` goes on naming `{ours}`, and that stays");
+    assert_eq!(retired(true), (vec![kept], 0));
 }
 
 #[test]
@@ -568,6 +619,8 @@ fn a_service_that_was_changed_by_hand_stays() {
     };
     let made = "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4";
     assert_eq!(retired(made), (1, None));
+    let spared = "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4 -o smtp_reply_filter=";
+    assert_eq!(retired(spared), (1, None));
     let changed = "smtp-ipv4 unix - - n - 5 smtp\n -o inet_protocols=ipv4";
     assert_eq!(retired(changed), (0, Some("left-service")));
     assert_eq!(retired(""), (0, None));
@@ -658,6 +711,11 @@ fn a_second_run_decides_the_same_and_changes_nothing() {
         for table in &target.tables {
             let path = table_path(&facts, table);
             second.files.insert(path.clone(), Some(after(&path)));
+            if table.file == REPLY_FILTER_FILE {
+                let limit = "smtp_mx_session_limit".to_owned();
+                assert!(table.text.contains(&host::note(&limit, None)));
+                second.facts.own.before.insert(limit, None);
+            }
         }
         let again = decide(&second.facts);
         assert_eq!(again.settings, target.settings);

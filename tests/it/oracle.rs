@@ -5,10 +5,16 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use crate::samples::{self, Sample, Syntax};
+use mailfix::host::{self, FilterSource, ReplyFilter};
 use mailfix::postfix::{
     ArgumentKind, Engine, Field, MainCf, MasterCf, PatternTable, ProblemKind, Service, Table,
     ValueKind, Version, expand, parameter, split_list,
 };
+use mailfix::profile::Profile;
+use mailfix::provider::Provider;
+use mailfix::remedy::Case;
+use mailfix::site::Site;
+use mailfix::target::TableWanted;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -720,6 +726,80 @@ fn pattern_faults_are_what_postmap_says() {
         } else {
             eprintln!("skipped: this Postfix has no {name}");
         }
+    }
+}
+
+/// Lines that a reply filter of ours must leave as they are, whoever says them.
+const NO_REFUSALS: [&str; 9] = [
+    "250 2.0.0 OK  1764100000 x - gsmtp",
+    "450 4.2.1 information. x - gsmtp",
+    "421-4.7.0 information. x - gsmtp",
+    "550-5.7.25 information. x - gsmtp",
+    "550-5.7.1 information. x - gsmtp",
+    "550 5.7.250 information. x - gsmtp",
+    "550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. (S3150)",
+    "553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.1",
+    "554 5.7.1 information. x - gsmtp",
+];
+
+/// Gives the reply filter that mailfix makes for a stock host, with a copy of this one in it.
+fn reply_filter(copied: Option<(&str, &str)>) -> TableWanted {
+    let profile = Profile::built_in("linux").unwrap();
+    let mut facts = host::stock(&profile).unwrap().facts;
+    facts.reply_filter = copied.map(|(kind, text)| ReplyFilter {
+        table: format!("{kind}:/etc/postfix/own"),
+        source: Ok(FilterSource {
+            kind: kind.to_owned(),
+            text: text.to_owned(),
+        }),
+        answers: Ok(BTreeMap::new()),
+        is_gone: false,
+    });
+    let site = "[server]\nhostname = \"mail.example.org\"\nipv4 = [\"198.41.0.4\"]\n[[domain]]\nname = \"example.org\"\n";
+    let providers = Provider::all();
+    let providers: Vec<&Provider> = providers.iter().collect();
+    let case = Case {
+        providers: &providers,
+        site: &Site::parse(site, "mailfix.toml".into()).unwrap(),
+        profile: &profile,
+        facts: &facts,
+    };
+    let fitted = mailfix::remedy::reply_filter::fit(&case).unwrap().unwrap();
+    fitted.tables.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_reply_filter_turns_refusals_over_and_leaves_all_else() {
+    if !postfix() {
+        return;
+    }
+    let demands: Vec<_> = Provider::all()
+        .into_iter()
+        .filter_map(|provider| provider.demands.ipv6)
+        .collect();
+    let others = demands.iter().flat_map(|demand| &demand.other_refusals);
+    let left: Vec<&str> = others.map(String::as_str).chain(NO_REFUSALS).collect();
+    let own = "if /^250/\n/never/ y\nendif\n/^550 5\\.7\\.8 (.*)/ 450 4.7.8 $1";
+    for copied in [None, Some(("regexp", own)), Some(("pcre", own))] {
+        let table = reply_filter(copied);
+        let etc = Etc::new(MODERN, b"");
+        etc.write("table", table.text.as_bytes());
+        let name = format!("{}:{}", table.kind, etc.path("table").display());
+        let asked = |line: &str| {
+            let output = etc.run("postmap", &["-q", line, &name]);
+            assert_eq!(stderr(&output), "", "{line}");
+            text(&output.stdout).trim_end().to_owned()
+        };
+        for (line, given) in &table.samples {
+            assert_eq!(asked(line), *given, "{name}");
+            // What is turned over differs in two digits, and the reply still ends with the line.
+            assert_eq!(line.replacen("550 5", "450 4", 1), *given);
+        }
+        for line in &left {
+            assert_eq!(asked(line), "", "{line}");
+        }
+        let theirs = asked("550 5.7.8 x");
+        assert_eq!(theirs == "450 4.7.8 x", copied.is_some(), "{theirs}");
     }
 }
 
