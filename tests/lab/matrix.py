@@ -25,7 +25,7 @@ def expand(pattern: dict[str, Any], name: str) -> dict[str, Any]:
     profile, chroot, level = _axes(pattern)[name]
     settings = pattern["profiles"][profile]
     world = copy.deepcopy(pattern["world"])
-    sender = world["sender"] = {**world.get("sender", {}), **settings["sender"]}
+    sender = world["sender"] = _joined(world.get("sender", {}), settings["sender"])
     config = sender.get("config_directory", "/etc/postfix")
     # Before level 1 a dash means chrooted (master(5)).
     is_chrooted = chroot == "y" or (chroot == "-" and level == "0")
@@ -72,6 +72,11 @@ def _cells(pattern: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "says": rf"{wording}.* \(in reply to {command} command",
         }
     return cells
+
+
+def _joined(stock: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Lays tables over others, and their keys over each other's."""
+    return {**stock, **own, **{key: {**stock[key], **own[key]} for key in own if isinstance(stock.get(key), dict)}}
 
 
 def _filled(value: Any, texts: dict[str, str], words: dict[str, list[str]]) -> Any:

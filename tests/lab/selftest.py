@@ -298,7 +298,7 @@ class Matrix(unittest.TestCase):
         "recipients": {"own": {"address": "{generation}.{stage}@g.com"}, "all": {"address": "u@{stage}.h.com", "mx": ["1 m"]}},
         "profiles": {
             "a": {"title": "A", "arguments": [], "sender": {}},
-            "b": {"title": "B", "arguments": ["--profile", "b"], "sender": {"config_directory": "/b"}},
+            "b": {"title": "B", "arguments": ["--profile", "b"], "sender": {"config_directory": "/b", "files": {"/f": ""}}},
         },
         "world": {
             "sender": {"parameters": {"x": "1"}, "files": {"@CONFIG@/t": "@CONFIG@"}},
@@ -317,7 +317,7 @@ class Matrix(unittest.TestCase):
     def test_expansion(self) -> None:
         this = matrix.expand(self.PATTERN, "matrix/b-dash-0")
         self.assertTrue(this["ci"])
-        self.assertEqual(this["sender"]["files"], {"/b/t": "/b"})
+        self.assertEqual(this["sender"]["files"], {"/b/t": "/b", "/f": ""})
         self.assertEqual((this["sender"]["chroot"], this["sender"]["filled_jail"]), ("-", True))
         self.assertEqual(this["sender"]["parameters"], {"x": "1", "compatibility_level": "0"})
         self.assertEqual(this["recipients"]["2013.rcpt@g.com"], {"generation": "2013", "stage": "rcpt"})

@@ -165,7 +165,7 @@ class Run:
         problems += _text_problems(done.stdout + done.stderr, options)
         if "publish" in options and not problems:
             self._publish(number, done.stdout, options["publish"])
-        shown = shlex.join(words).replace(MAILFIX, "mailfix")
+        shown = " ".join(shlex.join(words).replace(MAILFIX, "mailfix").split())
         self._check(number, f"`{shown}` ends with {wanted} ({time.monotonic() - began:.1f} s)", "; ".join(problems))
         if problems:
             _print_transcript(done)
