@@ -71,12 +71,14 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
         ..before.clone()
     };
 
+    let folder = facts.own_folder();
     let main_path = facts.config.join("main.cf");
     let main_before = present(files, &main_path)?;
     let tables = tables(target, facts, files, main_before);
     if !tables.is_empty() {
         plan.steps.push(tables);
     }
+    let steps = plan.steps.len();
 
     let mut document = MainCf::parse(&main_before.bytes);
     for setting in &target.settings {
@@ -97,6 +99,14 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
             format!("main.cf: `{}`", names.join("`, `"))
         },
     );
+    // Daemons notice a new database, but read a table that is none once, when they start.
+    let mut read_once = target.tables.iter().filter(|table| !table.is_indexed());
+    if plan.steps.len() == steps
+        && let Some(last) = plan.steps.last_mut()
+        && read_once.any(|table| last.writes(&folder.join(&table.file)))
+    {
+        last.then.clone_from(&commands);
+    }
     plan.steps.extend(leftovers(target, facts, files));
     for service in &gone {
         services.remove(&service.name, &service.kind);
@@ -503,6 +513,37 @@ mod tests {
         let after = change.after.as_ref().unwrap();
         // A table of ours keeps its owner and mode.
         assert_eq!((after.mode, after.uid, after.gid), (0o600, 5, 6));
+    }
+
+    #[test]
+    fn a_table_that_daemons_read_once_is_followed_by_a_reload() {
+        let run = |kind: &str, text: &str| {
+            let mut host = example::host(
+                "3.7.11",
+                "smtp_reply_filter = regexp:/etc/postfix/mailfix/transport",
+                "",
+            );
+            host.facts.running = Running::Yes(7);
+            let stat = example::directory("/etc/postfix/mailfix");
+            host.files.insert_directory("/etc/postfix/mailfix", stat);
+            let file = File::new("/old/ x\n", 0o600, 5, 6);
+            host.files.insert(TABLE, Some(file));
+            let wanted = TableWanted {
+                file: "transport".to_owned(),
+                kind: kind.to_owned(),
+                text: text.to_owned(),
+                samples: Vec::new(),
+            };
+            let target = Target {
+                tables: vec![wanted],
+                ..Target::default()
+            };
+            lines(&build(&target, &host.facts, &host.files).unwrap())
+        };
+        let change = "change /etc/postfix/mailfix/transport";
+        assert_eq!(run("regexp", "/new/ x\n"), [change, CHECK, RELOAD]);
+        assert_eq!(run("hash", "/new/ x\n"), [change]);
+        assert_eq!(run("regexp", "/old/ x\n"), [""; 0]);
     }
 
     #[test]

@@ -131,6 +131,13 @@ impl FileChange {
 }
 
 impl Step {
+    /// Tells whether the step changes the file there.
+    #[must_use]
+    pub fn writes(&self, path: &Utf8Path) -> bool {
+        let mut changes = self.files.iter();
+        changes.any(|change| change.path == path && change.is_change())
+    }
+
     /// Tells whether the step does nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -23,6 +23,7 @@ use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::{self, Case, Contribution};
+use crate::remedy_sheet::RemedyId;
 use crate::site::{Ipv6Wish, Site};
 use crate::template::TemplateError;
 
@@ -223,6 +224,11 @@ pub fn decide(
         return Ok(target);
     }
     target.findings.extend(unanswered(facts));
+    let filters = |choice: &Choice| choice.id == RemedyId::ReplyFilter && choice.fit.is_ok();
+    if !choices.iter().any(filters) {
+        // Its own contribution says it too.
+        target.findings.extend(remedy::reply_filter::judged(&case));
+    }
     let nothing_fits = used.is_none();
     for choice in choices {
         let title = choice.id.sheet().title;
