@@ -576,7 +576,8 @@ fn version_of(parameters: &Parameters) -> Result<(Version, CompatibilityLevel), 
     let text = parameters.get("mail_version");
     let version = Version::parse(&text).ok_or(HostError::Version { version: text })?;
     let text = parameters.get("compatibility_level");
-    let text = if text.is_empty() {
+    // Before 3.0 nothing reads it, whatever it says.
+    let text = if text.is_empty() || version.major < 3 {
         "0".to_owned()
     } else {
         text
@@ -755,6 +756,16 @@ mod tests {
             &system("", "", "mail_version = 3.7.11\ncompatibility_level = x\n"),
             "main.cf sets `compatibility_level = x`, which this version of Postfix refuses",
         );
+    }
+
+    #[test]
+    fn a_level_counts_from_3_0_on() {
+        let level = |version: &str| {
+            let dump = format!("mail_version = {version}\ncompatibility_level = 3.6\n");
+            observed(&system("", "", &dump)).map(|host| host.facts.level)
+        };
+        assert_eq!(level("3.7.11").unwrap(), CompatibilityLevel::new(3, 6, 0));
+        assert_eq!(level("2.11.6").unwrap(), CompatibilityLevel::new(0, 0, 0));
     }
 
     #[test]
