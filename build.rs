@@ -9,13 +9,19 @@
 use std::{env, fmt::Write as _, fs, io, path::Path};
 
 /// The folders of single files: constant, folder, extension that is no part of the name, sentence.
-const FOLDERS: [(&str, &str, &str, &str); 4] = [
+const FOLDERS: [(&str, &str, &str, &str); 5] = [
     ("PROFILES", "profiles", ".toml", "The profiles, by name."),
     (
         "PROVIDERS",
         "profiles/providers",
         ".toml",
         "The providers, by id.",
+    ),
+    (
+        "KEEPERS",
+        "profiles/keepers",
+        ".toml",
+        "The keepers of jails, by name.",
     ),
     (
         "REMEDIES",

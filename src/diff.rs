@@ -137,6 +137,7 @@ fn opaque(change: &FileChange, nature: Nature) -> String {
     let what = match nature {
         Nature::Text => "file",
         Nature::Index => "table index",
+        Nature::Copy => "copy",
         Nature::Secret => "secret",
     };
     let path = &change.path;

@@ -46,8 +46,8 @@
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say.
-//! 9. [`site`], [`profile`], [`provider`], [`remedy_sheet`], [`template`]: data; [`data_file`], [`embedded`]: how
-//!    it is read, and what of it ships inside the program.
+//! 9. [`site`], [`profile`], [`jail_keeper`], [`provider`], [`remedy_sheet`], [`template`]: data;
+//!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
@@ -96,6 +96,7 @@ pub mod draft;
 pub mod embedded;
 pub mod finding;
 pub mod host;
+pub mod jail_keeper;
 pub mod mail;
 pub mod plan;
 pub mod postfix;

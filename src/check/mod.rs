@@ -13,6 +13,7 @@ mod chroot;
 mod daemons;
 mod faults;
 mod interfaces;
+mod jail;
 mod lookup_tables;
 mod overrides;
 mod patterns;
@@ -65,6 +66,7 @@ pub fn all() -> &'static [Check] {
         overrides::CHECK,
         interfaces::CHECK,
         chroot::CHECK,
+        jail::CHECK,
         lookup_tables::CHECK,
         patterns::CHECK,
         reply_filters::CHECK,

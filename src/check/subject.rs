@@ -10,6 +10,7 @@ use std::ops::Range;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::finding::Place;
+use crate::host::Jail;
 use crate::postfix::{
     ArgumentKind, CompatibilityLevel, MainCf, MasterCf, Service, Version, expand,
 };
@@ -83,6 +84,8 @@ pub struct Subject<'a> {
     pub table_types: Option<&'a BTreeSet<String>>,
     /// The programs in `daemon_directory`; `None` where there is no Postfix to look at.
     pub programs: Option<&'a BTreeSet<String>>,
+    /// What chrooted daemons find in the queue directory; `None` where it is not known.
+    pub jail: Option<&'a Jail>,
     /// The files the configuration names.
     pub files: &'a Files<'a>,
 }

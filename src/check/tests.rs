@@ -6,7 +6,8 @@ use camino::Utf8Path;
 
 use super::{Document, Files, Subject, all, introduced, refusals, run};
 use crate::finding::{Finding, Severity};
-use crate::postfix::{CompatibilityLevel, Version};
+use crate::host::{Jail, Kept, Lack, State};
+use crate::postfix::{CompatibilityLevel, Need, Version};
 use crate::system::File;
 
 /// A `main.cf` as a distribution and an administrator leave it.
@@ -121,6 +122,7 @@ struct Planted {
     files: BTreeMap<String, Option<String>>,
     version: Version,
     level: CompatibilityLevel,
+    jail: Jail,
 }
 
 fn stock() -> Planted {
@@ -140,6 +142,7 @@ fn stock() -> Planted {
             .into(),
         version: Version::new(3, 7, 11),
         level: CompatibilityLevel::new(3, 6, 0),
+        jail: Jail::default(),
     }
 }
 
@@ -203,6 +206,7 @@ impl Planted {
             parameters: &parameters,
             table_types: Some(&table_types),
             programs: Some(&programs),
+            jail: Some(&self.jail),
             files: &files,
         })
     }
@@ -450,6 +454,169 @@ fn a_chroot_left_to_the_default_is_a_warning_where_it_means_yes() {
     expect(&planted(), &[]);
     assert_eq!(planted().findings()[0].code, "chroot-by-default");
     expect(&planted().on("3.7.11", "0"), &["warning chroot-by-default"]);
+}
+
+/// A configuration with a jail in the queue directory that lacks something.
+fn jailed(need: Need, why: Lack) -> Planted {
+    let mut planted = stock();
+    planted.jail.directory = "/var/spool/postfix".into();
+    planted.jail.set(need, State::Lacks { why, copy: None });
+    planted
+}
+
+#[test]
+fn a_jail_that_lacks_something_is_told_of_each_program() {
+    let resolver = || jailed(Need::Resolver, Lack::Absent);
+    // smtpd and the clients; `relay` and `slow` are clients too.
+    let both: &[&str] = &["error jail-incomplete", "warning jail-incomplete"];
+    expect(&resolver(), both);
+    let titles = |planted: &Planted| -> Vec<String> {
+        let findings = planted.findings().into_iter();
+        findings
+            .filter(|finding| finding.code.starts_with("jail-"))
+            .map(|finding| finding.title)
+            .collect()
+    };
+    assert_eq!(
+        titles(&resolver()),
+        [
+            "`etc/resolv.conf` is missing in the jail of `smtp`, `relay`, `slow`",
+            "`etc/resolv.conf` is missing in the jail of `smtp`, `submission`",
+        ]
+    );
+    let refuses = "smtpd_helo_restrictions = reject_unknown_helo_hostname\n";
+    expect(&resolver().main(refuses), &["error jail-incomplete"; 2]);
+    // To an address nothing has to be looked up.
+    let relayed = Planted {
+        main: MAIN.replace("relayhost =", "relayhost = [192.0.2.1]"),
+        ..resolver()
+    };
+    expect(&relayed, &["warning jail-incomplete"]);
+    for why in [Lack::Empty, Lack::Closed, Lack::LeadsOut] {
+        expect(&jailed(Need::Resolver, why), both);
+    }
+    // Nobody is in the jail, or nobody looks for it there.
+    let free = Planted {
+        master: MASTER.replace(" y  ", " n  "),
+        ..resolver()
+    };
+    expect(&free, &[]);
+    let ports = |version, level| {
+        let services = "smtp 25/tcp\nsubmission 587/tcp\n";
+        jailed(Need::Ports, Lack::Absent)
+            .on(version, level)
+            .file("/etc/services", services)
+    };
+    expect(&ports("3.7.11", "3.6"), &[]);
+    expect(&ports("3.5.25", "2"), &["error jail-incomplete"]);
+    // `-` locks in at level 0.
+    let dash = || Planted {
+        master: free.master.replace(
+            "smtp      unix  -       -       n",
+            "smtp      unix  -       -       -",
+        ),
+        ..resolver()
+    };
+    expect(&dash(), &[]);
+    expect(
+        &dash().on("3.7.11", "0"),
+        &["error jail-incomplete", "warning chroot-by-default"],
+    );
+}
+
+#[test]
+fn a_lack_is_as_bad_as_what_it_does_to_mail() {
+    let socket = Need::Socket("/run/milter".to_owned());
+    let milter = || jailed(socket.clone(), Lack::Absent).main("smtpd_milters = unix:/run/milter\n");
+    expect(&milter(), &["error jail-incomplete"]);
+    let waved = milter().main("milter_default_action = accept\n");
+    expect(&waved, &["warning jail-incomplete"]);
+    let native = |need| jailed(need, Lack::Absent).main("smtp_host_lookup = native\n");
+    expect(&native(Need::Hosts), &["warning jail-incomplete"]);
+    expect(&native(Need::NameService), &["error jail-incomplete"]);
+    let mut certificates = jailed(Need::Authorities("/etc/certs".to_owned()), Lack::Absent)
+        .main("smtp_tls_CApath = /etc/certs\n");
+    let (may, secure) = (
+        "smtp_tls_security_level = may",
+        "smtp_tls_security_level = secure",
+    );
+    expect(&certificates, &[]);
+    certificates.main = certificates.main.replace(may, secure);
+    expect(&certificates, &["error jail-incomplete"]);
+}
+
+#[test]
+fn the_command_that_fills_the_jail_is_named() {
+    let fix = |why, kept: Option<Kept>| {
+        let mut planted = jailed(Need::Resolver, why);
+        planted.jail.kept = kept;
+        planted.findings()[0].fix.clone().unwrap()
+    };
+    assert_eq!(
+        fix(Lack::Absent, None),
+        "`mkdir -p /var/spool/postfix/etc && cp /etc/resolv.conf /var/spool/postfix/etc/resolv.conf`, \
+         then `postfix -c /etc/postfix reload`; or write `n` into the chroot column"
+    );
+    let kept = |fill: Option<&str>| {
+        Some(Kept {
+            when: "at its start".to_owned(),
+            fill: fill.map(str::to_owned),
+        })
+    };
+    assert!(fix(Lack::Absent, kept(Some("fill-it"))).starts_with("`fill-it`, then `postfix"));
+    assert!(fix(Lack::Absent, kept(None)).starts_with("`mkdir -p"));
+    assert!(fix(Lack::Closed, kept(Some("fill-it"))).starts_with("`chmod a+rX /var"));
+    assert!(fix(Lack::LeadsOut, None).starts_with("`rm /var/spool/postfix/etc/resolv.conf && cp"));
+}
+
+#[test]
+fn a_stale_copy_is_a_warning() {
+    let mut planted = stock();
+    planted.jail.set(
+        Need::Resolver,
+        State::Differs {
+            jail: vec!["10.0.0.1".to_owned()],
+            host: vec!["192.0.2.53".to_owned()],
+        },
+    );
+    expect(&planted, &["warning jail-stale"]);
+    let why = planted.findings()[0].why.clone().unwrap();
+    assert!(
+        why.contains("10.0.0.1 is asked, outside 192.0.2.53"),
+        "{why}"
+    );
+}
+
+#[test]
+fn what_works_on_the_outside_is_not_locked_in() {
+    let piped = |letter| stock().master(&format!("x unix - n {letter} - - pipe user=a argv=/b\n"));
+    expect(&piped("y"), &["warning chroot-unsuitable"]);
+    expect(&piped("n"), &[]);
+    expect(&piped("-"), &[]);
+    let level0 = piped("-").on("3.7.11", "0");
+    expect(
+        &level0,
+        &["warning chroot-by-default", "warning chroot-unsuitable"],
+    );
+}
+
+#[test]
+fn a_daemon_that_runs_elsewhere_is_found() {
+    let running = |program, inside| {
+        let mut planted = stock();
+        planted.jail.run(program, inside);
+        planted
+    };
+    expect(&running("pickup", true), &[]);
+    expect(&running("qmgr", false), &[]);
+    expect(&running("pickup", false), &["warning chroot-not-in-force"]);
+    expect(&running("qmgr", true), &["warning chroot-not-in-force"]);
+    // One of two smtpd is in the jail, the other is not: the process may be of either.
+    expect(&running("smtpd", false), &[]);
+    let mut dash = stock();
+    dash.master = MASTER.replace("qmgr      unix  n       -       n", "qmgr unix n - -");
+    dash.jail.run("qmgr", true);
+    expect(&dash, &["warning chroot-not-in-force"]);
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn file(change: &FileChange) -> Value {
     let nature = match change.nature {
         Nature::Text => "text",
         Nature::Index => "index",
+        Nature::Copy => "copy",
         Nature::Secret => "secret",
     };
     json!({

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::{Failure, FailureKind, Session};
 use crate::draft::Draft;
 use crate::host::Origin;
-use crate::postfix::{Field, MainCf, MasterCf};
+use crate::postfix::{Field, MainCf, MasterCf, Need, ServiceType};
 use crate::profile::{Commands, Profile};
 use crate::system::{File, System};
 use crate::target::{Ensure, Setting};
@@ -32,9 +32,18 @@ struct Variables {
     kind: String,
     service: bool,
     chroot: String,
+    jail: Vec<Copy>,
     tables: Vec<Table>,
     check: String,
     reload: String,
+}
+
+/// What a client that is locked in looks for.
+#[derive(Serialize)]
+struct Copy {
+    from: Utf8PathBuf,
+    directory: Utf8PathBuf,
+    to: Utf8PathBuf,
 }
 
 #[derive(Serialize)]
@@ -121,6 +130,22 @@ fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateErro
         .next()
         .map_or("n", |service| service.field(Field::Chroot))
         .to_owned();
+    let facts = &draft.host.facts;
+    let smtp = facts.service("smtp", &ServiceType::Unix);
+    let jail = smtp
+        .filter(|_| chroot == "y")
+        .into_iter()
+        .flat_map(|smtp| facts.needs(smtp))
+        .filter(|(need, _)| matches!(need, Need::Resolver | Need::Ports))
+        .map(|(need, _)| {
+            let to = facts.jail.path(&need);
+            Copy {
+                from: Utf8Path::new("/").join(need.path()),
+                directory: to.parent().unwrap_or(&to).to_owned(),
+                to,
+            }
+        })
+        .collect();
     let tables: Vec<Table> = target
         .tables
         .iter()
@@ -147,6 +172,7 @@ fn install_text(draft: &Draft, profile: &Profile) -> Result<String, TemplateErro
             .to_owned(),
         service: !services.is_empty(),
         chroot,
+        jail,
         check: words(&profile.commands.check),
         reload: words(&profile.commands.reload),
         tables,

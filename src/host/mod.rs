@@ -20,12 +20,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::postfix::expand;
 use crate::postfix::parameter;
-use crate::postfix::{CompatibilityLevel, MainCf, MasterCf, Service, ServiceType, Table, Version};
+use crate::postfix::{
+    CompatibilityLevel, MainCf, MasterCf, Need, Service, ServiceType, Table, Version,
+};
 use crate::profile::Profile;
 use crate::system::{File, Kind, Query, Stat, System, SystemError};
 
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
-pub use jail::Jail;
+pub use jail::{Jail, Kept, Lack, State};
 pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
@@ -78,7 +80,7 @@ pub struct Facts {
     pub services: Vec<Service>,
     /// Programs in `daemon_directory`; `None` where they cannot be listed.
     pub daemons: Option<BTreeSet<String>>,
-    /// What the queue directory offers a chrooted client.
+    /// What the queue directory holds of what chrooted daemons look for.
     pub jail: Jail,
     /// What decides the way of mail today.
     pub routes: Routes,
@@ -324,6 +326,29 @@ pub fn observe(
     let (version, level) = version_of(&parameters)?;
     let queue = Utf8PathBuf::from(parameters.get("queue_directory"));
     let daemons = system.list(Utf8Path::new(&parameters.get("daemon_directory")))?;
+    let services = effective_services(&master);
+    let running = if tree {
+        Running::Unknown
+    } else {
+        running(system, &queue)?
+    };
+    let jail = jail::observe(
+        system,
+        &jail::Looked {
+            directory: &queue,
+            services: &services,
+            parameters: &parameters,
+            version,
+            running,
+        },
+    );
+    // Both files that may be copied into it stand there.
+    let above = queue.join("etc");
+    if let Ok(Some(stat)) = system.stat(&above)
+        && stat.kind == Kind::Directory
+    {
+        files.insert_directory(above, stat);
+    }
     let facts = Facts {
         origin: if tree { Origin::Tree } else { Origin::Machine },
         config: config.to_owned(),
@@ -331,20 +356,16 @@ pub fn observe(
         level,
         explicit: main.names().map(ToOwned::to_owned).collect(),
         table_types,
-        services: effective_services(&master),
+        services,
         daemons: if daemons.is_empty() {
             None
         } else {
             Some(daemons.into_iter().collect())
         },
-        jail: jail::observe(system, &queue, &parameters, version)?,
+        jail,
         routes: routes::observe(system, config, &parameters, interest)?,
         reply_filter: reply_filter::observe(system, config, &parameters, interest)?,
-        running: if tree {
-            Running::Unknown
-        } else {
-            running(system, &queue)?
-        },
+        running,
         instances: parameters
             .list("multi_instance_directories")
             .into_iter()
@@ -448,6 +469,12 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
         };
         files.insert(profile.paths.config.join(name), Some(file));
     }
+    let services = effective_services(&master);
+    // The profile says whether its smtp is chrooted; it then also says its jail works.
+    let needs = services
+        .iter()
+        .flat_map(|service| jail::needs_of(service, &parameters, version))
+        .collect();
     let facts = Facts {
         origin: Origin::Stock,
         config: profile.paths.config.clone(),
@@ -460,10 +487,9 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
             .cloned()
             .chain(["regexp".to_owned()])
             .collect(),
-        services: effective_services(&master),
+        services,
         daemons: None,
-        // The profile says whether its smtp is chrooted; it then also says its jail works.
-        jail: Jail::complete(),
+        jail: Jail::assumed(&profile.paths.queue, needs),
         routes: Routes::default(),
         reply_filter: None,
         running: Running::Unknown,
@@ -517,6 +543,18 @@ impl Facts {
     #[must_use]
     pub fn is_chrooted(&self, service: &Service) -> bool {
         crate::postfix::effective_chroot(service.chroot, self.version, self.level)
+    }
+
+    /// What a service looks for in the jail, and how it stands there.
+    #[must_use]
+    pub fn needs(&self, service: &Service) -> Vec<(Need, &State)> {
+        let needs = jail::needs_of(service, &self.parameters, self.version).into_iter();
+        needs
+            .map(|need| {
+                let state = self.jail.state(&need);
+                (need, state)
+            })
+            .collect()
     }
 
     /// Our own folder below the configuration directory.

@@ -1,6 +1,6 @@
 //! Target and files make a plan.
 //!
-//! Owns the order: `master.cf`, then tables, then `main.cf`, so that whatever is named
+//! Owns the order: the jail, `master.cf`, then tables, then `main.cf`, so that whatever is named
 //! exists first and Postfix can run after every step; what goes, goes the other way round.
 //! Turned round, it is the safe undo.
 //! Must not know why the target is as it is.
@@ -17,6 +17,9 @@ use crate::target::{Ensure, ServiceWanted, Setting, TableWanted, Target};
 /// Permission bits of the directories and tables we make: Postfix's own files are public.
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
+
+/// Lines of a copy that are shown: nobody reads the hundreds of `/etc/services`.
+const LONGEST_SHOWN: usize = 50;
 
 /// A target that cannot be written into the files as they are.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +122,13 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
         &commands,
         || format!("master.cf: without the {}", names(&gone)),
     );
+    if let Some(mut jail) = jail(target, facts, files) {
+        // Daemons read what is in their jail when they start: the next reload starts them anew.
+        if plan.steps.iter().all(|step| step.then.is_empty()) {
+            jail.then = commands;
+        }
+        plan.steps.insert(0, jail);
+    }
     Ok(plan)
 }
 
@@ -190,11 +200,13 @@ pub fn add_index(plan: &mut Plan, source: &Utf8Path, index: FileChange) {
         step.files.push(index);
         return;
     }
-    let at = usize::from(plan.steps.first().is_some_and(|step| {
-        step.files
-            .iter()
-            .any(|change| change.path.file_name() == Some("master.cf"))
-    }));
+    // Before main.cf may name it.
+    let is_main = |change: &FileChange| change.path.file_name() == Some("main.cf");
+    let main = plan
+        .steps
+        .iter()
+        .position(|step| step.files.iter().any(is_main));
+    let at = main.unwrap_or(plan.steps.len());
     let step = Step {
         title: format!("the index of `{source}`"),
         files: vec![index],
@@ -298,6 +310,47 @@ fn ensure_service(document: &mut MasterCf, service: &ServiceWanted) -> Result<()
         }
     }
     Ok(())
+}
+
+/// What the jail gets: before anything else, as the first reload already needs it.
+fn jail(target: &Target, facts: &Facts, files: &Files) -> Option<Step> {
+    let first = target.copies.first()?;
+    let paths: Vec<String> = target
+        .copies
+        .iter()
+        .map(|copy| format!("`{}`", copy.from))
+        .collect();
+    let mut step = Step {
+        title: format!(
+            "a copy of {} in the jail `{}`",
+            paths.join(" and of "),
+            facts.jail.directory
+        ),
+        ..Step::default()
+    };
+    if let Some(directory) = first.path.parent()
+        && !files.has_directory(directory)
+    {
+        step.directories.push(NewDirectory {
+            path: directory.to_owned(),
+            mode: DIRECTORY_MODE,
+            uid: 0,
+            gid: 0,
+        });
+    }
+    for copy in &target.copies {
+        step.files.push(FileChange {
+            path: copy.path.clone(),
+            before: None,
+            after: Some(File::new(copy.bytes.clone(), FILE_MODE, 0, 0)),
+            nature: if copy.bytes.split(|byte| *byte == b'\n').count() > LONGEST_SHOWN {
+                Nature::Copy
+            } else {
+                Nature::Text
+            },
+        });
+    }
+    Some(step)
 }
 
 fn tables(target: &Target, facts: &Facts, files: &Files, like: &File) -> Step {

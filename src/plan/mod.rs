@@ -81,6 +81,8 @@ pub enum Nature {
     Text,
     /// A database built from a text; its bytes differ from one build to the next.
     Index,
+    /// A copy of another file of this host, which may be long.
+    Copy,
     /// Shown as length and digest only.
     Secret,
 }

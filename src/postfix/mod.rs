@@ -11,6 +11,7 @@
 //! Parsing never fails. A line Postfix would refuse is kept as it is and
 //! reported by `problems()`.
 
+mod chroot;
 pub mod expand;
 pub mod log;
 mod logical_line;
@@ -22,11 +23,10 @@ mod problem;
 pub mod table;
 pub mod version;
 
+pub use chroot::{Need, effective_chroot, needs};
 pub use expand::{ExpandError, expand};
 pub use main_cf::{MainCf, Setting, split_list};
-pub use master_cf::{
-    Argument, ArgumentKind, Field, MasterCf, Service, ServiceType, effective_chroot,
-};
+pub use master_cf::{Argument, ArgumentKind, Field, MasterCf, Service, ServiceType};
 pub use parameter::{Parameter, ValueKind, ValueProblem};
 pub use pattern::{Engine, PatternTable};
 pub use problem::{EditError, Problem, ProblemKind};

@@ -14,7 +14,7 @@ use crate::postfix::{Field, MasterCf, Service, ServiceType, Version};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::interfaces::ipv4_interfaces;
-use crate::remedy::{Case, Contribution, Fit, Named, named};
+use crate::remedy::{Case, Contribution, Fit, Named, chroot, named};
 use crate::target::{Ensure, ServiceWanted, Setting, TableWanted};
 use crate::template::{self, TemplateError};
 
@@ -142,7 +142,11 @@ pub fn fit(case: &Case<'_>, hosted: impl Fn(&Provider) -> Vec<String>) -> Fit {
         return Ok(Ok(contribution));
     }
     let name = by_hand.unwrap_or_else(|| free_name(facts));
-    let (service, reasons) = service(&name, facts)?;
+    let letter = chroot::letter(facts.service("smtp", &ServiceType::Unix), profile, facts);
+    let missed = facts
+        .service(&name, &ServiceType::Unix)
+        .and_then(|present| chroot::missed(present, profile, facts));
+    let (service, reasons) = service(&name, letter, missed, facts)?;
     contribution.reasons.extend(reasons);
     contribution.services.extend(service);
     contribution.settings.extend(limits(&name, facts));
@@ -190,19 +194,23 @@ pub fn is_as_made(name: &str, facts: &Facts) -> Result<bool, TemplateError> {
     without
         .services
         .retain(|service| !service.is(name, &ServiceType::Unix));
-    let (made, _) = service(name, &without)?;
-    Ok(match made.map(|made| made.ensure) {
-        Some(Ensure::Whole(text)) => {
-            let mut made = MasterCf::parse(text.as_bytes());
-            // A reply filter is taken away from such a service behind our back.
-            let spared = present.option(REPLY_FILTER).is_none_or(|value| {
-                made.set_option(name, &ServiceType::Unix, REPLY_FILTER, value)
-                    .is_ok()
-            });
-            spared && made.services().any(|made| made.same_meaning(present))
+    // The jail may have been filled, or emptied, since.
+    for letter in ['n', 'y'] {
+        let (made, _) = service(name, (letter, String::new()), None, &without)?;
+        let Some(Ensure::Whole(text)) = made.map(|made| made.ensure) else {
+            continue;
+        };
+        let mut made = MasterCf::parse(text.as_bytes());
+        // A reply filter is taken away from such a service behind our back.
+        let spared = present.option(REPLY_FILTER).is_none_or(|value| {
+            made.set_option(name, &ServiceType::Unix, REPLY_FILTER, value)
+                .is_ok()
+        });
+        if spared && made.services().any(|made| made.same_meaning(present)) {
+            return Ok(true);
         }
-        _ => false,
-    })
+    }
+    Ok(false)
 }
 
 /// Tells whether entries of the administrator's send a provider's domains over IPv4 only.
@@ -332,13 +340,15 @@ fn free_name(facts: &Facts) -> String {
         .unwrap_or_else(|| NAME.to_owned())
 }
 
-/// What master.cf must say of our service, and the words why.
+/// What master.cf must say of our service, and the words why: the letter of a new one, and
+/// what one that is there misses in its jail.
 fn service(
     name: &str,
+    (letter, why): (char, String),
+    missed: Option<String>,
     facts: &Facts,
 ) -> Result<(Option<ServiceWanted>, Vec<String>), TemplateError> {
     let smtp = facts.service("smtp", &ServiceType::Unix);
-    let (chroot, why) = chroot_letter(smtp, facts);
     // A service that is there has options of its own; a new one takes those of `smtp`.
     let like = facts.service(name, &ServiceType::Unix).or(smtp);
     let interfaces = ipv4_interfaces(like, facts);
@@ -353,17 +363,13 @@ fn service(
         kind: ServiceType::Unix,
         ensure,
     };
-    if let Some(present) = facts.service(name, &ServiceType::Unix) {
+    if facts.service(name, &ServiceType::Unix).is_some() {
         // It is there already, ours or made by hand: only what would make it fail is mended.
         let mut reasons = reasons.split_off(1);
-        let dies = facts.is_chrooted(present) && !facts.jail.is_complete();
-        let letter = dies.then_some('n');
-        if dies {
-            reasons.push(format!(
-                "`{name}` runs chrooted, and the jail in the queue directory lacks {}: its chroot column becomes `n`",
-                facts.jail.missing.join(", ")
-            ));
-        }
+        let letter = missed.is_some().then_some('n');
+        reasons.extend(missed.map(|missed| {
+            format!("`{name}` runs chrooted, {missed}: its chroot column becomes `n`")
+        }));
         if letter.is_none() && interfaces.is_empty() {
             return Ok((None, Vec::new()));
         }
@@ -387,7 +393,7 @@ fn service(
     let variables = ServiceVariables {
         // As wide as the columns of the master.cf that Postfix comes with.
         columns: format!(
-            "{name:<9} unix  {:<7} {:<7} {chroot:<7} {:<7} {:<7}",
+            "{name:<9} unix  {:<7} {:<7} {letter:<7} {:<7} {:<7}",
             field(Field::Private),
             field(Field::Unprivileged),
             field(Field::Wakeup),
@@ -398,25 +404,6 @@ fn service(
     };
     let text = template::render("service.cf", &variables)?;
     Ok((Some(wanted(Ensure::Whole(text))), reasons))
-}
-
-/// `y` only if the host's own client really runs chrooted and the jail is complete.
-fn chroot_letter(smtp: Option<&Service>, facts: &Facts) -> (char, String) {
-    match smtp {
-        Some(smtp) if facts.is_chrooted(smtp) => {
-            if facts.jail.is_complete() {
-                ('y', "the chroot column is `y`, as the `smtp` service runs chrooted and its jail is complete".to_owned())
-            } else {
-                let missing = facts.jail.missing.join(", ");
-                ('n', format!("the chroot column is `n`, because the jail in the queue directory lacks {missing}"))
-            }
-        }
-        Some(smtp) if smtp.chroot.is_none() => (
-            'n',
-            "the chroot column is `n`: the `-` of the `smtp` service means not chrooted here, and something else in other versions".to_owned(),
-        ),
-        _ => ('n', "the chroot column is `n`, as the `smtp` service does not run chrooted".to_owned()),
-    }
 }
 
 fn copied(smtp: &Service, version: Version, is_replaced: impl Fn(&str) -> bool) -> Vec<String> {
@@ -458,7 +445,8 @@ fn limits(name: &str, facts: &Facts) -> Vec<Setting> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::example;
+    use crate::host::{Lack, State, example};
+    use crate::postfix::Need;
     use crate::remedy::shown;
 
     /// What differs from a stock host.
@@ -469,7 +457,7 @@ mod tests {
         master: &'static str,
         /// Domain, table, key, value.
         routes: &'static [[&'static str; 4]],
-        missing: &'static [&'static str],
+        missing: &'static [Need],
         types: &'static [&'static str],
         hosted: &'static [&'static str],
     }
@@ -494,7 +482,10 @@ mod tests {
 
     fn facts(given: &Given) -> Facts {
         let mut facts = example::host(given.version, given.main, given.master).facts;
-        facts.jail.missing = given.missing.iter().map(ToString::to_string).collect();
+        for need in given.missing {
+            let (why, copy) = (Lack::Absent, None);
+            facts.jail.set(need.clone(), State::Lacks { why, copy });
+        }
         facts.table_types = given.types.iter().map(ToString::to_string).collect();
         for [domain, table, key, value] in given.routes {
             let route = Route {
@@ -681,7 +672,7 @@ mod tests {
         };
         check(given, &[ITEM, BOTH]);
         let missing = Given {
-            missing: &["etc/resolv.conf"],
+            missing: &[Need::Resolver],
             ..given
         };
         check(
@@ -833,9 +824,8 @@ mod tests {
 
     #[test]
     fn it_is_chrooted_only_as_the_hosts_own_client_is_and_only_if_it_works() {
-        let check_letter = |version, letter: &str, missing, expected: &str| {
+        let check_letter = |letter: &str, missing, expected: &str| {
             let given = Given {
-                version,
                 master: format!("smtp unix - - {letter} - - smtp").leak(),
                 missing,
                 ..STOCK
@@ -843,16 +833,10 @@ mod tests {
             let line = format!("smtp-ipv4 unix - - {expected} - - smtp -o inet_protocols=ipv4");
             check(given, &[&line, ITEM, BOTH]);
         };
-        let none: &[&str] = &[];
-        let some: &[&str] = &["etc/resolv.conf"];
-        check_letter("3.7.11", "y", none, "y");
-        check_letter("3.7.11", "y", some, "n");
-        check_letter("3.7.11", "n", none, "n");
-        check_letter("3.7.11", "-", none, "n");
-        // Before 3.0 `-` means `y`.
-        check_letter("2.10.1", "-", none, "y");
-        check_letter("2.10.1", "-", some, "n");
-        check_letter("2.10.1", "n", none, "n");
+        check_letter("y", &[], "y");
+        check_letter("y", &[Need::Resolver], "n");
+        check_letter("n", &[Need::Resolver], "n");
+        check_letter("-", &[], "n");
     }
 
     #[test]

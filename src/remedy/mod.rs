@@ -3,6 +3,7 @@
 //! Must not know files, and a remedy does not know another.
 
 pub mod address_preference;
+pub(crate) mod chroot;
 mod interfaces;
 pub mod ipv4_only;
 pub mod ipv4_transport;

@@ -43,10 +43,14 @@ pub struct Target {
     pub tables: Vec<TableWanted>,
     /// Files in our own folder that go, with the databases made of them.
     pub leftovers: Vec<String>,
+    /// Files that the jail gets.
+    pub copies: Vec<CopyWanted>,
     /// What was decided, for whom and why.
     pub decisions: Vec<Decision>,
     /// What was noticed and left alone.
     pub findings: Vec<Finding>,
+    /// Why nothing of it may be done.
+    pub refusals: Vec<Finding>,
 }
 
 /// One parameter of main.cf.
@@ -139,6 +143,17 @@ impl TableWanted {
     pub fn is_indexed(&self) -> bool {
         !index_suffixes(&self.kind).is_empty()
     }
+}
+
+/// A copy of a file of this host, in the jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyWanted {
+    /// Where it stands, as seen from outside.
+    pub path: Utf8PathBuf,
+    /// What it is a copy of.
+    pub from: Utf8PathBuf,
+    /// What it holds.
+    pub bytes: Vec<u8>,
 }
 
 /// What was decided about mail to one provider, or about all mail.
@@ -258,6 +273,10 @@ pub fn decide(
         return Ok(target);
     }
     target.spare(facts);
+    // All mail leaves through clients in the jail, once Postfix has read its files again.
+    let filling = remedy::chroot::filling(profile, facts);
+    target.copies = filling.copies;
+    target.refusals.extend(filling.refusal);
     take_away(&mut target, facts)?;
     Ok(target)
 }

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "site",
         "profile",
+        "jail_keeper",
         "provider",
         "remedy_sheet",
         "template",

@@ -12,7 +12,7 @@ use super::logical_line::{
     self, Content, PieceKind, ends_in_braces, is_balanced, is_blank, split_outside_braces, trim,
 };
 use super::problem::{byte_problems, first_line};
-use super::{CompatibilityLevel, EditError, Problem, ProblemKind, Version};
+use super::{EditError, Problem, ProblemKind};
 
 /// What separates the fields of a service.
 const FIELD_SEPARATORS: &[u8] = b" \t\r\n";
@@ -122,7 +122,7 @@ pub struct Service {
     pub private: Option<bool>,
     /// Whether the daemon runs unprivileged; `None` for `-`, which means yes.
     pub unprivileged: Option<bool>,
-    /// Whether the daemon runs chrooted; `None` for `-`, see [`effective_chroot`].
+    /// Whether the daemon runs chrooted; `None` for `-`, see [`effective_chroot`](super::effective_chroot).
     pub chroot: Option<bool>,
     /// The wakeup time as written: `-`, or digits with an optional `?`.
     pub wakeup: String,
@@ -278,15 +278,6 @@ impl Service {
         let program = self.command.rsplit('/').next().unwrap_or_default();
         COMMANDS_THAT_RUN_COMMANDS.contains(&program)
     }
-}
-
-/// Tells whether a service runs chrooted, given its field.
-///
-/// `-` means yes in every 2.x, and from 3.0 on while `compatibility_level` is below 1.
-// master(5), "chroot"
-#[must_use]
-pub fn effective_chroot(chroot: Option<bool>, version: Version, level: CompatibilityLevel) -> bool {
-    chroot.unwrap_or_else(|| version.major < 3 || level < CompatibilityLevel::new(1, 0, 0))
 }
 
 /// Gives the name of a service in the form by which duplicates are found.

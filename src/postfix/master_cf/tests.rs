@@ -96,22 +96,6 @@ fn hosts_and_ports_are_one_key() {
 }
 
 #[test]
-fn chroot_by_default_depends_on_version_and_level() {
-    let check = |chroot, version, level, expected| {
-        let version = Version::parse(version).unwrap();
-        let level = CompatibilityLevel::read(level, version).unwrap();
-        assert_eq!(effective_chroot(chroot, version, level), expected);
-    };
-    check(None, "2.11.0", "0", true);
-    check(None, "3.7.11", "0", true);
-    check(None, "3.7.11", "0.9", true);
-    check(None, "3.7.11", "1", false);
-    check(None, "3.7.11", "3.6", false);
-    check(Some(true), "3.7.11", "3.6", true);
-    check(Some(false), "2.6.0", "0", false);
-}
-
-#[test]
 fn services_are_added_at_the_end() {
     let new = b"# why\nnew unix - - n - - smtp\n  -o a=b\n";
     edit("", "new unix - - n - - smtp\n  -o a=b\n", |file| {
