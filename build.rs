@@ -9,7 +9,7 @@
 use std::{env, fmt::Write as _, fs, io, path::Path};
 
 /// The folders of single files: constant, folder, extension that is no part of the name, sentence.
-const FOLDERS: [(&str, &str, &str, &str); 5] = [
+const FOLDERS: &[(&str, &str, &str, &str)] = &[
     ("PROFILES", "profiles", ".toml", "The profiles, by name."),
     (
         "PROVIDERS",
@@ -29,6 +29,12 @@ const FOLDERS: [(&str, &str, &str, &str); 5] = [
         ".toml",
         "The sheets of the remedies, by word.",
     ),
+    (
+        "CAUSES",
+        "profiles/causes",
+        ".toml",
+        "The causes of refusals, by code.",
+    ),
     ("TEMPLATES", "templates", "", "The templates, by file name."),
 ];
 
@@ -39,7 +45,7 @@ fn main() -> io::Result<()> {
     let home = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
     let home = Path::new(&home);
     let mut code = String::new();
-    for (constant, folder, extension, sentence) in FOLDERS {
+    for &(constant, folder, extension, sentence) in FOLDERS {
         watch(folder);
         let path = home.join(folder);
         let mut rows = String::new();

@@ -40,7 +40,8 @@
 //!
 //! 1. [`cli`]: arguments, one file a command, what is printed where, exit status.
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
-//! 3. [`draft`]: the flow put together; [`watch`]: the moments after a reload.
+//! 3. [`draft`]: the flow put together; [`watch`]: the moments after a reload; [`probe`]: a test
+//!    message and what becomes of it.
 //! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
@@ -50,6 +51,13 @@
 //!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
+//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal. [`diagnose`]:
+//!    why a message was not taken.
+//! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
+//! 9. [`site`], [`profile`], [`provider`], [`remedy_sheet`], [`cause`], [`template`]: data;
+//!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
+//! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
+//! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
 //!     [`spelling`]: what all the others may ask.
 //!
@@ -58,7 +66,9 @@
 //! [`System`](system::System): files, programs, clock-free. Beside reading, asking, writing,
 //! removing and running it has `stat` and `list` (directories, links, leftovers), `read_after`
 //! (the end of a log), `rehearse` (a private copy a configuration is tried in, gone afterwards),
-//! `addresses` and `user` (no program says these the same way everywhere) and `lock`.
+//! `addresses`, `source` and `user` (no program says these the same way everywhere) and `lock`.
+//! `send` stands apart: a message cannot be taken back, so no plan holds one, and its receipt is
+//! what [`probe`] finds in the log.
 //! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
 //! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
 //!
@@ -87,9 +97,11 @@
 pub mod address;
 pub mod apply;
 pub mod ask;
+pub mod cause;
 pub mod check;
 pub mod cli;
 pub mod data_file;
+pub mod diagnose;
 pub mod diff;
 pub mod dns;
 pub mod draft;
@@ -98,8 +110,10 @@ pub mod finding;
 pub mod host;
 pub mod jail_keeper;
 pub mod mail;
+pub mod maillog;
 pub mod plan;
 pub mod postfix;
+pub mod probe;
 pub mod profile;
 pub mod provider;
 pub mod receipt;

@@ -56,6 +56,9 @@ pub struct Paths {
     pub state: Utf8PathBuf,
     /// Our site file.
     pub site: Utf8PathBuf,
+    /// Files that the mail log may be in, where main.cf names none.
+    #[serde(default)]
+    pub logs: Vec<Utf8PathBuf>,
 }
 
 /// The words of Postfix's own commands, `{config}` standing for the configuration directory.

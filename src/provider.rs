@@ -8,6 +8,7 @@ use std::ops::Range;
 use camino::Utf8Path;
 use serde::Deserialize;
 
+use crate::cause::{Cause, Sign};
 use crate::data_file::{self, DataError, Faults};
 use crate::embedded::PROVIDERS;
 use crate::finding::{Finding, escape};
@@ -27,6 +28,17 @@ pub struct Provider {
     pub mx_suffixes: Vec<String>,
     /// What it demands.
     pub demands: Demands,
+    /// By what the causes of its refusals are known, beside the signs that hold for everybody.
+    pub signatures: Vec<Signature>,
+}
+
+/// How one of a provider's refusals reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The code of its cause.
+    pub cause: String,
+    /// By what it is known.
+    pub sign: Sign,
 }
 
 /// What a provider demands, by the protocol the mail comes over.
@@ -121,6 +133,15 @@ struct Data {
     mx_suffixes: Vec<toml::Spanned<String>>,
     ipv6: Option<DemandData>,
     ipv4: Option<DemandData>,
+    #[serde(default, rename = "signature")]
+    signatures: Vec<SignatureData>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct SignatureData {
+    cause: toml::Spanned<String>,
+    sign: Sign,
 }
 
 impl Provider {
@@ -147,6 +168,18 @@ impl Provider {
         }
         let ipv6 = data.ipv6.map(|demand| demand.read(&mut faults));
         let ipv4 = data.ipv4.map(|demand| demand.read(&mut faults));
+        let mut signatures = Vec::new();
+        for signature in data.signatures {
+            let cause = signature.cause.get_ref();
+            if !Cause::codes().any(|code| code == cause) {
+                let finding = data_file::unknown("unknown-cause", "cause", cause, Cause::codes());
+                faults.add(signature.cause.span(), finding);
+            }
+            signatures.push(Signature {
+                cause: signature.cause.into_inner(),
+                sign: signature.sign,
+            });
+        }
         faults.finish(Self {
             id: path.file_stem().unwrap_or_default().to_owned(),
             name: data.name,
@@ -154,6 +187,7 @@ impl Provider {
             domains: plain(data.domains),
             mx_suffixes: plain(data.mx_suffixes),
             demands: Demands { ipv6, ipv4 },
+            signatures,
         })
     }
 

@@ -222,6 +222,11 @@ impl Session {
 
     /// Asks `yes / no / explain`, unless it was agreed to beforehand.
     pub fn consent(&mut self, asking: &Asking<'_>) -> Result<Consent, Failure> {
+        self.consent_before(asking, "written")
+    }
+
+    /// The same for what is no writing: `done` says what does not happen before a yes.
+    pub fn consent_before(&mut self, asking: &Asking<'_>, done: &str) -> Result<Consent, Failure> {
         if self.common.yes {
             return Ok(Consent::Yes);
         }
@@ -231,14 +236,14 @@ impl Session {
             } else {
                 "there is no terminal to ask on"
             };
-            return Err(Failure::failed(format!("{why}, so nothing was written"))
+            return Err(Failure::failed(format!("{why}, so nothing was {done}"))
                 .hint("`--yes` agrees beforehand"));
         }
         let mut asker = TerminalAsker::new()?;
         let question = Question::choice(
             "apply",
             asking.prompt,
-            "Nothing is written before you say yes.",
+            format!("Nothing is {done} before you say yes."),
             Some("no"),
             &[
                 ("yes", asking.yes),

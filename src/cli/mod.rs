@@ -17,6 +17,7 @@ mod json;
 mod out;
 mod plan;
 mod prepare;
+mod probe;
 mod profile;
 mod remedies;
 mod show;
@@ -156,6 +157,7 @@ enum Verb {
     Undo(undo::Undo),
     History(history::History),
     Check(check::Check),
+    Probe(probe::ProbeCommand),
     Profile(profile::ProfileCommand),
     Remedies(remedies::Remedies),
     Dns(dns::Dns),
@@ -224,6 +226,7 @@ pub fn run(world: World) -> u8 {
         Verb::Plan(command) => command.json,
         Verb::History(command) => command.json,
         Verb::Check(command) => command.json,
+        Verb::Probe(command) => command.json,
         Verb::Remedies(command) => command.json,
         Verb::Dns(command) => command.is_json(),
         _ => false,
@@ -235,6 +238,7 @@ pub fn run(world: World) -> u8 {
         Verb::Undo(command) => command.run(&mut session),
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),
+        Verb::Probe(command) => command.run(&mut session),
         Verb::Profile(command) => command.run(&mut session),
         Verb::Remedies(command) => command.run(&mut session),
         Verb::Dns(command) => command.run(&mut session),

@@ -47,6 +47,7 @@ pub fn directory(path: &str) -> Stat {
         real: path.into(),
         modified: 0,
         size: 0,
+        inode: 0,
     }
 }
 

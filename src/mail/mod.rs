@@ -1,4 +1,4 @@
-//! The records of mail authentication: SPF, DKIM and DMARC, parsed and printed.
+//! The records of mail authentication: SPF, DKIM and DMARC, parsed and printed; mail addresses.
 //!
 //! Owns what stands in them and the keys behind DKIM. A record that is read is
 //! read strictly and with places, for faults in it are what is looked for.
@@ -8,7 +8,9 @@
 
 pub mod dkim;
 pub mod dmarc;
+mod mailbox;
 pub mod spf;
 mod tag_list;
 
+pub use mailbox::{Mailbox, MailboxError};
 pub use tag_list::{TagError, TagFault};

@@ -11,7 +11,9 @@ use std::net::IpAddr;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::tree::follow;
-use super::{Command, File, Kind, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError};
+use super::{
+    Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
+};
 
 /// What a path of the tree is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,13 @@ pub struct MemorySystem {
     pub alive: Vec<i32>,
     /// Whether we are root on it.
     pub is_root: bool,
+    /// The letters that were sent.
+    pub sent: Vec<Letter>,
+    /// What `sendmail` says to each.
+    pub sendmail: Output,
+    /// The addresses that mail to a destination leaves from.
+    pub sources: BTreeMap<IpAddr, IpAddr>,
+    inodes: BTreeMap<Utf8PathBuf, u64>,
 }
 
 impl Default for MemorySystem {
@@ -93,6 +102,10 @@ impl MemorySystem {
             locked: false,
             alive: Vec::new(),
             is_root: true,
+            sent: Vec::new(),
+            sendmail: Output::default(),
+            sources: BTreeMap::new(),
+            inodes: BTreeMap::new(),
         }
     }
 
@@ -125,6 +138,13 @@ impl MemorySystem {
                 .or_insert_with(root_directory);
         }
         self.nodes.insert(path.to_owned(), node);
+        self
+    }
+
+    /// Gives a file a number of its own; all others have 0.
+    #[must_use]
+    pub fn with_inode(mut self, path: impl AsRef<Utf8Path>, inode: u64) -> Self {
+        self.inodes.insert(path.as_ref().to_owned(), inode);
         self
     }
 
@@ -265,6 +285,7 @@ impl System for MemorySystem {
             mode,
             uid,
             gid,
+            inode: self.inodes.get(&real).copied().unwrap_or_default(),
             real,
             modified: 0,
             size,
@@ -290,6 +311,8 @@ impl System for MemorySystem {
                     Query::Postconf { .. } => "postconf".to_owned(),
                     Query::Lookup { .. } => "postmap".to_owned(),
                     Query::Status { .. } => "postfix".to_owned(),
+                    Query::Queue { .. } => "postqueue".to_owned(),
+                    Query::Journal { .. } => "journalctl".to_owned(),
                 },
             })
     }
@@ -304,6 +327,10 @@ impl System for MemorySystem {
 
     fn user(&self, name: &str) -> Result<Option<(u32, u32)>, SystemError> {
         Ok(self.users.get(name).copied())
+    }
+
+    fn source(&self, destination: IpAddr) -> Result<Option<IpAddr>, SystemError> {
+        Ok(self.sources.get(&destination).copied())
     }
 
     fn is_root(&self) -> bool {
@@ -405,6 +432,12 @@ impl System for MemorySystem {
         self.ran.push(command.clone());
         let reply = self.replies.get_mut(&words).and_then(VecDeque::pop_front);
         Ok(reply.unwrap_or_default())
+    }
+
+    fn send(&mut self, letter: &Letter) -> Result<Output, SystemError> {
+        self.change(&letter.sendmail, None)?;
+        self.sent.push(letter.clone());
+        Ok(self.sendmail.clone())
     }
 }
 

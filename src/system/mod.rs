@@ -99,6 +99,9 @@ pub struct Stat {
     pub modified: i64,
     /// Size in bytes.
     pub size: u64,
+    /// The number of the file in its file system: what tells it from a later one of its name.
+    #[serde(default)]
+    pub inode: u64,
 }
 
 /// The kinds of things a path can be.
@@ -166,6 +169,16 @@ pub enum Query {
     Status {
         /// The configuration directory.
         config: Utf8PathBuf,
+    },
+    /// `postqueue -c DIR -p`: what waits, with the reason.
+    Queue {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+    },
+    /// `journalctl --show-cursor`: what the journal got since a cursor, or its last entry.
+    Journal {
+        /// The cursor.
+        after: Option<String>,
     },
 }
 
@@ -281,6 +294,43 @@ impl std::fmt::Display for Command {
     }
 }
 
+/// A message, handed to the mail system as a local user does it.
+///
+/// It cannot be taken back, so it is no [`Command`]: nothing has an inverse here, and no plan
+/// can hold it. Who sends says what became of it; that is the receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The configuration directory of the mail system that takes it.
+    pub config: Utf8PathBuf,
+    /// The path of its `sendmail`.
+    pub sendmail: Utf8PathBuf,
+    /// The envelope sender.
+    pub sender: String,
+    /// The one recipient.
+    pub recipient: String,
+    /// Header and body.
+    pub text: Vec<u8>,
+}
+
+impl Letter {
+    /// The words behind `sendmail`. No report is asked for: whoever sends looks for himself.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let words = [
+            "-C",
+            self.config.as_str(),
+            "-i",
+            "-N",
+            "never",
+            "-f",
+            &self.sender,
+            "--",
+            &self.recipient,
+        ];
+        words.map(ToOwned::to_owned).into()
+    }
+}
+
 /// A failure of the machine, naming its thing.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
@@ -349,7 +399,8 @@ pub enum SystemError {
 ///
 /// Five verbs of looking and changing files and programs, and what they need beside them:
 /// `stat` and `list` (directories, symbolic links, leftovers), `rehearse` (the private copy),
-/// `addresses` and `uid` (no program says these the same way everywhere), `lock`.
+/// `addresses`, `source` and `user` (no program says these the same way everywhere), `lock`. And
+/// one that cannot be taken back: `send`.
 pub trait System {
     /// Reads a regular file through symbolic links; `None` when nothing is there.
     ///
@@ -399,6 +450,13 @@ pub trait System {
     /// # Errors
     /// When the user database cannot be read.
     fn user(&self, name: &str) -> Result<Option<(u32, u32)>, SystemError>;
+
+    /// The address of ours that the kernel takes for a destination; `None` where there is no way
+    /// to it. Nothing is sent.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn source(&self, destination: IpAddr) -> Result<Option<IpAddr>, SystemError>;
 
     /// Tells whether we may do what only root may.
     fn is_root(&self) -> bool;
@@ -459,6 +517,13 @@ pub trait System {
     /// # Errors
     /// When it cannot be started.
     fn run(&mut self, command: &Command) -> Result<Output, SystemError>;
+
+    /// Sends a message. Refused under a root; what `sendmail` says, also by its exit status, is
+    /// no error.
+    ///
+    /// # Errors
+    /// When `sendmail` is missing or cannot be run.
+    fn send(&mut self, letter: &Letter) -> Result<Output, SystemError>;
 }
 
 mod base64 {

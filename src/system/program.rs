@@ -89,6 +89,23 @@ impl Programs {
             .ok_or_else(|| SystemError::Missing {
                 program: name.to_owned(),
             })?;
+        Ok(self.prepare(name, &path))
+    }
+
+    /// Prepares a program that stands at a known place.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(super) fn at(&self, name: &'static str, path: &Utf8Path) -> Result<Program, SystemError> {
+        if !path.is_absolute() || !is_program(path) {
+            return Err(SystemError::Missing {
+                program: path.to_string(),
+            });
+        }
+        Ok(self.prepare(name, path))
+    }
+
+    fn prepare(&self, name: &'static str, path: &Utf8Path) -> Program {
         let mut command = Command::new(path);
         let directories: Vec<_> = self.directories.iter().map(|path| path.as_str()).collect();
         command
@@ -99,14 +116,14 @@ impl Programs {
             .current_dir("/")
             // Of its own group: Ctrl-C reaches us, not a half-done `postfix reload`.
             .process_group(0);
-        Ok(Program {
+        Program {
             name,
             command,
             input: Vec::new(),
             terminal: false,
             limit: QUESTION_LIMIT,
             interruptible: true,
-        })
+        }
     }
 }
 
@@ -142,6 +159,12 @@ impl Program {
             self.input.extend_from_slice(line.as_bytes());
             self.input.push(b'\n');
         }
+        self
+    }
+
+    /// Gives it bytes to read on standard input.
+    pub(super) fn input(mut self, bytes: Vec<u8>) -> Self {
+        self.input = bytes;
         self
     }
 

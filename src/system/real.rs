@@ -11,7 +11,7 @@
 use std::cell::OnceCell;
 use std::fs::{Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,8 +29,8 @@ use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
 use super::tree::{Tree, is_absent};
 use super::{
-    Command, File, Kind, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError, Trial,
-    UNFINISHED,
+    Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
+    Trial, UNFINISHED,
 };
 
 /// The files that Postfix's programs read of a configuration directory.
@@ -38,6 +38,9 @@ const CONFIGURATION: [&str; 2] = [MAIN, "master.cf"];
 
 /// The one of them that holds parameters.
 const MAIN: &str = "main.cf";
+
+/// The port that mail goes to.
+const SMTP: u16 = 25;
 
 /// The extended attribute that is a POSIX access list (acl(5)).
 const ACCESS_LIST: &str = "system.posix_acl_access";
@@ -237,6 +240,7 @@ impl System for RealSystem {
             real,
             modified: metadata.mtime(),
             size: metadata.size(),
+            inode: metadata.ino(),
         }))
     }
 
@@ -308,6 +312,29 @@ impl System for RealSystem {
                 .argument(config)
                 .argument("status")
                 .run(),
+            Query::Queue { config } => self
+                .program("postqueue")?
+                .argument("-c")
+                .argument(config)
+                .argument("-p")
+                .run(),
+            // A tree has no journal of its own.
+            Query::Journal { .. } if self.rooted => Err(SystemError::Rooted {
+                command: "journalctl".to_owned(),
+            }),
+            Query::Journal { after } => {
+                let program = self.program("journalctl")?;
+                let program = match after {
+                    Some(cursor) => program.argument(format!("--after-cursor={cursor}")),
+                    None => program.argument("--lines=1"),
+                };
+                program
+                    .argument("--show-cursor")
+                    .argument("--no-pager")
+                    .argument("--all")
+                    .argument("--output=short")
+                    .run()
+            }
         }
     }
 
@@ -378,6 +405,26 @@ impl System for RealSystem {
                 let uid = fields.nth(1)?.parse().ok()?;
                 Some((uid, fields.next()?.parse().ok()?))
             }))
+    }
+
+    fn source(&self, destination: IpAddr) -> Result<Option<IpAddr>, SystemError> {
+        let any: IpAddr = match destination {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let failed = |error| cannot_read("the routes")(error);
+        // connect(2) of a datagram socket chooses the route, and sends nothing.
+        let socket = match UdpSocket::bind((any, 0)) {
+            Ok(socket) => socket,
+            Err(error) if error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if socket.connect((destination, SMTP)).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(socket.local_addr().map_err(failed)?.ip()))
     }
 
     fn is_root(&self) -> bool {
@@ -505,6 +552,21 @@ impl System for RealSystem {
             .on_terminal()
             .uninterrupted()
             .arguments(words.get(1..).unwrap_or_default())
+            .run()
+    }
+
+    fn send(&mut self, letter: &Letter) -> Result<Output, SystemError> {
+        if self.rooted {
+            return Err(SystemError::Rooted {
+                command: letter.sendmail.to_string(),
+            });
+        }
+        self.programs
+            .at("sendmail", &letter.sendmail)?
+            // Half a message must not be left in the way of a Ctrl-C.
+            .uninterrupted()
+            .arguments(&letter.arguments())
+            .input(letter.text.clone())
             .run()
     }
 }

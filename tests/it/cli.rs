@@ -25,7 +25,7 @@ reverse6 = \"none\"
 name = \"example.org\"
 ";
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["init"],
     &["plan"],
@@ -33,6 +33,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["undo"],
     &["history"],
     &["check"],
+    &["probe"],
     &["profile"],
     &["profile", "list"],
     &["profile", "show"],

@@ -1,12 +1,14 @@
 //! The real system, on trees of its own.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use mailfix::system::{
-    Command, File, Kind, Query, RealSystem, Rehearsal, System, SystemError, Trial, is_unfinished,
+    Command, File, Kind, Letter, Query, RealSystem, Rehearsal, System, SystemError, Trial,
+    is_unfinished,
 };
 
 struct Tree {
@@ -337,6 +339,73 @@ fn addresses_are_those_others_can_reach() {
             "{address}"
         );
     }
+}
+
+#[test]
+fn the_kernel_says_where_mail_would_leave_from() {
+    let system = RealSystem::new(None).unwrap();
+    let source = |to: &str| system.source(to.parse().unwrap()).unwrap();
+    assert_eq!(source("127.0.0.1"), "127.0.0.1".parse().ok());
+    // A machine without IPv6 has no way there, which is no error.
+    assert!(matches!(
+        source("::1"),
+        None | Some(IpAddr::V6(Ipv6Addr::LOCALHOST))
+    ));
+}
+
+#[test]
+fn a_message_goes_to_the_sendmail_named_and_nowhere_else() {
+    let mut tree = Tree::new();
+    let note = tree.at("note");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s|' \"$@\" >{0}\ncat >>{0}\nexit 75\n",
+        note.display()
+    );
+    let path = Utf8PathBuf::from_path_buf(tree.at("sendmail")).unwrap();
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let letter = Letter {
+        config: "/etc/postfix".into(),
+        sendmail: path,
+        sender: "postmaster@example.org".to_owned(),
+        recipient: "-x@example.org".to_owned(),
+        text: b"Subject: x\n\n.\n".to_vec(),
+    };
+    // A tree is not the machine whose mail it would be.
+    let error = tree.system.send(&letter).unwrap_err();
+    assert!(matches!(error, SystemError::Rooted { .. }), "{error}");
+    assert!(!note.exists());
+    let mut system = RealSystem::new(None).unwrap();
+    assert_eq!(system.send(&letter).unwrap().status, 75);
+    assert_eq!(
+        std::fs::read_to_string(&note).unwrap(),
+        "-C|/etc/postfix|-i|-N|never|-f|postmaster@example.org|--|-x@example.org|Subject: x\n\n.\n"
+    );
+    for missing in ["/nowhere/sendmail", "sendmail", ""] {
+        let letter = Letter {
+            sendmail: missing.into(),
+            ..letter.clone()
+        };
+        let error = system.send(&letter).unwrap_err();
+        assert!(matches!(error, SystemError::Missing { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_file_is_told_from_a_later_one_of_its_name() {
+    let tree = Tree::new();
+    let inode = || tree.system.stat(MAIN_CF.into()).unwrap().unwrap().inode;
+    std::fs::write(tree.at("etc/postfix/main.cf"), "a").unwrap();
+    let first = inode();
+    std::fs::write(tree.at("etc/postfix/main.cf"), "b").unwrap();
+    assert_eq!(inode(), first);
+    std::fs::rename(
+        tree.at("etc/postfix/main.cf"),
+        tree.at("etc/postfix/main.cf.1"),
+    )
+    .unwrap();
+    std::fs::write(tree.at("etc/postfix/main.cf"), "c").unwrap();
+    assert_ne!(inode(), first);
 }
 
 #[test]

@@ -1,0 +1,237 @@
+//! Causes: why mail is not taken, in words that stay the same.
+//!
+//! Owns [`Cause`], read from `profiles/causes/*.toml` (what it means, what mends it), and
+//! [`Sign`], by which one is known: those in a cause's file hold for every receiver, those of
+//! one receiver stand in its own file. A new cause is one file there and no Rust.
+//! Must not know where the words that are judged come from.
+
+use camino::Utf8Path;
+use serde::Deserialize;
+
+use crate::data_file::{self, DataError};
+use crate::embedded::CAUSES;
+use crate::postfix::log::Manner;
+
+/// A reason for which mail is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The word for it: the name of its data file.
+    pub code: String,
+    /// What it means, a phrase.
+    pub says: String,
+    /// What to do, a phrase, where no command of ours does it all.
+    pub advice: Option<String>,
+    /// Commands of ours that mend it or show what does, without the word `mailfix`.
+    pub mend: Vec<String>,
+    /// By what it is known, whoever the receiver is.
+    pub signs: Vec<Sign>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+struct Data {
+    says: String,
+    advice: Option<String>,
+    #[serde(default)]
+    mend: Vec<String>,
+    #[serde(default, rename = "sign")]
+    signs: Vec<Sign>,
+}
+
+/// By what a cause is known: all that is named must be so, of a list one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Sign {
+    /// Enhanced status codes (RFC 3463); one that ends in a dot stands for all that begin so.
+    #[serde(default)]
+    pub dsn: Vec<String>,
+    /// Codes of the reply.
+    #[serde(default)]
+    pub code: Vec<u16>,
+    /// The protocol, 4 or 6.
+    pub family: Option<u8>,
+    /// How the words came about.
+    pub manner: Option<How>,
+    /// Phrases, in lower case.
+    #[serde(default)]
+    pub has: Vec<String>,
+}
+
+/// The word for a [`Manner`] in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The host replied to a command.
+    Said,
+    /// The host refused at its greeting.
+    Refused,
+    /// There was no connection.
+    NotConnected,
+    /// The connection broke.
+    Lost,
+    /// The host fell silent.
+    TimedOut,
+    /// Words of Postfix's own.
+    Own,
+}
+
+/// What is judged.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The enhanced status code; empty where there is none.
+    pub dsn: String,
+    /// The code of the reply.
+    pub code: Option<u16>,
+    /// The protocol, 4 or 6, where there was a host.
+    pub family: Option<u8>,
+    /// How the words came about.
+    pub manner: Manner,
+    /// The words, in lower case.
+    pub words: String,
+}
+
+impl Cause {
+    /// Reads a cause's file; its code is the file's name.
+    ///
+    /// # Errors
+    /// When the file is wrong.
+    pub fn parse(bytes: impl AsRef<[u8]>, path: &Utf8Path) -> Result<Self, DataError> {
+        let text = data_file::text(bytes.as_ref(), path)?;
+        let data: Data = data_file::parse(text, path)?;
+        Ok(Self {
+            code: path.file_stem().unwrap_or_default().to_owned(),
+            says: data.says,
+            advice: data.advice,
+            mend: data.mend,
+            signs: data.signs,
+        })
+    }
+
+    /// Lists the causes that mailfix knows, by code.
+    ///
+    /// # Panics
+    /// Never: the files are part of the program, and a test reads each.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        CAUSES
+            .iter()
+            .map(|(code, text)| {
+                Self::parse(text, Utf8Path::new(&format!("{code}.toml")))
+                    .expect("a test reads every embedded cause")
+            })
+            .collect()
+    }
+
+    /// Lists the codes.
+    pub fn codes() -> impl Iterator<Item = &'static str> + Clone {
+        CAUSES.iter().map(|(code, _)| *code)
+    }
+}
+
+impl Sign {
+    /// How well the evidence fits; `None` where it does not. A phrase says more than a code,
+    /// a long one more than a short one.
+    #[must_use]
+    pub fn weight(&self, evidence: &Evidence) -> Option<usize> {
+        let dsn = |known: &String| {
+            *known == evidence.dsn || (known.ends_with('.') && evidence.dsn.starts_with(known))
+        };
+        let phrase = self
+            .has
+            .iter()
+            .filter(|phrase| evidence.words.contains(phrase.as_str()))
+            .map(String::len)
+            .max();
+        let fits = (self.dsn.is_empty() || self.dsn.iter().any(dsn))
+            && (self.code.is_empty()
+                || evidence.code.is_some_and(|code| self.code.contains(&code)))
+            && (self.family.is_none() || self.family == evidence.family)
+            && self.manner.is_none_or(|how| how.is(evidence.manner))
+            && (self.has.is_empty() || phrase.is_some());
+        let whole = self.dsn.contains(&evidence.dsn);
+        let named = usize::from(whole) * 3
+            + usize::from(!self.dsn.is_empty())
+            + usize::from(!self.code.is_empty())
+            + usize::from(self.family.is_some())
+            + usize::from(self.manner.is_some());
+        fits.then_some(phrase.unwrap_or_default() * 10 + named)
+    }
+
+    /// Tells whether it names anything at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl How {
+    fn is(self, manner: Manner) -> bool {
+        self == match manner {
+            Manner::Said => Self::Said,
+            Manner::RefusedToTalk => Self::Refused,
+            Manner::NotConnected => Self::NotConnected,
+            Manner::LostConnection => Self::Lost,
+            Manner::TimedOut => Self::TimedOut,
+            Manner::Own => Self::Own,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_cause_is_read() {
+        let causes = Cause::all();
+        assert!(causes.len() > 20);
+        for cause in causes {
+            let texts = cause.advice.iter().chain([&cause.says]);
+            for text in texts {
+                assert!(!text.ends_with('.') && text.len() < 200, "{}", cause.code);
+            }
+            for sign in &cause.signs {
+                assert!(!sign.is_empty(), "{}: a sign fits everything", cause.code);
+                for phrase in &sign.has {
+                    assert_eq!(*phrase, phrase.to_lowercase(), "{}", cause.code);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_named_must_be_so() {
+        let evidence = Evidence {
+            dsn: "5.7.25".to_owned(),
+            code: Some(550),
+            family: Some(6),
+            manner: Manner::Said,
+            words: "no ptr record here".to_owned(),
+        };
+        let text = |text: &str| toml::from_str::<Sign>(text).unwrap().weight(&evidence);
+        assert!(text("dsn = ['4.7.25', '5.7.25']\nfamily = 6").is_some());
+        assert!(text("dsn = ['5.7.']\ncode = [550]\nmanner = 'said'").is_some());
+        for other in [
+            "dsn = ['5.7.2']",
+            "dsn = ['4.']",
+            "family = 4",
+            "code = [421]",
+            "manner = 'lost'",
+            "has = ['spf']",
+            "dsn = ['5.7.25']\nhas = ['spf']",
+        ] {
+            assert_eq!(text(other), None, "{other}");
+        }
+        // The more it says, the more it counts.
+        let rising = [
+            "dsn = ['5.']",
+            "dsn = ['5.7.25']",
+            "dsn = ['5.7.25']\nfamily = 6",
+            "has = ['ptr']",
+            "has = ['ptr', 'ptr record']",
+        ];
+        let weights: Vec<_> = rising.iter().map(|sign| text(sign)).collect();
+        assert!(weights.is_sorted() && weights[0].is_some(), "{weights:?}");
+        assert_ne!(weights[0], weights[1]);
+    }
+}

@@ -1,0 +1,336 @@
+//! Why a message was not taken: the words of the log against the signs of causes.
+//!
+//! Owns the choice among all signs: those of the receiver itself come first, then those that
+//! hold for everybody; of several the one that says most. Must not read files, and must not
+//! know what is done about a cause.
+
+use std::net::IpAddr;
+
+use crate::cause::{Cause, Evidence};
+use crate::postfix::log::{Answer, Delivery, Manner, Status};
+use crate::provider::Provider;
+
+/// What a delivery line comes down to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The cause.
+    pub cause: Cause,
+    /// The receiver by whose own signs it was known.
+    pub provider: Option<String>,
+}
+
+/// All that is known of causes.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    causes: Vec<Cause>,
+    providers: Vec<Provider>,
+}
+
+impl Knowledge {
+    /// Takes what mailfix brings.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self {
+            causes: Cause::all(),
+            providers: Provider::all(),
+        }
+    }
+
+    /// Finds the cause for which a recipient's mail did not get through; `None` where it did,
+    /// or where nothing is known that it would fit.
+    #[must_use]
+    pub fn of_delivery(&self, delivery: &Delivery<'_>) -> Option<Diagnosis> {
+        if matches!(delivery.status, Status::Sent | Status::Deliverable) {
+            return None;
+        }
+        let answer = delivery.answer();
+        let dsn = String::from_utf8_lossy(delivery.dsn);
+        self.of_answer(&answer, &dsn, delivery.relay.ip())
+    }
+
+    /// Finds the cause for words of, or about, a host.
+    #[must_use]
+    pub fn of_answer(
+        &self,
+        answer: &Answer<'_>,
+        dsn: &str,
+        relay: Option<IpAddr>,
+    ) -> Option<Diagnosis> {
+        let host = answer.peer.and_then(|peer| peer.ip()).or(relay);
+        let evidence = Evidence {
+            dsn: dsn.to_owned(),
+            code: answer.code(),
+            family: host.map(|address| if address.is_ipv6() { 6 } else { 4 }),
+            manner: answer.manner,
+            words: answer.plain().to_lowercase(),
+        };
+        let name = answer
+            .peer
+            .map(|peer| String::from_utf8_lossy(peer.name).into_owned());
+        self.of_receiver(name.as_deref(), &evidence)
+            .or_else(|| self.of_anybody(&evidence))
+    }
+
+    /// Finds a cause by its code.
+    #[must_use]
+    pub fn cause(&self, code: &str) -> Option<&Cause> {
+        self.causes.iter().find(|cause| cause.code == code)
+    }
+
+    fn of_receiver(&self, host: Option<&str>, evidence: &Evidence) -> Option<Diagnosis> {
+        // What a host did not say itself is not in its words.
+        if !matches!(evidence.manner, Manner::Said | Manner::RefusedToTalk) {
+            return None;
+        }
+        let provider = self.providers.iter().find(|provider| {
+            host.is_some_and(|host| {
+                provider
+                    .mx_suffixes
+                    .iter()
+                    .any(|suffix| is_below(host, suffix))
+            })
+        })?;
+        let fitting = provider.signatures.iter().filter_map(|signature| {
+            let weight = signature.sign.weight(evidence)?;
+            Some((weight, &signature.cause))
+        });
+        let (_, code) = fitting.max_by_key(|(weight, _)| *weight)?;
+        Some(Diagnosis {
+            cause: self.cause(code)?.clone(),
+            provider: Some(provider.id.clone()),
+        })
+    }
+
+    fn of_anybody(&self, evidence: &Evidence) -> Option<Diagnosis> {
+        let fitting = self.causes.iter().filter_map(|cause| {
+            let weights = cause.signs.iter().filter_map(|sign| sign.weight(evidence));
+            Some((weights.max()?, cause))
+        });
+        let (_, cause) = fitting.max_by_key(|(weight, _)| *weight)?;
+        Some(Diagnosis {
+            cause: cause.clone(),
+            provider: None,
+        })
+    }
+}
+
+/// Tells whether a host's name is a domain or one below it, by whole labels.
+fn is_below(host: &str, domain: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let Some(at) = host.len().checked_sub(domain.len()) else {
+        return false;
+    };
+    let (Some(before), Some(end)) = (host.get(..at), host.get(at..)) else {
+        return false;
+    };
+    end.eq_ignore_ascii_case(domain) && (before.is_empty() || before.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postfix::log::{Event, Line};
+
+    const GOOGLE: &str = "gmail-smtp-in.l.google.com[2001:db8::100]";
+
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        let line = format!("A1B2C3D: to=<b@example.org>, {line}");
+        let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
+            panic!("no delivery: {line}");
+        };
+        let found = Knowledge::built_in().of_delivery(&delivery);
+        let found = found.map(|found| {
+            let by = found.provider.map(|id| format!(" ({id})"));
+            format!("{}{}", found.cause.code, by.unwrap_or_default())
+        });
+        assert_eq!(found.unwrap_or_default(), expected, "{line}");
+    }
+
+    #[track_caller]
+    fn google(dsn: &str, reply: &str, expected: &str) {
+        let line = format!(
+            "relay={GOOGLE}:25, dsn={dsn}, status=bounced (host {GOOGLE} said: {reply} x1 - gsmtp (in reply to end of DATA command))"
+        );
+        check(&line, expected);
+    }
+
+    #[test]
+    fn google_is_understood_whatever_the_year() {
+        for text in [
+            "550-5.7.1 [2001:db8::10] The sender does not meet basic ipv6 550 5.7.1 sending guidelines of authentication and rdns resolution",
+            "550-5.7.1 [2001:db8::10      16] message does not meet IPv6 sending guidelines 550 5.7.1 regarding PTR records",
+        ] {
+            google("5.7.1", text, "ipv6-no-ptr (google)");
+        }
+        let text = "550-5.7.25 The IP address sending this message does not have a 550 5.7.25 PTR record setup";
+        google("5.7.25", text, "ipv6-no-ptr (google)");
+        google(
+            "5.7.26",
+            "550 5.7.26 the sender is unauthenticated",
+            "unauthenticated (google)",
+        );
+        google(
+            "5.7.26",
+            "550 5.7.26 has an SPF record with a hard fail policy (-all)",
+            "spf-fail (google)",
+        );
+        google(
+            "5.7.26",
+            "550 5.7.26 is not accepted due to domain's DMARC policy",
+            "dmarc-fail (google)",
+        );
+        google(
+            "4.7.28",
+            "421 4.7.28 an unusual rate of mail",
+            "rate-limited (google)",
+        );
+        google(
+            "5.7.1",
+            "550 5.7.1 this message is likely unsolicited mail",
+            "content-spam (google)",
+        );
+        google(
+            "5.1.1",
+            "550 5.1.1 The email account does not exist",
+            "mailbox-unknown",
+        );
+        google("5.7.99", "550 5.7.99 no", "policy-reject");
+    }
+
+    #[test]
+    fn what_others_say_is_understood_by_code_and_phrase() {
+        let host = "mx.example.org[192.0.2.1]";
+        for (dsn, words, cause) in [
+            ("5.7.25", "550 5.7.25 reverse DNS failed", "no-ptr"),
+            ("5.7.23", "550 5.7.23 no", "spf-fail"),
+            (
+                "4.7.1",
+                "450 4.7.1 Greylisted, see http://example.org",
+                "greylisted",
+            ),
+            (
+                "5.7.1",
+                "554 5.7.1 Service unavailable; blocked using zen.spamhaus.org",
+                "ip-blocklist",
+            ),
+            ("5.0.0", "550 no", "policy-reject"),
+            ("4.3.0", "451 4.3.0 later", "remote-temporary"),
+            ("5.2.2", "552 5.2.2 over quota", "mailbox-full"),
+        ] {
+            let line = format!(
+                "relay={host}:25, dsn={dsn}, status=bounced (host {host} said: {words} (in reply to RCPT TO command))"
+            );
+            check(&line, cause);
+        }
+        // Somebody who only looks like Google is not asked as Google is.
+        check(
+            "relay=mx.notgoogle.com[2001:db8::1]:25, dsn=5.7.1, status=bounced (host mx.notgoogle.com[2001:db8::1] said: 550 5.7.1 this message is likely unsolicited mail (in reply to end of DATA command))",
+            "content-spam",
+        );
+    }
+
+    #[test]
+    fn faults_on_the_way_and_at_home_are_understood() {
+        for (dsn, words, cause) in [
+            (
+                "4.4.1",
+                "connect to mx[192.0.2.1]:25: Connection timed out",
+                "connect-timeout",
+            ),
+            (
+                "4.4.2",
+                "conversation with mx[192.0.2.1] timed out while sending RCPT TO",
+                "connect-timeout",
+            ),
+            (
+                "4.4.1",
+                "connect to mx[192.0.2.1]:25: Connection refused",
+                "connect-refused",
+            ),
+            (
+                "4.4.1",
+                "connect to mx[192.0.2.1]:25: No route to host",
+                "connect-refused",
+            ),
+            (
+                "4.4.1",
+                "connect to mx[2001:db8::1]:25: Network is unreachable",
+                "ipv6-unreachable",
+            ),
+            (
+                "4.4.1",
+                "connect to mx[192.0.2.1]:25: Network is unreachable",
+                "network-unreachable",
+            ),
+            (
+                "4.4.2",
+                "lost connection with mx[192.0.2.1] while receiving the initial server greeting",
+                "connection-lost",
+            ),
+            (
+                "4.4.3",
+                "Host or domain name not found. Name service error for name=example.org type=MX: Host not found, try again",
+                "dns-tempfail",
+            ),
+            (
+                "5.4.4",
+                "Host or domain name not found. Name service error for name=example.org type=A: Host not found",
+                "dns-nxdomain",
+            ),
+            (
+                "5.4.4",
+                "Host or domain name not found. Name service error for name=example.org type=AAAA: Host found but no data record of requested type",
+                "dns-no-data",
+            ),
+            ("4.3.0", "mail transport unavailable", "transport-missing"),
+            ("4.3.0", "unknown mail transport error", "transport-broken"),
+            (
+                "4.7.4",
+                "TLS is required, but was not offered by host mx[192.0.2.1]",
+                "tls-not-offered",
+            ),
+            (
+                "5.4.6",
+                "mail for example.org loops back to myself",
+                "local-misconfig",
+            ),
+            (
+                "4.3.0",
+                "local data error while talking to mx[192.0.2.1]",
+                "local-misconfig",
+            ),
+            (
+                "4.4.1",
+                "delivery temporarily suspended: connect to mx[192.0.2.1]:25: Connection timed out",
+                "connect-timeout",
+            ),
+        ] {
+            check(
+                &format!("relay=none, dsn={dsn}, status=deferred ({words})"),
+                cause,
+            );
+        }
+        check(
+            "relay=mx[192.0.2.1]:25, dsn=2.0.0, status=sent (250 ok)",
+            "",
+        );
+        check(
+            "relay=none, dsn=4.9.9, status=deferred (nobody ever said this)",
+            "",
+        );
+    }
+
+    #[test]
+    fn whole_labels_count() {
+        for (host, is) in [
+            ("google.com", true),
+            ("a.GOOGLE.com.", true),
+            ("notgoogle.com", false),
+            ("com", false),
+            ("é.com", false),
+        ] {
+            assert_eq!(is_below(host, "google.com"), is, "{host}");
+        }
+    }
+}
