@@ -17,6 +17,9 @@ use crate::system::File;
 /// Lines of context around a change, as diff(1) gives them.
 const CONTEXT: usize = 3;
 
+/// Lines of a copy that are shown: nobody reads the hundreds of `/etc/services`.
+const LONGEST_COPY: usize = 50;
+
 /// What a line of a diff is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -101,8 +104,12 @@ fn render_change(change: &FileChange, lines: &mut Vec<Line>) {
         String::from_utf8_lossy(file.map_or(&[], |file| &file.bytes)).into_owned()
     };
     let (old, new) = (text(before), text(after));
+    let is_short = |text: &str| text.lines().count() <= LONGEST_COPY;
     match change.nature {
-        Nature::Text if old != new => {
+        Nature::Copy if !is_short(&old) || !is_short(&new) => {
+            lines.push(Line::plain(Kind::Remark, opaque(change, change.nature)));
+        }
+        Nature::Text | Nature::Copy if old != new => {
             lines.push(Line::plain(
                 Kind::Header,
                 format!("--- {}", label("a", &change.path, before)),
@@ -113,7 +120,7 @@ fn render_change(change: &FileChange, lines: &mut Vec<Line>) {
             ));
             render_text(&old, &new, lines);
         }
-        Nature::Text if same_bytes(before, after) => {}
+        Nature::Text | Nature::Copy if same_bytes(before, after) => {}
         nature => lines.push(Line::plain(Kind::Remark, opaque(change, nature))),
     }
     for remark in ownership(change) {
@@ -191,7 +198,7 @@ fn ownership(change: &FileChange) -> Vec<String> {
         (None, None) => {}
     }
     // A new index or secret has said so in its own line.
-    if change.nature != Nature::Text {
+    if !matches!(change.nature, Nature::Text | Nature::Copy) {
         remarks.retain(|remark| remark.starts_with("mode") || remark.starts_with("owner"));
     }
     remarks
@@ -319,6 +326,19 @@ mod tests {
             !text.contains("PRIVATE") && text.contains("7 bytes, sha256"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_long_copy_is_not_shown() {
+        let text = shown(None, Some(file("nameserver ::1\n", 0o644)), Nature::Copy);
+        assert!(text.contains("+nameserver ::1\n"), "{text}");
+        let services = "smtp 25/tcp\n".repeat(51);
+        let text = shown(None, Some(file(&services, 0o644)), Nature::Copy);
+        assert!(
+            text.starts_with("new copy /etc/postfix/main.cf: 612 bytes, sha256"),
+            "{text}"
+        );
+        assert!(!text.contains("smtp"), "{text}");
     }
 
     #[test]

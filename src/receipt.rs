@@ -98,6 +98,8 @@ pub enum Standing {
     Between,
     /// As the receipt left it.
     After,
+    /// A copy that someone else keeps up to date by now: taking it away would hurt them.
+    Taken,
     /// None of these: someone else changed it.
     Drifted,
 }
@@ -338,6 +340,7 @@ fn hold<'a>(path: &'a Utf8Path, entries: &[(usize, &'a Entry)], now: Option<File
         (_, _, Some(left)) => (Standing::Between, left),
         // Built anew from the same text its bytes differ, and it is still ours.
         (Some(_), _, None) if nature == Nature::Index && was_left => (Standing::After, last),
+        (Some(_), _, None) if nature == Nature::Copy => (Standing::Taken, last),
         _ => (Standing::Drifted, last),
     };
     Holding {
@@ -789,6 +792,23 @@ mod tests {
         let bare = MemorySystem::new();
         let holdings = receipt.holdings(&View::new(&bare)).unwrap();
         assert_eq!(holdings[0].standing, Standing::Before);
+    }
+
+    #[test]
+    fn a_copy_that_was_refreshed_is_someone_elses() {
+        let mut receipt = receipt();
+        receipt.steps[0].files = vec![Entry {
+            nature: Nature::Copy,
+            ..Entry::new(&change("/q/etc/resolv.conf", None, Some("1")))
+        }];
+        let standing = |system: &MemorySystem| {
+            let holdings = receipt.holdings(&View::new(system)).unwrap();
+            (holdings[0].standing, holdings[0].is_ours())
+        };
+        let with = |text: &str| MemorySystem::new().file("/q/etc/resolv.conf", text);
+        assert_eq!(standing(&with("1")), (Standing::After, true));
+        assert_eq!(standing(&with("2")), (Standing::Taken, false));
+        assert_eq!(standing(&MemorySystem::new()), (Standing::Before, false));
     }
 
     #[test]

@@ -137,7 +137,11 @@ impl History {
 /// Compares a receipt with the files, and takes it as undone for all older ones.
 fn state(receipt: &Receipt, view: &mut View<'_>) -> Result<State, SystemError> {
     let holdings = receipt.holdings(view)?;
-    let is_all = |standing| holdings.iter().all(|held| held.standing == standing);
+    let is_all = |standing| {
+        holdings
+            .iter()
+            .all(|held| held.standing == standing || held.standing == Standing::Taken)
+    };
     let (is_after, is_before) = (is_all(Standing::After), is_all(Standing::Before));
     let is_drifted = holdings
         .iter()
@@ -221,7 +225,9 @@ pub fn undo(
                 path: held.path.to_owned(),
                 later: history.later(receipt, held.path),
             });
-        } else if held.standing != Standing::Before {
+        } else if held.standing != Standing::Before
+            && (held.standing != Standing::Taken || is_in(&choice.force, held))
+        {
             chosen.push(held);
         }
     }

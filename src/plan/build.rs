@@ -18,9 +18,6 @@ use crate::target::{Ensure, ServiceWanted, Setting, TableWanted, Target};
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
-/// Lines of a copy that are shown: nobody reads the hundreds of `/etc/services`.
-const LONGEST_SHOWN: usize = 50;
-
 /// A target that cannot be written into the files as they are.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -343,11 +340,7 @@ fn jail(target: &Target, facts: &Facts, files: &Files) -> Option<Step> {
             path: copy.path.clone(),
             before: None,
             after: Some(File::new(copy.bytes.clone(), FILE_MODE, 0, 0)),
-            nature: if copy.bytes.split(|byte| *byte == b'\n').count() > LONGEST_SHOWN {
-                Nature::Copy
-            } else {
-                Nature::Text
-            },
+            nature: Nature::Copy,
         });
     }
     Some(step)

@@ -81,7 +81,7 @@ pub enum Nature {
     Text,
     /// A database built from a text; its bytes differ from one build to the next.
     Index,
-    /// A copy of another file of this host, which may be long.
+    /// A copy of another file of this host, which others may refresh; shown if it is short.
     Copy,
     /// Shown as length and digest only.
     Secret,
