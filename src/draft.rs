@@ -24,7 +24,7 @@ use crate::provider::{Demand, Provider};
 use crate::remedy::{OWN_TABLES, ipv4_transport};
 use crate::site::Site;
 use crate::system::{File, Query, System, SystemError};
-use crate::target::{self, Comparison, TableWanted, Target};
+use crate::target::{self, Comparison, Ensure, TableWanted, Target};
 use crate::template::TemplateError;
 
 /// What is wished for.
@@ -84,7 +84,7 @@ pub fn draft(
 ) -> Result<Draft, DraftError> {
     let mut host = host::observe(system, config, &interest(wish))?;
     host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
-    let (target, mut plan) = decide(wish, &host)?;
+    let (target, mut plan) = settle(system, wish, &mut host)?;
     let mut draft = Draft {
         findings: target.findings.clone(),
         refusals: target.refusals.clone(),
@@ -162,7 +162,7 @@ pub fn remaining(
 ) -> Result<Vec<Finding>, DraftError> {
     let mut host = host::observe(system, config, &interest(wish))?;
     host.facts.dns = dns.clone();
-    let (target, plan) = decide(wish, &host)?;
+    let (target, plan) = settle(system, wish, &mut host)?;
     let mut findings: Vec<Finding> = plan
         .steps
         .iter()
@@ -200,14 +200,7 @@ pub fn refusals_of(
     host: &Host,
     plan: &Plan,
 ) -> Result<Vec<Finding>, SystemError> {
-    let mut laid = CheckedFiles::live(system);
-    let mut planned = BTreeMap::new();
-    for change in plan.changes() {
-        laid = laid.with(change.path.clone(), change.after.clone());
-        if let Some(file) = &change.after {
-            planned.insert(change.path.clone(), file.clone());
-        }
-    }
+    let (laid, planned) = lay(system, plan);
     let before = own_checks(host, &CheckedFiles::live(system), &BTreeMap::new());
     let after = own_checks(host, &laid, &planned);
     Ok(check::refusals(&before, &after))
@@ -266,7 +259,9 @@ fn ask_dns(resolver: &dyn Resolver, site: &Site, facts: &Facts) -> DnsFacts {
     let Ok(sources) = target::ipv6_sources(site, facts) else {
         return DnsFacts::default();
     };
-    let addresses: Vec<_> = sources.into_iter().collect();
+    // Over IPv4 the same is often demanded, and that is where a cure sends mail.
+    let instead = target::ipv4_sources(site, facts);
+    let addresses: Vec<_> = sources.into_iter().chain(instead).collect();
     observe_dns(resolver, &addresses, &site.domains)
 }
 
@@ -274,6 +269,50 @@ fn decide(wish: &Wish<'_>, host: &Host) -> Result<(Target, Plan), DraftError> {
     let target = target::decide(wish.site, wish.profile, wish.providers, &host.facts)?;
     let plan = build(&target, &host.facts, &host.files)?;
     Ok((target, plan))
+}
+
+/// Decides with a look at what would be left: a service of ours that an entry of the
+/// administrator's names by now is not taken away from under it.
+fn settle(
+    system: &dyn System,
+    wish: &Wish<'_>,
+    host: &mut Host,
+) -> Result<(Target, Plan), DraftError> {
+    let (target, plan) = decide(wish, host)?;
+    let (laid, planned) = lay(system, &plan);
+    let is_named = |name: &String| {
+        with_subject(host, &laid, &planned, |subject| {
+            check::names_transport(subject, name)
+        })
+    };
+    let in_use: BTreeSet<String> = target
+        .services
+        .iter()
+        .filter(|service| service.ensure == Ensure::Absent)
+        .map(|service| service.name.clone())
+        .filter(is_named)
+        .collect();
+    if in_use.is_empty() {
+        return Ok((target, plan));
+    }
+    host.facts.own.in_use = in_use;
+    decide(wish, host)
+}
+
+/// The files as they will stand, and those of them that are planned.
+fn lay<'a>(
+    system: &'a dyn System,
+    plan: &Plan,
+) -> (CheckedFiles<'a>, BTreeMap<camino::Utf8PathBuf, File>) {
+    let mut laid = CheckedFiles::live(system);
+    let mut planned = BTreeMap::new();
+    for change in plan.changes() {
+        laid = laid.with(change.path.clone(), change.after.clone());
+        if let Some(file) = &change.after {
+            planned.insert(change.path.clone(), file.clone());
+        }
+    }
+    (laid, planned)
 }
 
 /// Tables whose source stands as it should while the database made of it is missing or older.
@@ -313,10 +352,7 @@ fn try_out(
     draft: &mut Draft,
     plan: &mut Plan,
 ) -> Result<(), SystemError> {
-    let planned: BTreeMap<_, _> = plan
-        .changes()
-        .filter_map(|change| Some((change.path.clone(), change.after.clone()?)))
-        .collect();
+    let (mut laid, planned) = lay(system, plan);
     let facts = &draft.host.facts;
     let mut files = planned.clone();
     for table in &draft.target.tables {
@@ -344,10 +380,6 @@ fn try_out(
         answers,
         checked,
     } = rehearse_files(system, &draft.host, &files, &tables)?;
-    let mut laid = CheckedFiles::live(system);
-    for change in plan.changes() {
-        laid = laid.with(change.path.clone(), change.after.clone());
-    }
     for (path, bytes) in &indexes {
         let file = File {
             bytes: bytes.clone(),
@@ -457,6 +489,15 @@ fn own_checks(
     files: &CheckedFiles<'_>,
     planned: &BTreeMap<camino::Utf8PathBuf, File>,
 ) -> Vec<Finding> {
+    with_subject(host, files, planned, check::run)
+}
+
+fn with_subject<T>(
+    host: &Host,
+    files: &CheckedFiles<'_>,
+    planned: &BTreeMap<camino::Utf8PathBuf, File>,
+    look: impl Fn(&Subject<'_>) -> T,
+) -> T {
     let facts = &host.facts;
     let bytes = |path: &Utf8Path| {
         let file = planned.get(path).or_else(|| host.files.get(path));
@@ -468,7 +509,7 @@ fn own_checks(
     let parameters = overlaid(&facts.parameters, &main.parsed);
     let get = |name: &str| parameters.raw(name).map(str::to_owned);
     let jail = facts.jail.clone().with(planned.keys().map(AsRef::as_ref));
-    check::run(&Subject {
+    look(&Subject {
         directory: &facts.config,
         main: &main,
         master: &master,
@@ -736,7 +777,9 @@ mod tests {
             let facts = example::host("3.7.11", main, "").facts;
             ask_dns(&FixedResolver::default(), &site(""), &facts)
         };
-        assert_eq!(ask("").addresses.len(), 1);
+        // The IPv4 address is where a cure would send mail from.
+        let asked: Vec<String> = ask("").addresses.keys().map(ToString::to_string).collect();
+        assert_eq!(asked, ["192.0.2.25", "2001:db8::25"]);
         assert_eq!(ask("inet_protocols = ipv4"), DnsFacts::default());
     }
 

@@ -38,6 +38,7 @@ use camino::Utf8Path;
 
 pub use rehearse::{Candidate, Report, TriedTable, rehearse};
 pub use subject::{Document, Files, Presence, Subject};
+pub use transports::names_transport;
 
 use crate::finding::{Finding, Place, Severity};
 

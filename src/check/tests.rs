@@ -174,6 +174,10 @@ impl Planted {
     }
 
     fn findings(&self) -> Vec<Finding> {
+        self.look(run)
+    }
+
+    fn look<T>(&self, look: impl Fn(&Subject<'_>) -> T) -> T {
         let main = Document::main("/etc/postfix/main.cf", self.main.as_bytes());
         let master = Document::master("/etc/postfix/master.cf", self.master.as_bytes());
         let mut files = Files::unknown();
@@ -197,7 +201,7 @@ impl Planted {
         let parameters = |name: &str| main.parsed.get(name).or_else(|| defaults(name));
         let table_types: BTreeSet<String> = TABLE_TYPES.map(str::to_owned).into();
         let programs: BTreeSet<String> = PROGRAMS.map(str::to_owned).into();
-        run(&Subject {
+        look(&Subject {
             directory: Utf8Path::new("/etc/postfix"),
             main: &main,
             master: &master,
@@ -744,6 +748,26 @@ fn transports_without_service_are_found_wherever_they_are_named() {
     ] {
         expect(&harmless, &[]);
     }
+}
+
+#[test]
+fn whether_a_transport_is_named_does_not_hang_on_its_service() {
+    let check = |planted: Planted, expected| {
+        let named = planted.look(|subject| super::names_transport(subject, "smtp4"));
+        assert_eq!(named, expected);
+    };
+    let service = "smtp4 unix - - n - - smtp\n";
+    check(stock(), false);
+    check(stock().master(service), false);
+    check(
+        stock()
+            .main("relay_transport = smtp4:[192.0.2.1]\n")
+            .master(service),
+        true,
+    );
+    let entries = |text| stock().master(service).file("/etc/postfix/transport", text);
+    check(entries("a.example smtp4:\n"), true);
+    check(entries("a.example smtp:\n# smtp4:\n"), false);
 }
 
 #[test]

@@ -38,6 +38,26 @@ const SHOWN: usize = 10;
 fn run(subject: &Subject) -> Vec<Finding> {
     let services = reachable(subject);
     let mut findings = unknown_services(subject);
+    findings.extend(named(subject, &services, &|transport| {
+        !services.contains(transport)
+    }));
+    findings
+}
+
+/// Tells whether a parameter or an entry of a table sends mail to this transport.
+#[must_use]
+pub fn names_transport(subject: &Subject, name: &str) -> bool {
+    let services = reachable(subject);
+    !named(subject, &services, &|transport| transport == name).is_empty()
+}
+
+/// The places that name a transport which is missing.
+fn named(
+    subject: &Subject,
+    services: &BTreeSet<String>,
+    is_missing: &dyn Fn(&str) -> bool,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for assignment in subject.assignments() {
         if !takes_transport(&assignment.name) || is_default(subject, &assignment) {
             continue;
@@ -46,10 +66,10 @@ fn run(subject: &Subject) -> Vec<Finding> {
             continue;
         };
         if let Some(transport) = transport_of(&value)
-            && !services.contains(transport)
+            && is_missing(transport)
         {
             findings.push(
-                unknown(subject, &services, transport, &assignment.name)
+                unknown(subject, services, transport, &assignment.name)
                     .at(subject.place_of_word(&assignment, transport)),
             );
         }
@@ -62,7 +82,12 @@ fn run(subject: &Subject) -> Vec<Finding> {
             Answers::Actions
         };
         if seen.insert((reference.spelled(), answers)) {
-            findings.extend(entries(subject, &services, &reference, answers));
+            let complain = |answer: &str| {
+                let transport = answers.transport(answer)?;
+                let parameter = reference.assignment.name.as_str();
+                is_missing(transport).then(|| unknown(subject, services, transport, parameter))
+            };
+            findings.extend(entries(subject, &reference, &complain));
         }
     }
     findings
@@ -188,17 +213,12 @@ fn unknown(subject: &Subject, services: &BTreeSet<String>, transport: &str, by: 
     }
 }
 
+/// What there is to complain of about the answers of a table, at their places.
 fn entries(
     subject: &Subject,
-    services: &BTreeSet<String>,
     reference: &TableReference,
-    answers: Answers,
+    complain: &dyn Fn(&str) -> Option<Finding>,
 ) -> Vec<Finding> {
-    let parameter = reference.assignment.name.as_str();
-    let complain = |answer: &str| {
-        let transport = answers.transport(answer)?;
-        (!services.contains(transport)).then(|| unknown(subject, services, transport, parameter))
-    };
     match reference.kind.as_str() {
         "inline" => inline_answers(&reference.name)
             .iter()

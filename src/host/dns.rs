@@ -218,56 +218,70 @@ impl DnsFacts {
     pub fn objections(&self, address: IpAddr, ptr: bool, authentication: bool) -> Vec<String> {
         let mut objections = Vec::new();
         if ptr {
-            match self
-                .addresses
-                .get(&address)
-                .map(|facts| &facts.confirmation)
-            {
-                Some(Confirmation::Confirmed(_)) => {}
-                Some(Confirmation::NoPtr) => {
-                    objections.push(format!("{address} has no PTR record"));
-                }
-                Some(Confirmation::Unconfirmed(name)) => {
-                    objections.push(format!(
-                        "{address} has the PTR `{name}`, but `{name}` does not have that address"
-                    ));
-                }
-                Some(Confirmation::Unknown(why)) => {
-                    objections.push(format!(
-                        "the PTR of {address} could not be confirmed: {why}"
-                    ));
-                }
+            objections.extend(self.fault_of_ptr(address));
+            match self.confirmation(address) {
+                Some(Confirmation::Unknown(why)) => objections.push(format!(
+                    "the PTR of {address} could not be confirmed: {why}"
+                )),
                 None => objections.push(format!(
                     "the PTR of {address} could not be confirmed: nothing was asked"
                 )),
+                Some(_) => {}
             }
         }
         if authentication {
             for (domain, facts) in &self.domains {
-                match (&facts.problem, facts.covers.get(&address)) {
-                    (None, Some(Ok(true))) => {}
-                    (Some(problem), _) => {
-                        objections.push(format!(
-                            "SPF of `{domain}` could not be confirmed for {address}: {problem}"
-                        ));
-                    }
-                    (None, Some(Err(why))) => {
-                        objections.push(format!(
-                            "SPF of `{domain}` could not be confirmed for {address}: {why}"
-                        ));
-                    }
-                    (None, _) => {
-                        objections.push(format!("SPF of `{domain}` does not cover {address}"));
-                    }
-                }
+                objections.extend(facts.fault(domain, address));
+                let unknown = match (&facts.problem, facts.covers.get(&address)) {
+                    (None, Some(Ok(_))) => None,
+                    (Some(problem), _) => Some(problem.as_str()),
+                    (None, Some(Err(why))) => Some(why.as_str()),
+                    (None, None) => Some("nothing was asked"),
+                };
+                objections.extend(unknown.map(|why| {
+                    format!("SPF of `{domain}` could not be confirmed for {address}: {why}")
+                }));
             }
         }
         objections
+    }
+
+    /// The objections that DNS itself has answered with, without what nobody could say.
+    #[must_use]
+    pub fn faults(&self, address: IpAddr, ptr: bool, authentication: bool) -> Vec<String> {
+        let of_ptr = self.fault_of_ptr(address).filter(|_| ptr);
+        let domains = self.domains.iter().filter(|_| authentication);
+        let of_spf = domains.filter_map(|(domain, facts)| facts.fault(domain, address));
+        of_ptr.into_iter().chain(of_spf).collect()
+    }
+
+    fn confirmation(&self, address: IpAddr) -> Option<&Confirmation> {
+        let facts = self.addresses.get(&address)?;
+        Some(&facts.confirmation)
+    }
+
+    fn fault_of_ptr(&self, address: IpAddr) -> Option<String> {
+        match self.confirmation(address)? {
+            Confirmation::NoPtr => Some(format!("{address} has no PTR record")),
+            Confirmation::Unconfirmed(name) => Some(format!(
+                "{address} has the PTR `{name}`, but `{name}` does not have that address"
+            )),
+            Confirmation::Confirmed(_) | Confirmation::Unknown(_) => None,
+        }
+    }
+}
+
+impl DomainFacts {
+    /// What is wrong with the record of this domain for an address.
+    fn fault(&self, domain: &str, address: IpAddr) -> Option<String> {
+        let fails = self.problem.is_none() && self.covers.get(&address) == Some(&Ok(false));
+        fails.then(|| format!("SPF of `{domain}` does not cover {address}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::host::example;
 
     const ZONE: &str = "\
@@ -347,7 +361,7 @@ $SERVFAIL silent.example.
             facts.objections("192.0.2.1".parse().unwrap(), true, true),
             [
                 "the PTR of 192.0.2.1 could not be confirmed: nothing was asked",
-                "SPF of `example.org` does not cover 192.0.2.1"
+                "SPF of `example.org` could not be confirmed for 192.0.2.1: nothing was asked"
             ]
         );
         assert!(
@@ -355,6 +369,27 @@ $SERVFAIL silent.example.
                 .objections("192.0.2.1".parse().unwrap(), false, false)
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn faults_are_what_dns_has_answered() {
+        let check = |address: &str, domain: &str, expected: &[&str]| {
+            let facts = example::dns(ZONE, &[address], &[domain]);
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(facts.faults(address, true, true), expected);
+            assert_eq!(facts.faults(address, false, false), [""; 0]);
+        };
+        check("192.0.2.1", "example.org", &[]);
+        check(
+            "192.0.2.7",
+            "example.org",
+            &[
+                "192.0.2.7 has no PTR record",
+                "SPF of `example.org` does not cover 192.0.2.7",
+            ],
+        );
+        check("192.0.2.6", "silent.example", &[]);
+        check("192.0.2.4", "lame.example", &[]);
     }
 
     #[test]

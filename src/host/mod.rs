@@ -109,6 +109,8 @@ pub struct Own {
     pub transport: BTreeMap<String, String>,
     /// What parameters were before an apply set them, as the tables there note it; `None`: not set.
     pub before: BTreeMap<String, Option<String>>,
+    /// Services that the configuration goes on naming when all of ours is taken out of it.
+    pub in_use: BTreeSet<String>,
 }
 
 impl Own {

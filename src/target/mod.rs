@@ -29,8 +29,8 @@ use crate::template::TemplateError;
 
 pub use choose::{Choice, choose, fit};
 pub use compare::{Comparison, Row, compare};
-pub use sources::ipv6_sources;
-use sources::{bound_elsewhere, has_ipv4};
+use sources::{bound_elsewhere, has_ipv4, ipv4_doubtful};
+pub use sources::{ipv4_sources, ipv6_sources};
 
 /// What should hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,6 +238,9 @@ pub fn decide(
         leave(&mut target, facts);
         return Ok(target);
     }
+    if needs_ipv4 {
+        target.findings.extend(ipv4_doubtful(&ill, site, facts));
+    }
     target.findings.extend(unanswered(facts));
     let filters = |choice: &Choice| choice.id == RemedyId::ReplyFilter && choice.fit.is_ok();
     if !choices.iter().any(filters) {
@@ -265,10 +268,9 @@ pub fn decide(
         }
     }
     if nothing_fits {
-        target.findings.push(
-            Finding::error("no-cure", "none of the cures fits this configuration")
-                .mend(RIGHT_RECORDS),
-        );
+        let none = "none of the cures fits this configuration";
+        let finding = Finding::error("no-cure", none).mend(RIGHT_RECORDS);
+        target.findings.push(finding);
         leave(&mut target, facts);
         return Ok(target);
     }

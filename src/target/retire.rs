@@ -77,6 +77,16 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, 
         if facts.service(&name, &kind).is_none() {
             continue;
         }
+        if facts.own.in_use.contains(&name) {
+            target.findings.push(
+                Finding::note(
+                    "left-service",
+                    format!("the service `{name}` stays in master.cf"),
+                )
+                .because("an entry of your own sends mail to it"),
+            );
+            continue;
+        }
         if !remedy::ipv4_transport::is_as_made(&name, facts)? {
             target.findings.push(Finding::note(
                 "left-service",

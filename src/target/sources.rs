@@ -10,6 +10,7 @@ use crate::address::Scope;
 use crate::finding::Finding;
 use crate::host::{Facts, Origin};
 use crate::postfix::split_list;
+use crate::provider::Provider;
 use crate::site::Site;
 
 /// The IPv6 addresses mail can leave from, or why it cannot leave over IPv6.
@@ -44,6 +45,45 @@ pub fn ipv6_sources(site: &Site, facts: &Facts) -> Result<BTreeSet<IpAddr>, Stri
         return Err("this host has no IPv6 address: mail goes over IPv4 only".to_owned());
     }
     Ok(sources)
+}
+
+/// The IPv4 addresses mail can leave from; empty where none is known.
+#[must_use]
+pub fn ipv4_sources(site: &Site, facts: &Facts) -> BTreeSet<IpAddr> {
+    if let Ok(bound) = facts.of_client("smtp_bind_address").parse::<IpAddr>() {
+        return BTreeSet::from([bound]);
+    }
+    // Behind a translator only the person knows the address that the world sees.
+    let listed: BTreeSet<IpAddr> = site.server.ipv4.iter().map(|&ip| IpAddr::V4(ip)).collect();
+    if !listed.is_empty() {
+        return listed;
+    }
+    let found = facts.addresses.iter().copied().filter(|address| {
+        address.is_ipv4() && (site.allow_non_global || Scope::of(*address).is_global())
+    });
+    found.collect()
+}
+
+/// Tells of each provider that may refuse mail over IPv4 as well, so that a cure which sends it
+/// there is none.
+pub(super) fn ipv4_doubtful(providers: &[&Provider], site: &Site, facts: &Facts) -> Vec<Finding> {
+    let sources = ipv4_sources(site, facts);
+    let doubt = |provider: &&Provider| {
+        let demand = provider.demands.ipv4.as_ref()?;
+        let faults: Vec<String> = sources
+            .iter()
+            .flat_map(|&address| facts.dns.faults(address, demand.ptr, demand.authentication))
+            .collect();
+        (!faults.is_empty()).then(|| {
+            Finding::warning(
+                "ipv4-doubtful",
+                format!("{} may refuse mail over IPv4 too: {}", provider.name, faults.join(", ")),
+            )
+            .because(demand.why.clone())
+            .mend("publish the records that `mailfix dns show` prints, or ask for them who controls the zones")
+        })
+    };
+    providers.iter().filter_map(doubt).collect()
 }
 
 /// The IPv6 address that all mail leaves from, where one is set.

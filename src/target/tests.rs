@@ -627,6 +627,58 @@ fn a_service_that_was_changed_by_hand_stays() {
 }
 
 #[test]
+fn a_service_that_the_operator_uses_stays() {
+    let given = Given {
+        master: "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4",
+        ..RIGHT
+    };
+    let mut facts = facts(&given);
+    facts.own.transport = [("gmail.com".to_owned(), "smtp-ipv4:".to_owned())].into();
+    facts.own.in_use = ["smtp-ipv4".to_owned()].into();
+    let profile = Profile::built_in("linux").unwrap();
+    let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+    assert_eq!(target.services, []);
+    assert_eq!(target.findings[0].code, "left-service");
+}
+
+#[test]
+fn ipv4_that_is_refused_as_well_is_no_cure() {
+    let check = |zone: &str, doubts: &[&str]| {
+        let mut facts = facts(&NO_PTR);
+        let zone = format!("{ZONE}{zone}");
+        facts.dns = example::dns(&zone, &["192.0.2.25", "2001:db8::26"], &["example.org"]);
+        let profile = Profile::built_in("linux").unwrap();
+        let target = decide(&site(&NO_PTR), &profile, &Provider::all(), &facts).unwrap();
+        let titles: Vec<&str> = target
+            .findings
+            .iter()
+            .filter(|finding| finding.code == "ipv4-doubtful")
+            .map(|finding| finding.title.as_str())
+            .collect();
+        assert_eq!(titles, doubts);
+    };
+    let ptr = "25.2.0.192.in-addr.arpa. 60 IN PTR mail.example.org.\n";
+    let confirmed = format!("{ptr}mail.example.org. 60 IN A 192.0.2.25\n");
+    let spf =
+        "Google may refuse mail over IPv4 too: SPF of `example.org` does not cover 192.0.2.25";
+    check(&confirmed, &[spf]);
+    check(
+        "",
+        &[
+            "Google may refuse mail over IPv4 too: 192.0.2.25 has no PTR record, SPF of `example.org` does not cover 192.0.2.25",
+        ],
+    );
+    check(
+        ptr,
+        &[
+            "Google may refuse mail over IPv4 too: 192.0.2.25 has the PTR `mail.example.org`, but `mail.example.org` does not have that address, SPF of `example.org` does not cover 192.0.2.25",
+        ],
+    );
+    // Nobody could say.
+    check("$SERVFAIL 25.2.0.192.in-addr.arpa.\n", &[spf]);
+}
+
+#[test]
 fn mailfix_toml_chooses_the_remedies() {
     let check = |site, given: Given, lines: &[&str]| {
         let target = decided(&Given { site, ..given });
