@@ -11,8 +11,8 @@ import time
 import unittest
 from pathlib import Path
 
-from . import cage, network, world
-from .cage import LabError
+from . import cage, network, release, world
+from .cage import CannotRun, LabError
 from .ledger import Ledger
 from .named import Named
 from .receiver import Receivers
@@ -47,16 +47,26 @@ def main() -> int:
         verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worlds at a time (1)")
         verb.add_argument("--keep", action="store_true", help="keep logs and files of the sender, and say where")
     for verb in (run, everything, few, shell):
+        verb.add_argument(
+            "--postfix",
+            action="append",
+            choices=release.RELEASES,
+            help="the release of Debian to send from (default: those the world names, or bookworm); repeatable",
+        )
         verb.add_argument("--mailfix", type=Path, metavar="PATH", help=f"the program (default {CANDIDATES[0]})")
     # The verb the laboratory runs itself with, once the cage is closed.
     inside = verbs.add_parser("inside")
     inside.add_argument("action", choices=["run", "shell"])
     inside.add_argument("worlds", nargs=1)
+    inside.add_argument("--postfix", action="append")
     inside.add_argument("--mailfix", type=Path)
     inside.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
     try:
         return _act(arguments)
+    except CannotRun as error:
+        print(f"lab: this needs {error}", file=sys.stderr)
+        return CANNOT
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
@@ -69,7 +79,8 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == "list":
         for name in world.names():
             this = world.load(name)
-            print(f"{'*' if this.ci else ' '} {name:32} {this.title}")
+            on = f" ({', '.join(this.postfix)})" if this.postfix else ""
+            print(f"{'*' if this.ci else ' '} {name:32} {this.title}{on}")
         print("* is run by every run of the tests (`script/lab ci`)")
         return 0
     if arguments.verb == "self-test":
@@ -77,56 +88,85 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == "inside":
         return _inside(arguments)
     if lacking := cage.missing():
-        print(f"lab: this needs {', '.join(lacking)}", file=sys.stderr)
-        return CANNOT
+        raise CannotRun(", ".join(lacking))
     worlds = [world.load(name) for name in arguments.worlds or world.names()]
     if arguments.verb == "ci":
         worlds = [each for each in worlds if each.ci]
+    pairs = []
+    for each in worlds:
+        on = _releases(each, arguments.postfix)
+        if not on and arguments.worlds:
+            raise LabError(f"`{each.name}` is written for {', '.join(each.postfix)} only")
+        pairs += [(each, name) for name in on]
     mailfix = _mailfix(arguments.mailfix)
     if mailfix is None and any(each.needs_mailfix for each in worlds):
         raise LabError("there is no program to try: build it (`cargo build`) or name it with --mailfix")
     options = ["--mailfix", str(mailfix)] if mailfix else []
-    if arguments.verb == "shell":
-        return cage.run_inside(["shell", worlds[0].name, *options])
-    if len(worlds) > 1:
-        return _side_by_side(arguments, [each.name for each in worlds], options)
-    if arguments.keep:
-        options += ["--keep", tempfile.mkdtemp(prefix="mailfix-lab-")]
-    return cage.run_inside(["run", worlds[0].name, *options])
+    if arguments.verb == "shell" or len(pairs) == 1:
+        this, on = pairs[0]
+        release.underneath(on, this.sender.shipped)
+        if arguments.verb == "shell":
+            return cage.run_inside(["shell", this.name, "--postfix", on, *options])
+        if arguments.keep:
+            options += ["--keep", tempfile.mkdtemp(prefix="mailfix-lab-")]
+        return cage.run_inside(["run", this.name, "--postfix", on, *options])
+    return _side_by_side(arguments, pairs, options)
 
 
-def _side_by_side(arguments: argparse.Namespace, names: list[str], options: list[str]) -> int:
+def _releases(this: world.World, wanted: list[str] | None) -> list[str]:
+    """Returns the releases a world is to be run on."""
+    if wanted is None:
+        return release.usual(this.postfix)
+    return [each for each in wanted if each in this.postfix or not this.postfix]
+
+
+def _side_by_side(arguments: argparse.Namespace, pairs: list[tuple[world.World, str]], options: list[str]) -> int:
     """Runs each world in a process of its own and prints its report in one piece."""
     options = options + (["--keep"] if arguments.keep else [])
+    left_out = {}
+    for this, on in pairs:
+        try:
+            release.underneath(on, this.sender.shipped)
+        except CannotRun as error:
+            left_out[this.name, on] = error
+    names = [(this.name, on) for this, on in pairs if (this.name, on) not in left_out]
 
-    def run(name: str) -> subprocess.CompletedProcess[str]:
-        command = ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-B", "-m", "lab", "run", name, *options]
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def run(name: str, on: str) -> tuple[str, subprocess.CompletedProcess[str]]:
+        command = ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-B", "-m", "lab"]
+        command += ["run", name, "--postfix", on, *options]
+        return f"{name} on {on}", subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     failed = []
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        for future in concurrent.futures.as_completed({pool.submit(run, name): name for name in names}):
-            done = future.result()
+        for future in concurrent.futures.as_completed([pool.submit(run, *each) for each in names]):
+            what, done = future.result()
             print(done.stdout, end="", flush=True)
             if done.returncode != 0:
-                failed.append(done.args[done.args.index("run") + 1])
+                failed.append(what)
+    for (name, on), error in left_out.items():
+        print(f"{name} on {on}: left out, it needs {error}")
     print(f"{len(names) - len(failed)} of {len(names)} worlds as expected", end="")
+    print(f", {len(left_out)} left out" if left_out else "", end="")
     print(f"; not: {', '.join(sorted(failed))}" if failed else "")
-    return 1 if failed else 0
+    return 1 if failed else CANNOT if left_out else 0
 
 
 def _inside(arguments: argparse.Namespace) -> int:
     """Builds the world in the cage and runs it."""
     began = time.monotonic()
     this = world.load(arguments.worlds[0])
-    print(f"{this.name}: {this.title}", flush=True)
+    (on,) = arguments.postfix
+    print(f"{this.name} on {on}: {this.title}", flush=True)
     ground = cage.prepare_ground()
     network.build(list(this.hosts))
     ledger = Ledger(ground / "ledger.jsonl")
     named = Named(world.NAMED_IPV4, world.NAMED_IPV6, ground / "named.log")
     named.start(this.records)
     Receivers(this.hosts, named, ledger).start()
-    sender = Sender(this.sender, ground, arguments.mailfix)
+    lower = release.underneath(on, this.sender.shipped)
+    sender = Sender(this.sender, lower, ground, arguments.mailfix)
     run = Run(this, sender, named, ledger)
     try:
         sender.start()
@@ -143,7 +183,7 @@ def _inside(arguments: argparse.Namespace) -> int:
     if run.failures:
         _print_log(sender)
     word = "FAILED" if run.failures else "passed"
-    print(f"{this.name}: {word} in {time.monotonic() - began:.1f} s", flush=True)
+    print(f"{this.name} on {on}: {word} in {time.monotonic() - began:.1f} s", flush=True)
     return 1 if run.failures else 0
 
 

@@ -20,10 +20,12 @@ PROGRAMS = {
     "mount": "mount",
     "named": "bind9",
     "nsenter": "util-linux",
-    "postfix": "postfix",
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
+
+# Where programs are looked for: not every user has the second half.
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 # Where the inner process keeps its files: a directory of every Debian system
 # that nothing of ours lies under. Only the cage sees what is mounted there.
@@ -35,11 +37,10 @@ GRACE_SECONDS = 3
 
 def missing() -> list[str]:
     """Names what keeps a laboratory from being built here; nothing when all is well."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     lacks = [
         f"`{program}` (Debian package {package})"
         for program, package in PROGRAMS.items()
-        if shutil.which(program, path=path) is None
+        if shutil.which(program, path=PATH) is None
     ]
     if os.geteuid() != 0:
         lacks.insert(0, "root")
@@ -87,6 +88,10 @@ def shell(*words: object) -> str:
     if done.returncode != 0:
         raise LabError(f"`{' '.join(map(str, words))}` failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+class CannotRun(Exception):
+    """This machine lacks what is named; says nothing about what is tested."""
 
 
 class LabError(Exception):

@@ -1,7 +1,7 @@
 """The sender's process 1: reaps what daemons leave behind and writes what they log.
 
-Runs alone inside the sender, so it imports nothing of the laboratory. Writes
-what comes to /dev/log as a classic syslog daemon does: `mail.log` for the
+usage: init.py ROOT NAME. Enters the sender's root by itself, as that may have no
+Python; it imports nothing of the laboratory, nor anything later on. Writes what comes to /dev/log as a classic syslog daemon does: `mail.log` for the
 mail facility, `syslog` for the rest (RFC 3164, 4.1, "PRI").
 """
 
@@ -26,9 +26,13 @@ def reap(*_: object) -> None:
 
 def main() -> None:
     """Serves /dev/log for as long as the sender lives."""
+    root, name = sys.argv[1:]
+    os.chroot(root)
+    os.chdir("/")
+    socket.sethostname(name)
     signal.signal(signal.SIGCHLD, reap)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    host = socket.gethostname().split(".")[0].encode()
+    host = name.encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind("/dev/log")
         os.chmod("/dev/log", 0o666)

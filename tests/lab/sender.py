@@ -1,6 +1,6 @@
 """The sender: a machine of its own with a real Postfix.
 
-Owns the machine's root (the running system underneath, everything changed on a
+Owns the machine's root (a system of Debian underneath, everything changed on a
 file system in memory on top), its namespaces, its Postfix and its log. Must
 not know what a world expects.
 """
@@ -30,23 +30,26 @@ PACKAGE_FILES = [
     "post-install", "postfix-files", "postfix-files.d", "postfix-script", "sasl",
 ]  # fmt: skip
 
-# Debian's script that fills the jail, run by its unit and init script.
+# Debian's script that fills the jail, run by its unit and init script; from 3.10 on the
+# second one, which every start and reload goes through, runs it.
 FILL_JAIL = "/usr/lib/postfix/configure-instance.sh"
+POST_INSTALL = "/usr/lib/postfix/sbin/post-install"
 
-# Directories of the machine underneath of which nothing must show through, and their modes.
+# Programs of master.cf that no release of Debian chroots.
+NEVER_CHROOTED = ["local", "pipe", "postlogd", "proxymap", "qmgr", "virtual"]
+
+# Directories of the system underneath of which nothing must show through, and their modes.
 EMPTY = {
-    "etc/postfix": 0o755,
     "home": 0o755,
     "run": 0o755,
     "tmp": 0o1777,
-    "var/lib/postfix": 0o755,
     "var/log": 0o755,
     "var/mail": 0o1777,
-    "var/spool/postfix": 0o755,
 }
-
-# What the sender does not have, whatever the machine underneath has.
-ABSENT = ["Library", "etc/aliases", "etc/aliases.db", "etc/mailfix", "var/lib/mailfix"]
+# Those and what else the sender does not have, unless it has Postfix's files as shipped.
+EMPTY_OF_POSTFIX = {"etc/postfix": 0o755, "var/lib/postfix": 0o755, "var/spool/postfix": 0o755}
+ABSENT_OF_POSTFIX = ["etc/aliases", "etc/aliases.db"]
+ABSENT = ["Library", "etc/mailfix", "var/lib/mailfix"]
 
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -82,8 +85,9 @@ class Node:
 class Sender:
     """The machine; `start` builds it and starts its Postfix."""
 
-    def __init__(self, settings: SenderSettings, ground: Path, mailfix: Path | None) -> None:
+    def __init__(self, settings: SenderSettings, lower: Path, ground: Path, mailfix: Path | None) -> None:
         self.settings = settings
+        self._lower = lower
         self.root = ground / "root"
         self._layers = ground / "layers"
         self._mailfix = mailfix
@@ -102,7 +106,10 @@ class Sender:
                 raise LabError(f"preparing the sender: {command} ended with {done.status}: {done.stderr}")
         if self.settings.filled_jail:
             self._fill_jail()
-        if self.settings.started:
+        if self.settings.started and self.settings.shipped:
+            self._must(["/etc/init.d/postfix", "start"])
+            until("Postfix to listen", _listens)
+        elif self.settings.started:
             self.postfix("start")
 
     # The machine ------------------------------------------------------------
@@ -111,21 +118,22 @@ class Sender:
         upper, work = self._layers / "upper", self._layers / "work"
         for directory in (upper, work, self.root):
             directory.mkdir(parents=True)
-        for path, mode in EMPTY.items():
+        shipped = self.settings.shipped
+        for path, mode in (EMPTY if shipped else EMPTY | EMPTY_OF_POSTFIX).items():
             # "opaque": the layer below does not show through (the kernel's overlayfs.rst).
-            target = _layer_directory(upper, path)
+            target = self._layer_directory(upper, path)
             target.chmod(mode)
             os.setxattr(target, "trusted.overlay.opaque", b"y")
-        for path in ABSENT:
-            _layer_directory(upper, os.path.dirname(path))
+        for path in ABSENT if shipped else ABSENT + ABSENT_OF_POSTFIX:
+            self._layer_directory(upper, os.path.dirname(path))
             os.mknod(upper / path, stat.S_IFCHR, os.makedev(0, 0))  # a "whiteout"
-        shell("mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/,upperdir={upper},workdir={work}", self.root)
+        layers = f"lowerdir={self._lower},upperdir={upper},workdir={work}"
+        shell("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
         self._directory("/run/lock").chmod(0o1777)
         self._build_devices()
         for path, text in {
             "/etc/resolv.conf": f"nameserver {NAMED_IPV4}\n",
             "/etc/hostname": f"{HOST_NAME}\n",
-            "/etc/mailname": f"{HOST_NAME}\n",
             "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{SENDER_IPV4} {HOST_NAME} mail\n",
         }.items():
             self.write(path, text)
@@ -134,6 +142,17 @@ class Sender:
         if self._mailfix:
             self.write(MAILFIX, "")
             shell("mount", "--bind", self._mailfix, self.root / MAILFIX.lstrip("/"))
+
+    def _layer_directory(self, layer: Path, path: str) -> Path:
+        """Makes a directory of a layer, its parents with the modes they have underneath."""
+        target = layer
+        for name in Path(path).parts:
+            target /= name
+            if not target.exists():
+                target.mkdir()
+                below = self._lower / target.relative_to(layer)
+                target.chmod(below.stat().st_mode & 0o7777 if below.is_dir() else 0o755)
+        return target
 
     def _build_devices(self) -> None:
         """Gives the machine a /dev of its own, so that its /dev/log is its own too."""
@@ -152,12 +171,10 @@ class Sender:
 
     def _boot(self) -> None:
         """Starts process 1 in namespaces of its own and plugs the machine into the bridge."""
-        self.write("/usr/local/lib/lab-init.py", (HERE / "init.py").read_text())
         command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare"]
         command += ["--net", "--mount", "--pid", "--uts", "--ipc", "--propagation", "private"]
-        command += [f"--root={self.root}", "--wd=/", "--fork", "--kill-child", "--mount-proc"]
-        command += ["/bin/sh", "-c", f'hostname {HOST_NAME.split(".")[0]} && exec "$0" -B /usr/local/lib/lab-init.py']
-        command += [sys.executable]
+        command += ["--fork", "--kill-child", f"--mount-proc={self.root}/proc"]
+        command += [sys.executable, "-B", str(HERE / "init.py"), str(self.root), HOST_NAME.split(".")[0]]
         # A session of its own: Ctrl-C is for the laboratory, not for the machine.
         self._init = subprocess.Popen(
             command,
@@ -238,17 +255,18 @@ class Sender:
     # Postfix ----------------------------------------------------------------
 
     def _configure(self) -> None:
-        package = Path("/etc/postfix")
+        package = self._lower / "etc/postfix"
         self._directory("/etc/postfix")
-        for name in PACKAGE_FILES:
+        for name in [] if self.settings.shipped else PACKAGE_FILES:
             source, target = package / name, self.path(f"/etc/postfix/{name}")
             if source.is_dir() and not source.is_symlink():
                 shutil.copytree(source, target, symlinks=True)
             elif source.exists() or source.is_symlink():
                 shutil.copy2(source, target, follow_symlinks=False)
         settings = self.settings
-        self.write(f"{self.directory}/main.cf", self._main_cf())
-        self.write(f"{self.directory}/master.cf", self._master_cf())
+        main_cf, master_cf = self._main_cf(), self._master_cf()
+        self.write(f"{self.directory}/main.cf", main_cf)
+        self.write(f"{self.directory}/master.cf", master_cf)
         for path, text in settings.files.items():
             self.write(path, text)
         self._directory(settings.queue_directory)
@@ -257,9 +275,13 @@ class Sender:
         self._directory(f"/home/{USER}")
 
     def _main_cf(self) -> str:
-        text = (HERE / "stock/main.cf").read_text()
         defaults = SenderSettings()
         parameters = dict(self.settings.parameters)
+        if self.settings.shipped:
+            text = (self._lower / "etc/postfix/main.cf").read_text()
+        else:
+            text = (HERE / "stock/main.cf").read_text()
+            parameters.setdefault("compatibility_level", self._compatibility_level())
         for name in ("queue_directory", "data_directory"):
             if getattr(self.settings, name) != getattr(defaults, name):
                 parameters.setdefault(name, getattr(self.settings, name))
@@ -271,13 +293,32 @@ class Sender:
                 text += line
         return text + self.settings.main_cf
 
+    def _compatibility_level(self) -> str:
+        """Returns the level that Debian puts into a new main.cf of this release."""
+        text = (self._lower / "usr/share/postfix/main.cf.debian").read_text()
+        found = re.search(r"(?m)^compatibility_level *= *(\S+)", text)
+        if not found:
+            raise LabError(f"{self._lower}: the package's main.cf names no compatibility level")
+        return found[1]
+
     def _master_cf(self) -> str:
-        """Returns Debian's master.cf with the chroot column the world wants."""
-        stock = Path("/etc/postfix/master.cf.proto").read_text()
-        column = re.compile(r"(?m)^([^#\s]\S*[ \t]+(?:inet|unix|fifo|unix-dgram|pass)(?:[ \t]+\S+){2}[ \t]+)y(?=[ \t])")
-        return column.sub(rf"\g<1>{self.settings.chroot}", stock) + self.settings.master_cf
+        """Returns Debian's master.cf, with the chroot column the world wants where it chooses one."""
+        stock = (self._lower / "etc/postfix/master.cf.proto").read_text()
+        if self.settings.shipped:
+            return stock + self.settings.master_cf
+        # Five columns, the fifth being the chroot column, two more, and the program.
+        service = re.compile(r"(?m)^([^#\s]\S*(?:[ \t]+\S+){3}[ \t]+)\S+((?:[ \t]+\S+){2}[ \t]+(\S+))")
+
+        def chosen(found: re.Match[str]) -> str:
+            return found[0] if found[3] in NEVER_CHROOTED else found[1] + self.settings.chroot + found[2]
+
+        return service.sub(chosen, stock) + self.settings.master_cf
 
     def _fill_jail(self) -> None:
+        post_install = self.path(POST_INSTALL)
+        if post_install.exists() and "configure-instance.sh" in post_install.read_text():
+            # `postfix start` will do it, and the script is for nobody else.
+            return
         # The script asks postconf, which needs the queue directories to be there.
         self.run(["postfix", "-c", self.directory, "check"])
         done = self.run(["env", f"MAIL_CONFIG={self.directory}", "sh", FILL_JAIL])
@@ -286,13 +327,16 @@ class Sender:
 
     def postfix(self, word: str) -> None:
         """Starts, stops or reloads Postfix and waits until that is so."""
-        done = self.run(["postfix", "-c", self.directory, word])
-        if done.status != 0:
-            raise LabError(f"`postfix {word}` ended with {done.status}: {done.stderr}{self.log()[-2000:]}")
+        self._must(["postfix", "-c", self.directory, word])
         if word == "start":
             until("Postfix to listen", _listens)
         elif word == "stop":
             until("Postfix to end", lambda: not self.runs())
+
+    def _must(self, command: list[str]) -> None:
+        done = self.run(command)
+        if done.status != 0:
+            raise LabError(f"{command} ended with {done.status}: {done.stderr}{self.log()[-2000:]}")
 
     def runs(self) -> bool:
         """Says whether Postfix's master holds its lock."""
@@ -345,15 +389,3 @@ def _node(path: Path) -> Node:
         content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
         attributes = tuple((name, os.getxattr(path, name)) for name in sorted(os.listxattr(path)))
     return Node(status.st_mode, status.st_uid, status.st_gid, content, attributes, status.st_mtime_ns)
-
-
-def _layer_directory(layer: Path, path: str) -> Path:
-    """Makes a directory of a layer, its parents with the modes they have underneath."""
-    target = layer
-    for name in Path(path).parts:
-        target /= name
-        if not target.exists():
-            target.mkdir()
-            below = Path("/") / target.relative_to(layer)
-            target.chmod(below.stat().st_mode & 0o7777 if below.is_dir() else 0o755)
-    return target

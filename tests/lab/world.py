@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import dns, matrix
+from . import dns, matrix, release
 from .cage import LabError
 from .policy import GENERATIONS, KINDS, STAGES, Behaviour
 from .receiver import Host
@@ -78,6 +78,9 @@ class SenderSettings:
     # Its IPv6 addresses; mail leaves from the last one where nothing says otherwise.
     ipv6: list[str] = field(default_factory=lambda: [SENDER_IPV6])
     data_directory: str = "/var/lib/postfix"
+    # Whether Postfix's files are those of the package's own set-up, started the way Debian
+    # does it; else main.cf is the laboratory's, and the chroot column as said below.
+    shipped: bool = False
     # The chroot column of every service that Debian ships chrooted: y, n or -.
     chroot: str = "n"
     # Whether the jail is filled the way Debian's start script does it.
@@ -109,6 +112,8 @@ class World:
 
     name: str
     title: str
+    # The releases of Debian it is written for; none: any.
+    postfix: list[str]
     sender: SenderSettings
     # Hosts by address.
     hosts: dict[str, Host]
@@ -140,7 +145,17 @@ def load(name: str) -> World:
         raise LabError(f"there is no world `{name}`; there are: {', '.join(names())}")
     internet = _read(HERE / "internet.toml")
     _only(
-        own, place, title=str, ci=bool, sender=dict, receivers=dict, domains=dict, recipients=dict, dns=dict, step=list
+        own,
+        place,
+        title=str,
+        ci=bool,
+        postfix=list,
+        sender=dict,
+        receivers=dict,
+        domains=dict,
+        recipients=dict,
+        dns=dict,
+        step=list,
     )
     receivers = _merge(internet["receivers"], own.get("receivers", {}))
     domains = _merge(internet["domains"], own.get("domains", {}))
@@ -149,6 +164,7 @@ def load(name: str) -> World:
         name=name,
         title=_need(own, "title", place),
         ci=own.get("ci", False),
+        postfix=_releases(own.get("postfix", []), place),
         sender=_sender(own.get("sender", {}), f"{place} sender"),
         hosts=hosts,
         records=records + _records(internet["dns"], own.get("dns", {}), f"{place} dns"),
@@ -161,10 +177,19 @@ def ptr_record(address: str, name: str) -> str:
     return f"{dns.reverse_name(address)}. PTR {name}."
 
 
+def _releases(named: list[str], place: str) -> list[str]:
+    for each in named:
+        if each not in release.RELEASES:
+            raise LabError(f"{place} postfix: `{each}` is none of {', '.join(release.RELEASES)}")
+    return named
+
+
 def _sender(table: dict[str, Any], place: str) -> SenderSettings:
     types = {name: _plain(kind) for name, kind in SenderSettings.__annotations__.items()}
     _only(table, place, **types)
     settings = SenderSettings(**table)
+    if settings.shipped and "chroot" in table:
+        raise LabError(f"{place}: `shipped` means that `chroot` is the package's")
     if settings.chroot not in ("y", "n", "-"):
         raise LabError(f"{place}: chroot is y, n or -, not `{settings.chroot}`")
     for address in settings.ipv6:
