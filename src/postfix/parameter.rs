@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn parameters_are_found() {
-        assert_eq!(all().len(), 962);
+        assert_eq!(all().len(), 964);
         assert_eq!(lookup("myhostname").unwrap().name, "myhostname");
         assert_eq!(lookup("Myhostname"), None);
         assert_eq!(
@@ -421,8 +421,8 @@ mod tests {
         check("smtpd_forbid_bare_newline", "3.7.8", false);
         check("smtpd_forbid_bare_newline", "3.7.9", true);
         check("smtpd_forbid_bare_newline", "3.9.0", true);
-        check("nullmx_reject_code", "3.6.0", true);
-        check("nullmx_reject_code", "3.7.0", false);
+        check("tls_legacy_public_key_fingerprints", "3.10.13", true);
+        check("tls_legacy_public_key_fingerprints", "3.11.0", false);
         check("relayhost", "2.6.0", true);
     }
 

@@ -1,6 +1,7 @@
 //! The fourth law: the real Postfix reads what we read, and what we write.
 //!
-//! Asks `postconf` and `postmap` of this machine, in private directories.
+//! Asks `postconf` and `postmap` of this machine, in private directories; those of another
+//! system's root if `MAILFIX_TEST_POSTFIX` names one.
 //! Without them a test says that it is skipped; with `CI=true` that is a failure.
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
@@ -23,12 +24,41 @@ use std::time::{Duration, SystemTime};
 
 const PROGRAMS: &str = "/usr/sbin";
 
+/// Names the root of the system whose Postfix is asked.
+const ROOT: &str = "MAILFIX_TEST_POSTFIX";
+
+/// Gives the root of the system whose Postfix is asked.
+fn root() -> PathBuf {
+    std::env::var_os(ROOT).map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+/// Gives the version that is asked.
+fn version() -> Version {
+    let output = Etc::new(b"", b"").run("postconf", &["-dh", "mail_version"]);
+    Version::parse(&text(&output.stdout)).unwrap()
+}
+
+/// Tells whether the version that is asked is an older one.
+fn is_before(other: &str) -> bool {
+    version() < Version::parse(other).unwrap()
+}
+
 /// A `main.cf` that reads tables as a new installation does.
-const MODERN: &[u8] = b"compatibility_level = 3.6\n";
+fn modern() -> &'static [u8] {
+    static LEVEL: OnceLock<&[u8]> = OnceLock::new();
+    LEVEL.get_or_init(|| {
+        // Levels were plain numbers before.
+        if is_before("3.6") {
+            b"compatibility_level = 2\n"
+        } else {
+            b"compatibility_level = 3.6\n"
+        }
+    })
+}
 
 /// Tells whether Postfix is there; says so if not.
 fn postfix() -> bool {
-    let there = Path::new(PROGRAMS).join("postconf").exists();
+    let there = root().join(&PROGRAMS[1..]).join("postconf").exists();
     if !there {
         assert_ne!(
             std::env::var("CI").as_deref(),
@@ -47,20 +77,30 @@ struct Etc {
 
 impl Etc {
     fn new(main_cf: &[u8], master_cf: &[u8]) -> Self {
-        let etc = Self {
-            folder: tempfile::tempdir().unwrap(),
+        let folder = match std::env::var_os(ROOT) {
+            Some(_) => tempfile::tempdir_in(root().join("tmp")),
+            None => tempfile::tempdir(),
         };
+        let folder = folder.unwrap();
+        let etc = Self { folder };
         etc.write("main.cf", main_cf);
         etc.write("master.cf", master_cf);
         etc
     }
 
+    /// Gives the folder as the programs see it.
+    fn place(&self) -> PathBuf {
+        let path = self.folder.path();
+        Path::new("/").join(path.strip_prefix(root()).unwrap())
+    }
+
+    /// Gives a file of it as the programs see it.
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.place().join(name)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) {
-        let path = self.path(name);
+        let path = self.folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         // Programs wait while main.cf is younger than two seconds.
         let file = std::fs::File::options().append(true).open(&path).unwrap();
@@ -69,9 +109,17 @@ impl Etc {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        Command::new(Path::new(PROGRAMS).join(program))
+        let program = Path::new(PROGRAMS).join(program);
+        let mut command = if root() == Path::new("/") {
+            Command::new(program)
+        } else {
+            let mut command = Command::new("/usr/sbin/chroot");
+            command.arg(root()).arg(program);
+            command
+        };
+        command
             .arg("-c")
-            .arg(self.folder.path())
+            .arg(self.place())
             .args(arguments)
             .env_clear()
             .env("LC_ALL", "C")
@@ -121,7 +169,7 @@ fn words(value: &[u8]) -> Vec<u8> {
 fn built_in() -> &'static HashSet<String> {
     static NAMES: OnceLock<HashSet<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let output = Etc::new(MODERN, b"").run("postconf", &["-d"]);
+        let output = Etc::new(modern(), b"").run("postconf", &["-d"]);
         let lines = text(&output.stdout);
         lines
             .lines()
@@ -357,6 +405,10 @@ fn values_are_expanded_as_postconf_expands_them() {
         "${{a}\t==\t{a} ? {t}}",
         "$relayhost.$mynetworks",
     ] {
+        // Compatibility levels became something to compare in 3.6.
+        if value.contains("level") && is_before("3.6") {
+            continue;
+        }
         let text = format!("relayhost = A\nmydestination =\nmynetworks = 2\nmail_name = {value}\n");
         let file = MainCf::parse(text.as_bytes());
         let etc = Etc::new(text.as_bytes(), b"");
@@ -372,15 +424,27 @@ fn values_are_expanded_as_postconf_expands_them() {
     }
 }
 
-/// The table of parameters knows this Postfix: its names, and that its defaults are good values.
+/// Parameters whose defaults hang on how Postfix was built or on the host.
+const OWN_DEFAULT: [&str; 8] = [
+    "alias_database",
+    "alias_maps",
+    "mydomain",
+    "myhostname",
+    "mynetworks",
+    "process_id",
+    "process_name",
+    "service_name",
+];
+
+/// The table of parameters knows this Postfix: its names, its defaults, and that these are good
+/// values.
 #[test]
 fn known_parameters_are_those_of_this_version() {
     if !postfix() {
         return;
     }
-    let etc = Etc::new(MODERN, b"");
-    let version = etc.run("postconf", &["-dh", "mail_version"]).stdout;
-    let version = Version::parse(&String::from_utf8_lossy(&version)).unwrap();
+    let etc = Etc::new(modern(), b"");
+    let version = version();
     let defaults = String::from_utf8(etc.run("postconf", &["-dx"]).stdout).unwrap();
     let mut theirs = Vec::new();
     for line in defaults.lines() {
@@ -406,6 +470,16 @@ fn known_parameters_are_those_of_this_version() {
                 "{} in {version}",
                 parameter.name
             );
+        }
+    }
+    let defaults = String::from_utf8(etc.run("postconf", &["-d"]).stdout).unwrap();
+    for line in defaults.lines() {
+        let (name, value) = line.split_once(" =").unwrap();
+        let parameter = parameter::lookup(name).unwrap();
+        let ours = parameter.default_in(version);
+        // Of a service's own parameters the table has the pattern only.
+        if parameter.name == name && !OWN_DEFAULT.contains(&name) && !ours.contains("build") {
+            assert_eq!(value.trim(), ours, "{name} in {version}");
         }
     }
     // What the daemons fill in themselves is not expanded.
@@ -518,7 +592,7 @@ fn services_are_what_postconf_says() {
 fn services_agree(sample: &Sample) {
     let place = &sample.name;
     let file = MasterCf::parse(&sample.bytes);
-    let etc = Etc::new(MODERN, &sample.bytes);
+    let etc = Etc::new(modern(), &sample.bytes);
     let ours = |file: &MasterCf| file.services().map(line).collect::<Vec<_>>();
     let refused = file
         .problems()
@@ -639,7 +713,7 @@ fn expected(table: &Table) -> BTreeMap<Vec<u8>, Vec<u8>> {
 fn entries_agree(sample: &Sample) {
     let place = &sample.name;
     let table = Table::parse(&sample.bytes);
-    let etc = Etc::new(MODERN, b"");
+    let etc = Etc::new(modern(), b"");
     let (before, warnings) = stored(&etc, &table);
     assert_eq!(before, expected(&table), "{place}");
     for (key, value) in &before {
@@ -716,7 +790,7 @@ fn pattern_faults_are_what_postmap_says() {
     if !postfix() {
         return;
     }
-    let types = Etc::new(MODERN, b"").run("postconf", &["-m"]).stdout;
+    let types = Etc::new(modern(), b"").run("postconf", &["-m"]).stdout;
     let types = String::from_utf8_lossy(&types).into_owned();
     for (name, engine) in [("regexp", Engine::Regexp), ("pcre", Engine::Pcre)] {
         if types.lines().any(|line| line == name) {
@@ -850,7 +924,7 @@ fn warned_of(text: &str) -> Option<ProblemKind> {
 
 fn patterns_agree(sample: &Sample, kind: &str, engine: Engine) {
     let place = &sample.name;
-    let etc = Etc::new(MODERN, b"");
+    let etc = Etc::new(modern(), b"");
     etc.write("table", &sample.bytes);
     let name = format!("{kind}:{}", etc.path("table").display());
     let warnings = stderr(&etc.run("postmap", &["-q", "a key that nothing matches", &name]));
@@ -886,7 +960,9 @@ fn patterns_agree(sample: &Sample, kind: &str, engine: Engine) {
         .collect();
     // The engine may know more faults of a pattern than we look for, never fewer.
     let broken = |(_, kind): &(usize, ProblemKind)| *kind == ProblemKind::BrokenPattern;
-    for found in ours.iter().filter(|found| broken(found)) {
+    // Postfix learned PCRE2 in 3.7; the library before it takes more for a pattern.
+    let lenient = engine == Engine::Pcre && is_before("3.7");
+    for found in ours.iter().filter(|found| broken(found) && !lenient) {
         assert!(
             theirs.contains(found),
             "{place}: {kind}: {found:?}: {warnings}"
