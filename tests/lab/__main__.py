@@ -96,7 +96,7 @@ def _act(arguments: argparse.Namespace) -> int:
     for each in worlds:
         on = _releases(each, arguments.postfix)
         if not on and arguments.worlds:
-            raise LabError(f"`{each.name}` is written for {', '.join(each.postfix)} only")
+            raise LabError(f"`{each.name}` is not for {', '.join(arguments.postfix)}")
         pairs += [(each, name) for name in on]
     mailfix = _mailfix(arguments.mailfix)
     if mailfix is None and any(each.needs_mailfix for each in worlds):
@@ -117,7 +117,7 @@ def _releases(this: world.World, wanted: list[str] | None) -> list[str]:
     """Returns the releases a world is to be run on."""
     if wanted is None:
         return release.usual(this.postfix)
-    return [each for each in wanted if each in this.postfix or not this.postfix]
+    return [name for name in wanted if this.suits(name)]
 
 
 def _side_by_side(arguments: argparse.Namespace, pairs: list[tuple[world.World, str]], options: list[str]) -> int:

@@ -14,6 +14,9 @@ from .cage import PATH, CannotRun
 # Oldest first, as `script/roots` makes them.
 RELEASES = ["bullseye", "bookworm", "trixie", "sid"]
 
+# Those whose Postfix is older than 3.6, before which compatibility levels are plain numbers.
+PLAIN_LEVELS = ["bullseye"]
+
 # The release that a world which names none is run on, and those that a world which names
 # some is run on, unless others are asked for.
 USUAL = "bookworm"

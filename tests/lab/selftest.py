@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from . import dkim, dns, maillog, matrix, named, policy, spf, steps, world
+from . import dkim, dns, maillog, matrix, named, policy, release, spf, steps, world
 from .cage import LabError
 from .policy import Behaviour, Judge, Mail
 from .sender import Node
@@ -255,6 +255,8 @@ class Worlds(unittest.TestCase):
     def test_mistakes_are_errors_that_name_the_place(self) -> None:
         for text, words in (
             ("[sendr]", "unknown key `sendr`"),
+            ("postfix = ['woody']", "this.toml: postfix: `woody` is none of bullseye"),
+            ("[sender]\nshipped = true\nchroot = 'y'", "`shipped` means that `chroot` is the package's"),
             ("[sender]\nchroot = 'maybe'", "this.toml: sender: chroot is y, n or -"),
             ("[sender]\nstarted = 'yes'", "`started` must be a bool"),
             ("[domains.'gmail.com']\ngeneration = '1999'", "`1999` is none of"),
@@ -277,6 +279,25 @@ class Worlds(unittest.TestCase):
         self.assertEqual(host.towards("a@gmail.com"), Behaviour("google", "2024", "data"))
         self.assertEqual(host.towards("b@gmail.com"), Behaviour("google", "2016", "data"))
         self.assertEqual(host.towards("b@googlemail.com"), Behaviour("google", "2016", "end-of-data"))
+
+    def test_releases_that_suit_a_world(self) -> None:
+        for text, on in (
+            ("", release.RELEASES),
+            ("postfix = ['sid', 'bullseye']", ["bullseye", "sid"]),
+            ("[sender.parameters]\ncompatibility_level = 3.6", ["bookworm", "trixie", "sid"]),
+            ("[sender.parameters]\ncompatibility_level = 2", release.RELEASES),
+        ):
+            with self.subTest(text=text):
+                this = self.load(text)
+                self.assertEqual([name for name in release.RELEASES if this.suits(name)], on)
+        for named, on in (
+            ([], ["bookworm"]),
+            (release.RELEASES, ["bookworm", "trixie"]),
+            (["trixie", "sid"], ["trixie"]),
+            (["bullseye"], ["bullseye"]),
+        ):
+            with self.subTest(named=named):
+                self.assertEqual(release.usual(named), on)
 
     def test_a_world_overrides_by_key(self) -> None:
         this = self.load("[receivers.gmail]\nstage = 'rcpt'\n[domains.'googlemail.com']\ngeneration = '2024'")

@@ -122,6 +122,12 @@ class World:
     # Whether it is one of the few that every run of the tests goes through.
     ci: bool
 
+    def suits(self, name: str) -> bool:
+        """Says whether it can be run on a release."""
+        level = str(self.sender.parameters.get("compatibility_level", ""))
+        known = "." not in level or name not in release.PLAIN_LEVELS
+        return known and (name in self.postfix or not self.postfix)
+
     @property
     def needs_mailfix(self) -> bool:
         """Says whether the program itself takes part in this world."""
