@@ -408,7 +408,10 @@ impl Target {
         let route = format!("{name}:");
         let mut samples = self.tables.iter().flat_map(|table| &table.samples);
         samples.any(|(_, value)| *value == route)
-            || self.services.iter().any(|service| service.name == name)
+            || self
+                .services
+                .iter()
+                .any(|service| service.name == name && !is_spared(service))
     }
 
     /// Tells whether nothing has to hold or to go.
@@ -419,6 +422,12 @@ impl Target {
             && self.tables.is_empty()
             && self.leftovers.is_empty()
     }
+}
+
+/// Tells whether a service is only touched to keep a reply filter of ours away from it.
+fn is_spared(service: &ServiceWanted) -> bool {
+    matches!(&service.ensure, Ensure::Words { chroot: None, options }
+        if options.iter().all(|(name, _)| name == REPLY_FILTER))
 }
 
 /// Names the other instances: mail that leaves through one of them is not looked at here.

@@ -98,6 +98,7 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, 
         let limits = remedy::ipv4_transport::own_limits(&name, facts);
         let unset = |name| Setting::Unset { name };
         target.settings.extend(limits.into_iter().map(unset));
+        target.services.retain(|service| service.name != name);
         target.services.push(ServiceWanted {
             name,
             kind,

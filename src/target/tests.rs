@@ -555,6 +555,23 @@ fn where_no_cure_fits_it_is_an_error() {
 }
 
 #[test]
+fn a_service_that_only_the_reply_filter_touches_goes() {
+    let given = Given {
+        master: "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4",
+        site: "[remedies]\nuse = [\"reply-filter\"]",
+        ..NO_PTR
+    };
+    let mut facts = facts(&given);
+    facts.own.transport = [("gmail.com".to_owned(), "smtp-ipv4:".to_owned())].into();
+    let profile = Profile::built_in("linux").unwrap();
+    let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+    assert_eq!(
+        shown::lines(&[], &target.services, &[], &[]),
+        ["smtp-ipv4 absent"]
+    );
+}
+
+#[test]
 fn the_administrator_gets_the_reply_filter_back() {
     let ours = "regexp:/etc/postfix/mailfix/reply_filter";
     let retired = |is_gone| {
