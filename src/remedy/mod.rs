@@ -114,10 +114,7 @@ pub(crate) mod shown {
     ) -> Result<Contribution, String> {
         let providers = Provider::all();
         let google = providers.iter().find(|provider| provider.id == "google");
-        let text = format!(
-            "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.25\"]\nipv6 = [\"2001:db8::25\"]\n[[domain]]\nname = \"example.org\"\n{more}"
-        );
-        let site = Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap();
+        let site = site(more);
         let case = Case {
             providers: &[google.unwrap()],
             site: &site,
@@ -125,6 +122,14 @@ pub(crate) mod shown {
             facts,
         };
         fit(&case).unwrap()
+    }
+
+    /// A site of one domain, with more of its file.
+    pub(crate) fn site(more: &str) -> Site {
+        let text = format!(
+            "allow_non_global = true\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.25\"]\nipv6 = [\"2001:db8::25\"]\n[[domain]]\nname = \"example.org\"\n{more}"
+        );
+        Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap()
     }
 
     /// A line each, blanks folded.

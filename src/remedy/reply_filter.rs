@@ -112,25 +112,21 @@ pub fn fit(case: &Case<'_>) -> Fit {
         name: REPLY_FILTER.to_owned(),
         value: item,
     });
-    let spared: Vec<&Service> = facts
-        .services
-        .iter()
-        .filter(|service| is_ipv4_only(service, facts))
-        .filter(|service| service.option(REPLY_FILTER).is_none())
-        .collect();
-    contribution.services.extend(
-        spared
-            .iter()
-            .map(|service| wanted(&service.name, REPLY_FILTER, without_ipv6(facts))),
-    );
-    let names: Vec<&str> = case
+    let (known, unknown): (Vec<&Provider>, Vec<&Provider>) = case
         .providers
+        .iter()
+        .copied()
+        .partition(|provider| refusals(provider).next().is_some());
+    contribution
+        .findings
+        .extend(unknown.into_iter().map(unknown_refusal));
+    let names: Vec<&str> = known
         .iter()
         .map(|provider| provider.name.as_str())
         .collect();
     contribution.outcome = format!(
         "what {} refuses over IPv6 is tried over IPv4 next",
-        names.join(", ")
+        names.join(" and ")
     );
     contribution.reasons = reasons(case);
     contribution.reasons.extend(reason);
@@ -140,14 +136,38 @@ pub fn fit(case: &Case<'_>) -> Fit {
             filter.table
         ));
     }
-    if !spared.is_empty() {
-        let names: Vec<&str> = spared.iter().map(|service| service.name.as_str()).collect();
-        contribution.reasons.push(format!(
-            "`{}` sends over IPv4 only, where a refusal made temporary would just come back later: our rules do not hold there",
-            names.join("`, `")
-        ));
-    }
+    spare(facts, &mut contribution);
     Ok(Ok(contribution))
+}
+
+fn unknown_refusal(provider: &Provider) -> Finding {
+    Finding::warning(
+        "unknown-refusal",
+        format!("nobody knows how {} words a refusal", provider.name),
+    )
+    .because("the reply filter has no rule for it: what it refuses over IPv6 bounces as before")
+}
+
+/// Keeps our rules away from the clients that never use IPv6.
+fn spare(facts: &Facts, contribution: &mut Contribution) {
+    let spared: Vec<&Service> = facts
+        .services
+        .iter()
+        .filter(|service| is_ipv4_only(service, facts))
+        .filter(|service| service.option(REPLY_FILTER).is_none())
+        .collect();
+    if spared.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = spared.iter().map(|service| service.name.as_str()).collect();
+    contribution.reasons.push(format!(
+        "`{}` sends over IPv4 only, where a refusal made temporary would just come back later: our rules do not hold there",
+        names.join("`, `")
+    ));
+    let options = spared
+        .iter()
+        .map(|service| wanted(&service.name, REPLY_FILTER, without_ipv6(facts)));
+    contribution.services.extend(options);
 }
 
 /// Says what is wrong with the filter that the administrator has, whether or not ours is used.
@@ -653,6 +673,38 @@ mod tests {
         assert_eq!(
             fitted.tables[0].samples[5].1,
             "450 4.7.1 . f188si464031wme.109 - gsmtp"
+        );
+    }
+
+    #[test]
+    fn a_receiver_whose_refusals_nobody_knows_is_named() {
+        let facts = example::host("3.7.11", "", "").facts;
+        let mut google = Provider::all().remove(0);
+        let mut other = google.clone();
+        "Other".clone_into(&mut other.name);
+        other.demands.ipv6.as_mut().unwrap().refusals.clear();
+        let fitted = |providers: &[&Provider]| {
+            let site = shown::site("");
+            let profile = crate::profile::Profile::built_in("linux").unwrap();
+            let case = Case {
+                providers,
+                site: &site,
+                profile: &profile,
+                facts: &facts,
+            };
+            fit(&case).unwrap()
+        };
+        let both = fitted(&[&google, &other]).unwrap();
+        assert_eq!(
+            both.outcome,
+            "what Google refuses over IPv6 is tried over IPv4 next"
+        );
+        assert_eq!(both.findings[0].code, "unknown-refusal");
+        assert_eq!(both.findings.len(), 1);
+        google.demands.ipv6 = None;
+        assert_eq!(
+            fitted(&[&google, &other]).unwrap_err(),
+            "nobody knows how these receivers word a refusal"
         );
     }
 
