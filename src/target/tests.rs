@@ -832,3 +832,85 @@ fn a_second_run_decides_the_same_and_changes_nothing() {
         );
     }
 }
+
+/// Postfix ignores what it does not know without a word, so a cure made of that is none.
+#[test]
+fn nothing_is_written_that_this_version_does_not_know() {
+    use crate::postfix::{ArgumentKind, MasterCf, Version, parameter};
+
+    const SEVERAL: Given = Given {
+        ipv6: &["2001:db8::25", "2001:db8::26"],
+        found: &["2001:db8::27"],
+        ..RIGHT
+    };
+    const OWN_SERVICE: Given = Given {
+        master: "smtp-ipv4 unix - - n - - smtp",
+        ..NO_PTR
+    };
+    let versions = [
+        "2.6.6", "2.7.16", "2.8.20", "2.11.11", "3.0.15", "3.5.25", "3.7.11", "3.11.7",
+    ];
+    let chosen = RemedyId::ALL.map(|id| format!("[remedies]\nuse = [\"{id}\"]"));
+    let listed = "[providers.google]\nhosted_domains = [\"hosted.example\"]\n";
+    let mut written = BTreeSet::new();
+    for version in versions {
+        let number = Version::parse(version).unwrap();
+        let known = |name: &str, value: Option<&str>| {
+            let parameter = parameter::lookup(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(parameter.exists_in(number), "{name} in {version}");
+            if let Some(value) = value {
+                assert_eq!(parameter.check(value), Ok(()), "{name} in {version}");
+            }
+        };
+        for (given, chosen) in [NO_PTR, SEVERAL, OWN_SERVICE]
+            .iter()
+            .flat_map(|given| chosen.iter().map(move |chosen| (given, chosen.as_str())))
+            .chain([(&NO_PTR, ""), (&SEVERAL, ""), (&OWN_SERVICE, "")])
+        {
+            let site = format!("{listed}{chosen}").leak();
+            let target = decided(&Given {
+                version,
+                site,
+                ..*given
+            });
+            for setting in &target.settings {
+                match setting {
+                    Setting::Is { name, value } => known(name, Some(value)),
+                    Setting::Has { name, .. } => known(name, None),
+                    Setting::Lacks { .. } | Setting::Unset { .. } => continue,
+                }
+                written.insert(setting.name().to_owned());
+            }
+            for service in &target.services {
+                let options = match &service.ensure {
+                    Ensure::Whole(text) => MasterCf::parse(text.as_bytes())
+                        .services()
+                        .flat_map(|service| service.arguments.clone())
+                        .filter_map(|argument| match argument.kind {
+                            ArgumentKind::Override { name, value } => Some((name, value)),
+                            _ => None,
+                        })
+                        .collect(),
+                    Ensure::Words { options, .. } => options.clone(),
+                    Ensure::Absent => Vec::new(),
+                };
+                for (name, value) in options {
+                    known(&name, Some(&value));
+                    written.insert(name);
+                }
+            }
+        }
+    }
+    // The remedies did take part.
+    for name in [
+        "inet_protocols",
+        "smtp_address_preference",
+        "smtp_bind_address6",
+        "smtp_dns_reply_filter",
+        "smtp_mx_session_limit",
+        "smtp_reply_filter",
+        "transport_maps",
+    ] {
+        assert!(written.contains(name), "{name}: {written:?}");
+    }
+}
