@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::{Check, Subject};
+use super::{Check, Presence, Subject};
 use crate::finding::{Finding, Severity};
 use crate::host::{Jail, Lack, State};
 use crate::postfix::{Field, Need, Service, effective_chroot, needs};
@@ -95,7 +95,73 @@ fn run(subject: &Subject) -> Vec<Finding> {
             .mend(mend(subject.directory, jail, &Need::Resolver, Lack::Absent));
         findings.push(at(subject, &stale, finding));
     }
+    findings.extend(saslauthd(subject, jail));
     findings
+}
+
+/// Where Cyrus SASL looks for its files unless `cyrus_sasl_config_path` names other places.
+const SASL_DIRECTORIES: [&str; 5] = [
+    "/etc/postfix/sasl",
+    "/etc/sasl2",
+    "/usr/lib/sasl2",
+    "/usr/lib64/sasl2",
+    "/usr/local/lib/sasl2",
+];
+
+/// Where saslauthd(8) listens unless a file says otherwise.
+const SASLAUTHD: &str = "/var/run/saslauthd/mux";
+
+/// The door of saslauthd(8), which smtpd(8) knocks at from within; a file of Cyrus SASL and no
+/// parameter says where it is.
+fn saslauthd(subject: &Subject, jail: &Jail) -> Option<Finding> {
+    let asks = |service: &&Service| {
+        let value = |name: &str| subject.effective(name, Some(service)).unwrap_or_default();
+        service.command.ends_with("smtpd")
+            && effective_chroot(service.chroot, subject.version, subject.level)
+            && value("smtpd_sasl_auth_enable") == "yes"
+            && value("smtpd_sasl_type") == "cyrus"
+    };
+    let servers: Vec<&Service> = subject.services().filter(asks).collect();
+    let value = |name: &str| {
+        let value = subject.effective(name, servers.first().copied());
+        value.unwrap_or_default()
+    };
+    let named = value("cyrus_sasl_config_path");
+    let places: Vec<&str> = if named.is_empty() {
+        SASL_DIRECTORIES.to_vec()
+    } else {
+        named.split(':').collect()
+    };
+    let application = value("smtpd_sasl_path");
+    let text = places.iter().find_map(|place| {
+        let path = Utf8Path::new(place).join(format!("{application}.conf"));
+        subject.files.read(&path)
+    })?;
+    let text = String::from_utf8_lossy(&text);
+    let set = |name: &str| {
+        let mut settings = text.lines().filter_map(|line| line.split_once(':'));
+        let found = settings.find(|(key, _)| key.trim() == name);
+        found.map(|(_, value)| value.trim())
+    };
+    let methods = set("pwcheck_method").unwrap_or_default();
+    if servers.is_empty() || !methods.split_whitespace().any(|word| word == "saslauthd") {
+        return None;
+    }
+    let path = Utf8Path::new(set("saslauthd_path").unwrap_or(SASLAUTHD));
+    let inside = jail.directory.join(path.strip_prefix("/").unwrap_or(path));
+    let is = |path: &Utf8Path, presence| subject.files.presence(path) == presence;
+    // Where it does not run, nobody can log in either way.
+    if !is(path, Presence::There) || !is(&inside, Presence::Absent) {
+        return None;
+    }
+    let title = format!("`{path}` is missing in the jail of {}", names(&servers));
+    let finding = Finding::error("jail-incomplete", title)
+        .because("passwords are asked of saslauthd(8) there: nobody can log in")
+        .mend(format!(
+            "have saslauthd(8) listen in `{}` (its option `-m`) and let Postfix's user into it, or write `n` into the chroot column",
+            parent(&inside)
+        ));
+    Some(at(subject, &servers, finding))
 }
 
 fn names(services: &[&Service]) -> String {

@@ -550,6 +550,43 @@ fn a_lack_is_as_bad_as_what_it_does_to_mail() {
 }
 
 #[test]
+fn saslauthd_is_looked_for_in_the_jail() {
+    let planted = |letter: &str, main: &str, conf: &str| {
+        let mut planted = stock()
+            .main(main)
+            .file("/etc/postfix/sasl/smtpd.conf", conf)
+            .file("/var/run/saslauthd/mux", "")
+            .without("/q/var/run/saslauthd/mux");
+        planted.master = MASTER.replace(
+            "smtp      inet  n       -       y",
+            &format!("smtp      inet  n       -       {letter}"),
+        );
+        planted.master = planted.master.replace(
+            "submission inet n       -       y",
+            "submission inet n       -       n",
+        );
+        planted.jail.directory = "/q".into();
+        planted
+    };
+    let cyrus = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = cyrus\nsmtpd_sasl_path = smtpd\n";
+    let asks = "# PAM\npwcheck_method: saslauthd\nmech_list: PLAIN\n";
+    let error: &[&str] = &["error jail-incomplete"];
+    expect(&planted("y", cyrus, asks), error);
+    expect(&planted("n", cyrus, asks), &[]);
+    expect(&planted("y", cyrus, "pwcheck_method: auxprop\n"), &[]);
+    expect(&planted("y", "", asks), &[]);
+    let inside = planted("y", cyrus, asks).file("/q/var/run/saslauthd/mux", "");
+    expect(&inside, &[]);
+    let stopped = planted("y", cyrus, asks).without("/var/run/saslauthd/mux");
+    expect(&stopped, &[]);
+    let elsewhere = format!("{asks}saslauthd_path: /run/sasl/door\n");
+    let elsewhere = planted("y", cyrus, &elsewhere)
+        .file("/run/sasl/door", "")
+        .without("/q/run/sasl/door");
+    expect(&elsewhere, error);
+}
+
+#[test]
 fn the_command_that_fills_the_jail_is_named() {
     let fix = |why, kept: Option<Kept>| {
         let mut planted = jailed(Need::Resolver, why);
