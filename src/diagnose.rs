@@ -191,6 +191,16 @@ mod tests {
             "content-spam (google)",
         );
         google(
+            "4.7.0",
+            "421 4.7.0 This message does not pass authentication checks",
+            "unauthenticated (google)",
+        );
+        google(
+            "4.2.1",
+            "450 4.2.1 receiving mail at a rate that prevents more",
+            "recipient-rate (google)",
+        );
+        google(
             "5.1.1",
             "550 5.1.1 The email account does not exist",
             "mailbox-unknown",

@@ -116,7 +116,7 @@ impl ProbeCommand {
             session.ui.data(&json::text(&json::object("probe", &value)));
         } else {
             for report in &reports {
-                tell(session, report, &sender.config, self.wait);
+                tell(session, report, &facts, self.wait);
             }
         }
         let all = reports
@@ -211,7 +211,7 @@ fn host_name(facts: &Facts, from: &Mailbox) -> String {
 }
 
 /// Tells what became of one message.
-fn tell(session: &mut Session, report: &Report, config: &Utf8Path, wait: u64) {
+fn tell(session: &mut Session, report: &Report, facts: &Facts, wait: u64) {
     let word = match report.outcome {
         Outcome::Delivered => "delivered",
         Outcome::Deferred => "deferred, Postfix tries again later",
@@ -230,6 +230,13 @@ fn tell(session: &mut Session, report: &Report, config: &Utf8Path, wait: u64) {
             session.ui.point("-", &text);
         }
         tell_ending(session, ending);
+        let relayhost = facts.parameters.get("relayhost");
+        if !relayhost.is_empty() && ending.family.is_some() {
+            let text = format!(
+                "`relayhost = {relayhost}` hands mail on: what becomes of it there, only the log of that host says"
+            );
+            session.ui.point("-", &text);
+        }
     }
     if let Some(stuck) = &report.stuck {
         let silence = match (report.queue_ids.is_empty(), stuck.in_queue) {
@@ -261,8 +268,10 @@ fn tell(session: &mut Session, report: &Report, config: &Utf8Path, wait: u64) {
         || report.outcome == Outcome::Deferred;
     if waits {
         for id in &report.queue_ids {
-            let text =
-                format!("it waits in the queue; `postsuper -c {config} -d {id}` takes it out");
+            let text = format!(
+                "it waits in the queue; `postsuper -c {} -d {id}` takes it out",
+                facts.config
+            );
             session.ui.point("-", &text);
         }
     }
@@ -282,6 +291,9 @@ fn tell_ending(session: &mut Session, ending: &Ending) {
             format!("over IPv{family}{from} to {}", ending.relay)
         }
         None if ending.relay == "none" => "no host was reached".to_owned(),
+        None if ending.outcome != Outcome::Delivered => {
+            format!("not taken by `{}` on this host", ending.relay)
+        }
         None => format!(
             "taken by `{}` on this host: it says nothing of mail to others",
             ending.relay

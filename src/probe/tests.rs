@@ -95,6 +95,29 @@ fn a_delivery_is_told_with_all_there_is_to_know() {
     assert!(report.stuck.is_none() && report.refused.is_none());
 }
 
+#[test]
+fn lines_that_come_twice_are_told_once() {
+    let once = report("bob@example.net", DELIVERED);
+    let deferred = "
+        cleanup[2]: A1B2C3D: message-id=@ID0@
+        qmgr[3]: A1B2C3D: from=<a@b>, size=900, nrcpt=1 (queue active)
+        smtp[4]: connect to mx1[192.0.2.1]:25: Connection refused
+        smtp[4]: A1B2C3D: to=<bob@example.net>, relay=none, delay=1, dsn=4.4.1, status=deferred (connect to mx2[192.0.2.2]:25: Connection refused)
+    ";
+    // From a file and from the journal: one behind the other, or each line at once.
+    let doubled = |log: &str| -> String {
+        log.lines()
+            .flat_map(|line| [line, "\n", line, "\n"])
+            .collect()
+    };
+    assert_eq!(report("bob@example.net", &DELIVERED.repeat(2)), once);
+    assert_eq!(report("bob@example.net", &doubled(DELIVERED)), once);
+    let once = report("bob@example.net", deferred);
+    assert_eq!(once.deliveries[0].tried.len(), 1);
+    assert_eq!(report("bob@example.net", &deferred.repeat(2)), once);
+    assert_eq!(report("bob@example.net", &doubled(deferred)), once);
+}
+
 /// The way of one message up to its delivery line.
 fn one(line: &str) -> Report {
     report(

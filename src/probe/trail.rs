@@ -209,8 +209,7 @@ impl Trail {
             let Some(pid) = line.pid else { return };
             match record.event {
                 Event::Attempt(answer) => {
-                    let agent = self.agents.entry(pid).or_default();
-                    agent.tried.push(tried(&answer));
+                    add(&mut self.agents.entry(pid).or_default().tried, &answer);
                 }
                 Event::Tls(tls) if tls.outgoing => {
                     self.agents.entry(pid).or_default().session = Some(session(&tls));
@@ -239,7 +238,7 @@ impl Trail {
         };
         match record.event {
             Event::Queued { recipients, .. } => way.recipients = recipients.or(way.recipients),
-            Event::Attempt(answer) => way.tried.push(tried(&answer)),
+            Event::Attempt(answer) => add(&mut way.tried, &answer),
             Event::Delivery(delivery) => {
                 let agent = line.pid.and_then(|pid| self.agents.remove(&pid));
                 let cause = self.knowledge.of_delivery(&delivery);
@@ -262,7 +261,9 @@ impl Trail {
         else {
             return;
         };
-        if self.owners.contains_key(queue_id) {
+        // Where a syslog daemon and the journal both run, every line comes twice.
+        let is_known = |way: &Way| way.queue_id.as_bytes() == queue_id;
+        if message.ways.iter().any(is_known) {
             return;
         }
         self.owners
@@ -348,6 +349,14 @@ impl Way {
     }
 
     fn end(&mut self, delivery: &Delivery<'_>, agent: Agent, cause: Option<Diagnosis>) {
+        let reply = text(delivery.words);
+        let known = self
+            .endings
+            .iter_mut()
+            .find(|known| known.recipient.as_bytes() == delivery.to);
+        if known.as_ref().is_some_and(|known| known.reply == reply) {
+            return;
+        }
         let address = delivery.relay.ip();
         let session = agent
             .session
@@ -355,7 +364,6 @@ impl Way {
             .map(|session| session.text);
         let mut tried = std::mem::take(&mut self.tried);
         tried.extend(agent.tried);
-        let reply = text(delivery.words);
         // The last try is the reply itself.
         tried.retain(|tried| !reply.contains(&tried.reply) || !reply.contains(&tried.host));
         let ending = Ending {
@@ -378,11 +386,7 @@ impl Way {
             reused: delivery.conn_use.is_some(),
         };
         // A queue run may try again while others are waited for.
-        match self
-            .endings
-            .iter_mut()
-            .find(|known| known.recipient == ending.recipient)
-        {
+        match known {
             Some(known) => *known = ending,
             None => self.endings.push(ending),
         }
@@ -413,10 +417,14 @@ fn shown(peer: &Peer<'_>) -> String {
     }
 }
 
-fn tried(answer: &Answer<'_>) -> Tried {
-    Tried {
+/// Adds what a host said, or what happened to it, once.
+fn add(all: &mut Vec<Tried>, answer: &Answer<'_>) {
+    let tried = Tried {
         host: answer.peer.as_ref().map(shown).unwrap_or_default(),
         reply: text(answer.said),
+    };
+    if !all.contains(&tried) {
+        all.push(tried);
     }
 }
 

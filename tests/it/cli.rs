@@ -223,6 +223,7 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         1,
     );
     check("unknown-command", &good, &["aply"], 64);
+    check("probe-of-a-tree", &good, &["probe", "bob@example.org"], 64);
     check("unknown-flag", &good, &["plan", "--detailed"], 64);
     check("missing-subcommand", &good, &["dns"], 64);
     check("no-saved-plan", &good, &["apply", "nowhere.plan"], 64);
