@@ -1,7 +1,8 @@
 //! Where the mail log is, and what was added to it since a moment.
 //!
-//! Owns [`MailLog`]: the file that main.cf names, or the files of syslog daemons and the
-//! journal, all of them that are there; and what happens when one is rotated meanwhile.
+//! Owns [`MailLog`]: the file that main.cf names, the files of syslog daemons and the journal, all
+//! of them that are there, for which of them is in use shows only in what comes (and a changed
+//! `maillog_file` is taken up at the next start); and what happens when one is rotated meanwhile.
 //! Must not know what is looked for in it; `postfix::log` reads its lines.
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,6 +21,8 @@ pub struct MailLog {
     files: Vec<Reading>,
     /// Where the journal got to, if there is one.
     cursor: Option<String>,
+    /// Its last lines before the mark.
+    journal: String,
 }
 
 /// A file, and how far it was read.
@@ -85,18 +88,23 @@ impl MailLog {
             if let Err(why) = log.mark_file(system, path) {
                 return Err(MailLogError::Refused { why: vec![why] });
             }
-            return Ok(log);
         }
-        for path in usual {
+        for path in usual.iter().filter(|path| *path != named) {
             if let Err(why) = log.mark_file(system, path) {
                 refused.push(why);
             }
         }
         match end_of_journal(system) {
-            Ok(cursor) => log.cursor = cursor,
+            Ok(Some((cursor, last))) => {
+                log.cursor = Some(cursor);
+                log.journal = last;
+            }
+            Ok(None) => {}
             Err(why) => refused.push(why),
         }
-        if log.cursor.is_some() || log.files.iter().any(|file| file.inode != 0) {
+        // The file that main.cf names is made when it is needed.
+        let is_there = |file: &Reading| file.inode != 0 || file.path == named;
+        if log.cursor.is_some() || log.files.iter().any(is_there) {
             Ok(log)
         } else if refused.is_empty() {
             Err(MailLogError::None {
@@ -137,7 +145,7 @@ impl MailLog {
         files.chain(journal).collect()
     }
 
-    /// Reads up to so many bytes from before the mark, of the files.
+    /// Reads up to so many bytes of each file from before the mark, and what the journal had last.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -150,6 +158,7 @@ impl MailLog {
             past.append(&mut bytes);
             past.push(b'\n');
         }
+        past.extend_from_slice(self.journal.as_bytes());
         Ok(past)
     }
 
@@ -238,8 +247,8 @@ fn identity(stat: &Stat) -> u64 {
     stat.inode.max(1)
 }
 
-/// Asks for the present end of the journal; `None` where there is none.
-fn end_of_journal(system: &dyn System) -> Result<Option<String>, String> {
+/// Asks for the present end of the journal and its last lines; `None` where there is none.
+fn end_of_journal(system: &dyn System) -> Result<Option<(String, String)>, String> {
     let output = match system.query(&Query::Journal { after: None }) {
         Ok(output) => output,
         Err(SystemError::Missing { .. }) => return Ok(None),
@@ -249,8 +258,9 @@ fn end_of_journal(system: &dyn System) -> Result<Option<String>, String> {
         return Err("the journal is not shown to this user".to_owned());
     }
     let text = output.text();
-    let cursor = text.lines().find_map(|line| line.strip_prefix(CURSOR));
-    Ok(cursor.map(|cursor| cursor.trim().to_owned()))
+    let (last, cursor) = text.rsplit_once(CURSOR).unwrap_or((&text, ""));
+    let cursor = cursor.trim().to_owned();
+    Ok((!cursor.is_empty()).then(|| (cursor, last.to_owned())))
 }
 
 #[cfg(test)]
@@ -316,18 +326,19 @@ mod tests {
     }
 
     #[test]
-    fn the_file_that_main_cf_names_is_the_only_one() {
+    fn the_file_that_main_cf_names_is_read_first() {
         let system = MemorySystem::new()
             .file(LOG, "old\n")
             .file("/var/log/own", "a\n");
         let mut log = MailLog::mark(&system, "/var/log/own", &usual()).unwrap();
-        assert_eq!(log.places(), ["`/var/log/own`"]);
+        assert_eq!(log.places(), ["`/var/log/own`", "`/var/log/mail.log`"]);
         let system = MemorySystem::new()
             .file(LOG, "old\nnew\n")
             .file("/var/log/own", "a\nb\n");
-        assert_eq!(added(&mut log, &system), "b\n");
+        // A change of `maillog_file` is not taken up before the next start.
+        assert_eq!(added(&mut log, &system), "b\nnew\n");
         // It may not be there yet.
-        let mut log = MailLog::mark(&MemorySystem::new(), "/var/log/own", &usual()).unwrap();
+        let mut log = MailLog::mark(&MemorySystem::new(), "/var/log/own", &[]).unwrap();
         assert_eq!(added(&mut log, &system), "a\nb\n");
     }
 
@@ -353,6 +364,7 @@ mod tests {
         }
         let mut log = MailLog::mark(&system, "", &usual()).unwrap();
         assert_eq!(log.places(), ["the journal"]);
+        assert_eq!(log.before(&system, 0).unwrap(), b"old\n");
         assert_eq!(added(&mut log, &system), "new\n");
         assert_eq!(added(&mut log, &system), "");
         assert_eq!(added(&mut log, &system), "");

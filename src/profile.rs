@@ -232,6 +232,15 @@ impl Profile {
         finding
     }
 
+    /// Lists the files that the mail log may be in, on any kind of host that mailfix knows.
+    #[must_use]
+    pub fn all_logs() -> Vec<Utf8PathBuf> {
+        let mut paths: Vec<_> = Self::all().flat_map(|profile| profile.paths.logs).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
     /// Lists the paths that tell kinds of host apart by being there.
     #[must_use]
     pub fn probes() -> Vec<Utf8PathBuf> {

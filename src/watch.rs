@@ -7,10 +7,11 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
-
-use crate::finding::{Finding, Severity, escape};
+use crate::finding::{self, Finding, escape};
 use crate::host::{Facts, Running};
+use crate::maillog::{MailLog, MailLogError};
+use crate::postfix::log::{self, Event, Line, Severity, Sign};
+use crate::profile::Profile;
 use crate::system::{System, SystemError};
 
 /// How long it is watched: master and its services fail within a second or two, if they do.
@@ -19,50 +20,25 @@ pub const WATCHED: Duration = Duration::from_secs(3);
 /// How often it is looked at.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where syslog daemons put what the mail facility says.
-const LOGS: [&str; 3] = [
-    "/var/log/mail.log",
-    "/var/log/maillog",
-    "/var/log/mail/mail.log",
-];
-
-/// What tells that something died: how the message begins and how it ends, and what it means.
-///
-/// Both ends are Postfix's own words. What stands between them, and in other messages, may be
-/// the words of a stranger: a reply of a mail host, a subject.
-const SIGNS: [(&str, &str, &str); 4] = [
-    (
-        "warning: ",
-        "throttling",
-        "a service dies at its start, and master waits a minute before it tries again",
-    ),
-    (
-        "warning: ",
-        "malformed response",
-        "a service dies before it answers",
-    ),
-    ("fatal: ", "", "a program of Postfix gave up"),
-    ("panic: ", "", "a program of Postfix broke down"),
-];
-
 /// Programs that people start: that one of them stops says nothing of the mail system.
-const COMMANDS: [&str; 7] = [
-    "/sendmail",
-    "/postqueue",
-    "/postmap",
-    "/postalias",
-    "/postcat",
-    "/postsuper",
-    "/postconf",
+const COMMANDS: [&[u8]; 7] = [
+    b"sendmail",
+    b"postqueue",
+    b"postmap",
+    b"postalias",
+    b"postcat",
+    b"postsuper",
+    b"postconf",
 ];
 
 /// How much of a log before the mark is read for what was wrong already.
 const PAST: u64 = 256 * 1024;
 
-/// A place in the logs, from which on they are read.
+/// A place in the log, from which on it is read.
 #[derive(Clone, Debug, Default)]
 pub struct Mark {
-    logs: Vec<(Utf8PathBuf, u64)>,
+    /// None where there is no log that could be read.
+    log: Option<MailLog>,
     /// What died before: that it dies again is not our doing.
     known: Vec<Finding>,
     /// Names that faults of the old files are about: a program that now reads those files for
@@ -71,33 +47,22 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Marks the present end of the logs.
+    /// Marks the present end of the log.
     ///
     /// # Errors
-    /// When a log cannot be looked at.
+    /// When the machine cannot be looked at.
     pub fn set(system: &dyn System, facts: &Facts) -> Result<Self, SystemError> {
-        let own = facts.parameters.get("maillog_file");
-        let (mut logs, mut known) = (Vec::new(), Vec::new());
-        for path in LOGS
-            .iter()
-            .copied()
-            .chain((!own.is_empty()).then_some(own.as_str()))
-        {
-            let path = Utf8Path::new(path);
-            if logs.iter().any(|(known, _)| known == path) {
-                continue;
-            }
-            if let Some(stat) = system.stat(path)? {
-                let past = system
-                    .read_after(path, stat.size.saturating_sub(PAST))?
-                    .unwrap_or_default();
-                known.extend(signs_of_death(&String::from_utf8_lossy(&past)));
-                logs.push((path.to_owned(), stat.size));
-            }
-        }
+        let named = facts.parameters.get("maillog_file");
+        let log = match MailLog::mark(system, &named, &Profile::all_logs()) {
+            Ok(log) => log,
+            Err(MailLogError::System(error)) => return Err(error),
+            // Master can be watched all the same.
+            Err(_) => return Ok(Self::default()),
+        };
+        let past = log.before(system, PAST)?;
         Ok(Self {
-            logs,
-            known,
+            log: Some(log),
+            known: signs_of_death(&past),
             faulty: Vec::new(),
         })
     }
@@ -107,7 +72,7 @@ impl Mark {
     pub fn expecting(mut self, before: &[Finding]) -> Self {
         let errors = before
             .iter()
-            .filter(|finding| finding.severity == Severity::Error);
+            .filter(|finding| finding.severity == finding::Severity::Error);
         // A title puts names between backticks; the first is what the fault is about.
         let names = errors.filter_map(|finding| finding.title.split('`').nth(1));
         self.faulty
@@ -118,9 +83,9 @@ impl Mark {
     /// What died and would not have without us.
     fn news(&self, signs: Vec<Finding>) -> Vec<Finding> {
         let is_own_end = |sign: &Finding| {
-            SIGNS
+            ["fatal: ", "panic: "]
                 .iter()
-                .any(|(begin, ..)| is_last_word(begin) && sign.title.contains(begin))
+                .any(|word| sign.title.contains(word))
         };
         let is_expected = |sign: &Finding| {
             is_own_end(sign) && self.faulty.iter().any(|name| sign.title.contains(name))
@@ -146,7 +111,7 @@ impl Mark {
     /// Tells whether there is a log to read.
     #[must_use]
     pub fn has_log(&self) -> bool {
-        !self.logs.is_empty()
+        self.log.is_some()
     }
 }
 
@@ -159,6 +124,8 @@ pub fn watch(system: &dyn System, facts: &Facts, mark: &Mark) -> Result<Vec<Find
         return Ok(Vec::new());
     };
     let began = Instant::now();
+    let mut log = mark.log.clone().unwrap_or_default();
+    let mut text = Vec::new();
     loop {
         let mut findings = Vec::new();
         if !system.is_alive(process) {
@@ -168,10 +135,8 @@ pub fn watch(system: &dyn System, facts: &Facts, mark: &Mark) -> Result<Vec<Find
                 format!("master (process {process}) died after the reload"),
             ));
         }
-        for (path, from) in &mark.logs {
-            let text = system.read_after(path, *from)?.unwrap_or_default();
-            findings.extend(mark.news(signs_of_death(&String::from_utf8_lossy(&text))));
-        }
+        text.append(&mut log.added(system)?);
+        findings.extend(mark.news(signs_of_death(&text)));
         if !findings.is_empty() || began.elapsed() >= WATCHED {
             return Ok(findings);
         }
@@ -179,29 +144,29 @@ pub fn watch(system: &dyn System, facts: &Facts, mark: &Mark) -> Result<Vec<Find
     }
 }
 
-/// Tells whether a sign begins what a program itself says as it ends.
-fn is_last_word(begin: &str) -> bool {
-    matches!(begin, "fatal: " | "panic: ")
-}
-
-fn signs_of_death(text: &str) -> Vec<Finding> {
+/// Finds what tells that something died, each once.
+fn signs_of_death(log: &[u8]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    for line in text.lines().filter(|line| line.contains("postfix")) {
-        let Some((tag, said)) = line.split_once("]: ") else {
+    for line in log::lines(log).filter_map(Line::parse) {
+        // The words of a stranger, a reply of a mail host or a subject, are no trouble of ours.
+        let Event::Trouble(trouble) = line.record().event else {
             continue;
         };
-        let program = tag.split_once('[').map_or(tag, |(name, _)| name);
-        if COMMANDS.iter().any(|name| program.ends_with(name)) {
+        if line.syslog_name().is_empty() || COMMANDS.contains(&line.daemon()) {
             continue;
         }
-        let sign = SIGNS
-            .iter()
-            .find(|(begin, end, _)| said.starts_with(begin) && said.trim_end().ends_with(end));
-        let Some((_, _, meaning)) = sign else {
-            continue;
+        let meaning = match (trouble.sign, trouble.severity) {
+            (Sign::Throttled { .. }, _) => {
+                "a service dies at its start, and master waits a minute before it tries again"
+            }
+            (Sign::MalformedResponse { .. }, _) => "a service dies before it answers",
+            (_, Severity::Fatal) => "a program of Postfix gave up",
+            (_, Severity::Panic) => "a program of Postfix broke down",
+            _ => continue,
         };
-        let finding = Finding::error("service-died", format!("the log says: {}", escape(said)))
-            .because(*meaning);
+        let said = String::from_utf8_lossy(line.text);
+        let finding = Finding::error("service-died", format!("the log says: {}", escape(&said)))
+            .because(meaning);
         if !findings.iter().any(|known| known.same_fault(&finding)) {
             findings.push(finding);
         }
@@ -216,7 +181,7 @@ mod tests {
     #[test]
     fn a_service_that_dies_is_seen_once() {
         let line = "Nov 25 10:00:00 mx postfix/master[7]: warning: /usr/lib/postfix/smtp: bad command startup -- throttling\n";
-        let findings = signs_of_death(&line.repeat(3));
+        let findings = signs_of_death(line.repeat(3).as_bytes());
         assert_eq!(findings.len(), 1);
         assert!(findings[0].title.contains("bad command startup"));
     }
@@ -224,7 +189,7 @@ mod tests {
     #[test]
     fn a_command_somebody_mistyped_is_no_sign() {
         let line = "Nov 25 10:00:00 mx postfix/sendmail[9]: fatal: usage: sendmail [options]\n";
-        assert!(signs_of_death(line).is_empty());
+        assert!(signs_of_death(line.as_bytes()).is_empty());
     }
 
     #[test]
@@ -235,7 +200,7 @@ mod tests {
             "warning: private/smtp-ipv4 socket: malformed response",
         ] {
             let line = format!("Nov 25 10:00:00 mx postfix/qmgr[9]: {said}\n");
-            assert_eq!(signs_of_death(&line).len(), 1, "{said}");
+            assert_eq!(signs_of_death(line.as_bytes()).len(), 1, "{said}");
         }
     }
 
@@ -248,7 +213,7 @@ mod tests {
             "A1B2C3: warning: header Subject: panic: throttling from b",
         ] {
             let line = format!("Nov 25 10:00:00 mx postfix/smtp[9]: {said}\n");
-            assert!(signs_of_death(&line).is_empty(), "{said}");
+            assert!(signs_of_death(line.as_bytes()).is_empty(), "{said}");
         }
     }
 
@@ -306,7 +271,7 @@ mod tests {
         );
         let mark = Mark::default().expecting(std::slice::from_ref(&old));
         let says = |said: &str| format!("Nov 25 10:00:00 mx postfix/smtp[9]: fatal: {said}\n");
-        let news = |text: &str| mark.news(signs_of_death(text)).len();
+        let news = |text: &str| mark.news(signs_of_death(text.as_bytes())).len();
         let expected = says("bad string length 0 < 1: smtp_helo_name =");
         assert_eq!(news(&expected), 0);
         // master says no more than that it ended.
@@ -342,10 +307,10 @@ mod tests {
 
     #[test]
     fn lines_of_others_are_no_sign() {
-        assert!(signs_of_death("x kernel: fatal: y\n").is_empty());
+        assert!(signs_of_death(b"x kernel: fatal: y\n").is_empty());
         let line = "Nov 25 10:00:00 mx postfix-out/smtp[9]: fatal: no\x1b[31m\n";
         assert_eq!(
-            signs_of_death(line)[0].title,
+            signs_of_death(line.as_bytes())[0].title,
             "the log says: fatal: no\\u{1b}[31m"
         );
     }

@@ -175,7 +175,7 @@ pub enum Query {
         /// The configuration directory.
         config: Utf8PathBuf,
     },
-    /// `journalctl --show-cursor`: what the journal got since a cursor, or its last entry.
+    /// `journalctl --show-cursor`: what the journal got since a cursor, or its last entries.
     Journal {
         /// The cursor.
         after: Option<String>,

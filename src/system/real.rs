@@ -39,6 +39,9 @@ const CONFIGURATION: [&str; 2] = [MAIN, "master.cf"];
 /// The one of them that holds parameters.
 const MAIN: &str = "main.cf";
 
+/// How many of its last entries the journal is asked for where none is known.
+const JOURNAL: usize = 1000;
+
 /// The port that mail goes to.
 const SMTP: u16 = 25;
 
@@ -326,7 +329,7 @@ impl System for RealSystem {
                 let program = self.program("journalctl")?;
                 let program = match after {
                     Some(cursor) => program.argument(format!("--after-cursor={cursor}")),
-                    None => program.argument("--lines=1"),
+                    None => program.argument(format!("--lines={JOURNAL}")),
                 };
                 program
                     .argument("--show-cursor")
