@@ -53,6 +53,16 @@ pub struct Draft {
     pub refusals: Vec<Finding>,
     /// Whether Postfix itself checked the planned configuration; only root may ask it to.
     pub checked: bool,
+    /// Tables whose databases the machine has to build itself: of a collected one.
+    pub unbuilt: Vec<TableWanted>,
+}
+
+impl Draft {
+    /// Tells whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.plan.is_empty() && self.unbuilt.is_empty()
+    }
 }
 
 /// A draft that could not be made.
@@ -82,18 +92,27 @@ pub fn draft(
     config: &Utf8Path,
     wish: &Wish<'_>,
 ) -> Result<Draft, DraftError> {
-    let mut host = host::observe(system, config, &interest(wish))?;
+    let mut host = host::observe(system, config, &interest(Some(wish.site), wish.providers))?;
     host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
     let (target, mut plan) = settle(system, wish, &mut host)?;
     let mut draft = Draft {
         findings: target.findings.clone(),
         refusals: target.refusals.clone(),
         checked: false,
+        unbuilt: Vec::new(),
         target,
         plan: Plan::default(),
         host,
     };
     let outdated = outdated_indexes(system, &draft, &plan)?;
+    if draft.host.facts.origin == Origin::Collected {
+        let is_changed = |table: &&TableWanted| {
+            let source = target::table_path(&draft.host.facts, table);
+            table.is_indexed() && plan.changes().any(|change| change.path == source)
+        };
+        let changed = draft.target.tables.iter().filter(is_changed).cloned();
+        draft.unbuilt = changed.chain(outdated.iter().cloned()).collect();
+    }
     if !plan.is_empty() || !outdated.is_empty() {
         try_out(system, wish, &mut draft, &mut plan)?;
     } else {
@@ -118,7 +137,7 @@ pub fn compare(
     config: &Utf8Path,
     wish: &Wish<'_>,
 ) -> Result<Comparison, DraftError> {
-    let mut host = match host::observe(system, config, &interest(wish)) {
+    let mut host = match host::observe(system, config, &interest(Some(wish.site), wish.providers)) {
         Err(HostError::NoPostfix { .. }) => host::stock(wish.profile)?,
         other => other?,
     };
@@ -143,6 +162,7 @@ pub fn stock_draft(resolver: &dyn Resolver, wish: &Wish<'_>) -> Result<Draft, Dr
         findings: target.findings.clone(),
         refusals: target.refusals.clone(),
         checked: false,
+        unbuilt: Vec::new(),
         target,
         plan,
         host,
@@ -160,7 +180,7 @@ pub fn remaining(
     wish: &Wish<'_>,
     dns: &DnsFacts,
 ) -> Result<Vec<Finding>, DraftError> {
-    let mut host = host::observe(system, config, &interest(wish))?;
+    let mut host = host::observe(system, config, &interest(Some(wish.site), wish.providers))?;
     host.facts.dns = dns.clone();
     let (target, plan) = settle(system, wish, &mut host)?;
     let mut findings: Vec<Finding> = plan
@@ -227,13 +247,18 @@ pub fn check_unreadable(
     Ok(findings.into_iter().filter(check::is_unparsable).collect())
 }
 
-fn interest(wish: &Wish<'_>) -> Interest {
+/// What is to be found out on a host beyond its configuration; without a site, of all that the
+/// receivers say themselves.
+#[must_use]
+pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
     let mut domains = BTreeSet::new();
     let mut suffixes = BTreeSet::new();
     let mut replies = BTreeSet::new();
-    for provider in wish.providers {
+    for provider in providers {
         domains.extend(provider.domains.iter().cloned());
-        domains.extend(wish.site.wish(&provider.id).hosted_domains);
+        if let Some(site) = site {
+            domains.extend(site.wish(&provider.id).hosted_domains);
+        }
         suffixes.extend(provider.mx_suffixes.iter().cloned());
         replies.extend(provider.demands.ipv6.iter().flat_map(Demand::lines));
     }
@@ -381,14 +406,14 @@ fn try_out(
         checked,
     } = rehearse_files(system, &draft.host, &files, &tables)?;
     for (path, bytes) in &indexes {
-        let file = File {
-            bytes: bytes.clone(),
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            attributes: Vec::new(),
-        };
-        laid = laid.with(path.clone(), Some(file));
+        laid = laid.with(path.clone(), Some(File::new(bytes.clone(), 0o644, 0, 0)));
+    }
+    for table in &draft.unbuilt {
+        // Its content is nobody's business here; that it will be there is.
+        if let Some(suffix) = index_suffixes(&table.kind).first() {
+            let path = with_suffix(&target::table_path(facts, table), suffix);
+            laid = laid.with(path, Some(File::new("", 0o644, 0, 0)));
+        }
     }
     // Postfix is only asked about what stands now where it finds errors in what is planned:
     // otherwise its complaints are not of our making, and a second rehearsal tells nothing.
@@ -468,6 +493,10 @@ fn rehearse_files(
     files: &BTreeMap<camino::Utf8PathBuf, File>,
     tables: &[TriedTable],
 ) -> Result<Report, SystemError> {
+    if host.facts.origin == Origin::Collected {
+        // Its Postfix is not here, and another one would say other things.
+        return Ok(Report::default());
+    }
     let mut all = files.clone();
     for name in ["main.cf", "master.cf"] {
         let path = host.facts.config.join(name);
@@ -740,7 +769,7 @@ mod tests {
     #[test]
     fn everything_a_remedy_goes_by_is_asked_for() {
         let site = site("[providers.google]\nhosted_domains = [\"hosted.example\"]");
-        let interest = with_wish(&site, |_, wish| interest(wish));
+        let interest = with_wish(&site, |_, wish| interest(Some(wish.site), wish.providers));
         assert_eq!(
             interest.domains,
             ["gmail.com", "googlemail.com", "hosted.example"]

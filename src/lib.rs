@@ -69,6 +69,9 @@
 //! `addresses`, `source` and `user` (no program says these the same way everywhere) and `lock`.
 //! `send` stands apart: a message cannot be taken back, so no plan holds one, and its receipt is
 //! what [`probe`] finds in the log.
+//! `addresses` and `user` (no program says these the same way everywhere) and `lock`. A machine
+//! that cannot run mailfix is one too: [`PackedSystem`](system::PackedSystem) answers from what a
+//! script packed there, and errs about what it did not see.
 //! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
 //! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
 //!

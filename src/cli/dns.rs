@@ -185,14 +185,8 @@ impl From<NameError> for Failure {
 pub fn files(session: &mut Session, site: &Site) -> Result<Vec<OutFile>, Failure> {
     let records = session.records(site)?;
     Ok(vec![
-        OutFile {
-            name: "records.zone".to_owned(),
-            text: zone_text(&records, site),
-        },
-        OutFile {
-            name: "records.txt".to_owned(),
-            text: panel_text(&records, site),
-        },
+        OutFile::text("records.zone", zone_text(&records, site)),
+        OutFile::text("records.txt", panel_text(&records, site)),
     ])
 }
 

@@ -7,6 +7,10 @@ use crate::finding::Finding;
 use crate::host::HostError;
 use crate::system::SystemError;
 
+/// What to do where an archive does not answer.
+pub const COLLECT_AGAIN: &str =
+    "collect again: `mailfix collect --site FILE` prints the script that asks it on the server";
+
 /// The kinds of failure; each has its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -93,6 +97,7 @@ impl From<SystemError> for Failure {
                 Some("run it as root (`sudo mailfix …`)")
             }
             SystemError::Locked { .. } => Some("wait until it is done"),
+            SystemError::NotCollected { .. } => Some(COLLECT_AGAIN),
             _ => None,
         };
         let failure = Self::failed(error.to_string());

@@ -261,13 +261,7 @@ fn elsewhere(
         .hint("begin again with what it says now"));
     }
     if site_file.is_beside {
-        files.insert(
-            0,
-            out::OutFile {
-                name: SITE.to_owned(),
-                text: site_file.text.to_owned(),
-            },
-        );
+        files.insert(0, out::OutFile::text(SITE, site_file.text));
     } else {
         session.write_site(site_file)?;
     }

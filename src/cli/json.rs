@@ -10,6 +10,7 @@ use crate::diff;
 use crate::draft::Draft;
 use crate::finding::Finding;
 use crate::plan::{FileChange, Nature, Plan};
+use crate::target::table_path;
 
 /// The number of the form.
 const FORMAT: u32 = 1;
@@ -26,10 +27,11 @@ pub fn draft(draft: &Draft) -> Value {
         "mailfix": env!("CARGO_PKG_VERSION"),
         "config": draft.host.facts.config,
         "postfix": draft.host.facts.version.to_string(),
-        "pending": !draft.plan.is_empty(),
+        "pending": !draft.is_empty(),
         "refused": !draft.refusals.is_empty(),
         "decisions": draft.target.decisions,
         "steps": steps(&draft.plan),
+        "unbuilt": unbuilt(draft),
         "findings": findings(draft.refusals.iter().chain(&draft.findings)),
     })
 }
@@ -62,6 +64,15 @@ pub fn object(name: &str, value: &impl Serialize) -> Value {
 
 fn findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<&'a Finding> {
     findings.into_iter().collect()
+}
+
+/// Tables whose databases the machine has to build itself, as `postmap` takes them.
+fn unbuilt(draft: &Draft) -> Vec<String> {
+    let facts = &draft.host.facts;
+    let tables = draft.unbuilt.iter();
+    tables
+        .map(|table| format!("{}:{}", table.kind, table_path(facts, table)))
+        .collect()
 }
 
 fn steps(plan: &Plan) -> Vec<Value> {

@@ -7,10 +7,13 @@ pub mod failure;
 pub mod ui;
 
 mod apply;
+mod carry;
 mod check;
+mod collect;
 mod completions;
 mod dkim;
 mod dns;
+mod elsewhere;
 mod history;
 mod init;
 mod json;
@@ -158,6 +161,7 @@ enum Verb {
     History(history::History),
     Check(check::Check),
     Probe(probe::ProbeCommand),
+    Collect(collect::Collect),
     Profile(profile::ProfileCommand),
     Remedies(remedies::Remedies),
     Dns(dns::Dns),
@@ -239,6 +243,7 @@ pub fn run(world: World) -> u8 {
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),
         Verb::Probe(command) => command.run(&mut session),
+        Verb::Collect(command) => command.run(&mut session),
         Verb::Profile(command) => command.run(&mut session),
         Verb::Remedies(command) => command.run(&mut session),
         Verb::Dns(command) => command.run(&mut session),

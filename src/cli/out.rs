@@ -16,10 +16,23 @@ use crate::template::{self, TemplateError};
 
 /// One file of the directory.
 pub struct OutFile {
-    /// Its name.
+    /// Its name, or its path below the directory.
     pub name: String,
-    /// Its text.
-    pub text: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl OutFile {
+    /// Makes a text that everybody may read.
+    pub fn text(name: &str, text: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes: text.into().into_bytes(),
+            mode: 0o644,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -59,23 +72,19 @@ struct Table {
 /// # Errors
 /// When a template of ours is broken.
 pub fn files(draft: &Draft, profile: &Profile) -> Result<Vec<OutFile>, TemplateError> {
-    let file = |name: &str, text| OutFile {
-        name: name.to_owned(),
-        text,
-    };
     let mut files = vec![
-        file("master.cf.fragment", service_fragment(draft)),
-        file("main.cf.fragment", setting_fragment(draft)),
+        OutFile::text("master.cf.fragment", service_fragment(draft)),
+        OutFile::text("main.cf.fragment", setting_fragment(draft)),
     ];
     files.extend(
         draft
             .target
             .tables
             .iter()
-            .map(|table| file(&table.file, table.text.clone())),
+            .map(|table| OutFile::text(&table.file, table.text.as_str())),
     );
-    files.retain(|file| !file.text.is_empty());
-    files.push(file(INSTALL, install_text(draft, profile)?));
+    files.retain(|file| !file.bytes.is_empty());
+    files.push(OutFile::text(INSTALL, install_text(draft, profile)?));
     Ok(files)
 }
 
@@ -194,7 +203,7 @@ impl Session {
         for file in files {
             let path = directory.join(&file.name);
             let old = self.outside.read(&path)?;
-            if old.is_some_and(|old| old.bytes != file.text.as_bytes()) {
+            if old.is_some_and(|old| old.bytes != file.bytes) {
                 return Err(Failure::failed(format!(
                     "`{path}` is there already, and mailfix did not write it"
                 ))
@@ -208,29 +217,38 @@ impl Session {
     /// the same is left alone.
     pub fn write_out(&mut self, directory: &Utf8Path, files: &[OutFile]) -> Result<(), Failure> {
         let (uid, gid) = self.user;
-        if self.outside.stat(directory)?.is_none() {
-            self.outside.make_directory(directory, 0o755, uid, gid)?;
-        }
         for file in files {
             let path = directory.join(&file.name);
+            for folder in self.folders(directory, &path)? {
+                self.outside.make_directory(&folder, 0o755, uid, gid)?;
+            }
             let old = self.outside.read(&path)?;
-            if old
-                .as_ref()
-                .is_some_and(|old| old.bytes == file.text.as_bytes())
-            {
+            if old.as_ref().is_some_and(|old| old.bytes == file.bytes) {
                 continue;
             }
             let new = match old {
                 Some(old) => File {
-                    bytes: file.text.clone().into_bytes(),
+                    bytes: file.bytes.clone(),
                     ..old
                 },
-                None => File::new(file.text.clone(), 0o644, uid, gid),
+                None => File::new(file.bytes.clone(), file.mode, uid, gid),
             };
             self.outside.write(&path, &new)?;
             self.ui.say(&format!("wrote {path}"));
         }
         Ok(())
+    }
+
+    /// The folders above a file that are not there yet, from the directory down.
+    fn folders(&self, directory: &Utf8Path, file: &Utf8Path) -> Result<Vec<Utf8PathBuf>, Failure> {
+        let mut folders = Vec::new();
+        for above in file.ancestors().skip(1) {
+            if !above.starts_with(directory) || self.outside.stat(above)?.is_some() {
+                break;
+            }
+            folders.insert(0, above.to_owned());
+        }
+        Ok(folders)
     }
 }
 

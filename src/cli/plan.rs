@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use crate::cli::elsewhere::Elsewhere;
 use crate::cli::{Failure, FailureKind, Session, json, show};
 use crate::host::Origin;
 use crate::plan::SavedPlan;
@@ -22,6 +23,13 @@ pub struct PlanCommand {
     /// Save the plan for `mailfix apply FILE`
     #[arg(long, short, value_name = "FILE")]
     output: Option<Utf8PathBuf>,
+    /// Plan for the server that `mailfix collect` packed into FILE, and write what to carry
+    /// there
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "root"])]
+    from: Option<Utf8PathBuf>,
+    /// Where that is written [default: mailfix-out]
+    #[arg(long, value_name = "DIR", requires = "from")]
+    out: Option<Utf8PathBuf>,
     /// End with status 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
@@ -30,6 +38,15 @@ pub struct PlanCommand {
 impl PlanCommand {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        if let Some(archive) = &self.from {
+            let elsewhere = Elsewhere {
+                archive,
+                out: self.out.as_deref(),
+                json: self.json,
+                detailed: self.detailed_exitcode,
+            };
+            return elsewhere.plan(session);
+        }
         let (site, chosen) = session.site()?;
         let draft = session.draft(&site, &chosen.profile, &Provider::all())?;
         if self.json && !draft.refusals.is_empty() {

@@ -5,17 +5,30 @@ use crate::diff;
 use crate::draft::Draft;
 use crate::host::{Origin, Running};
 use crate::plan::{Nature, Plan};
+use crate::target;
 
 /// Shows everything a person has to know before agreeing.
 pub fn draft(ui: &mut Ui, draft: &Draft) {
     decisions(ui, draft);
-    if draft.plan.is_empty() {
+    if draft.is_empty() {
         ui.data("\n");
         ui.heading("Nothing to do: Postfix is configured as it should be");
         return;
     }
     ui.data("\n");
     plan(ui, &draft.plan);
+    if !draft.unbuilt.is_empty() {
+        let facts = &draft.host.facts;
+        ui.data("\n");
+        ui.heading("Databases that will be built on the server");
+        for table in &draft.unbuilt {
+            let source = target::table_path(facts, table);
+            ui.point(
+                "-",
+                &format!("`postmap {}:{source}`, beside its place", table.kind),
+            );
+        }
+    }
     notes(ui, draft);
 }
 
@@ -73,6 +86,9 @@ fn notes(ui: &mut Ui, draft: &Draft) {
     let facts = &draft.host.facts;
     if facts.running == Running::No {
         ui.say("note: Postfix does not run; it is not started, and reads the files when it is");
+    }
+    if facts.origin == Origin::Collected {
+        ui.say("note: Postfix itself checks the files on the server, before they count");
     }
     if !draft.checked && facts.origin == Origin::Machine {
         ui.say("note: `postfix check` was skipped, only root may run it");

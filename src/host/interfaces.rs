@@ -10,7 +10,8 @@ use camino::Utf8Path;
 
 use crate::system::{System, SystemError};
 
-const IF_INET6: &str = "/proc/net/if_inet6";
+/// Where Linux shows the addresses of IPv6 with their flags.
+pub const IF_INET6: &str = "/proc/net/if_inet6";
 
 /// Flags of an address that will not be there for ever, or not yet (`linux/if_addr.h`):
 /// temporary, deprecated, and those whose duplicate detection has not ended or has failed.

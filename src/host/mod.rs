@@ -27,11 +27,12 @@ use crate::profile::Profile;
 use crate::system::{File, Kind, Query, Stat, System, SystemError};
 
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
+pub use interfaces::IF_INET6;
 pub use jail::{Jail, Kept, Lack, State};
 pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
-pub use routes::{ANYBODY, Route, Routes};
+pub use routes::{ANYBODY, Questions, Route, Routes};
 
 /// The folder below the configuration directory that is ours entirely.
 pub const OWN_FOLDER: &str = "mailfix";
@@ -55,6 +56,8 @@ pub enum Origin {
     Machine,
     /// A tree worked on instead of `/`.
     Tree,
+    /// Another machine, as it was packed there.
+    Collected,
     /// A profile's stock configuration, because there is no Postfix here.
     Stock,
 }
@@ -352,7 +355,7 @@ pub fn observe(
         files.insert_directory(above, stat);
     }
     let facts = Facts {
-        origin: if tree { Origin::Tree } else { Origin::Machine },
+        origin: origin(system),
         config: config.to_owned(),
         version,
         level,
@@ -563,6 +566,14 @@ impl Facts {
     #[must_use]
     pub fn own_folder(&self) -> Utf8PathBuf {
         self.config.join(OWN_FOLDER)
+    }
+}
+
+fn origin(system: &dyn System) -> Origin {
+    match system.root() {
+        Some(_) => Origin::Tree,
+        None if system.is_collected() => Origin::Collected,
+        None => Origin::Machine,
     }
 }
 

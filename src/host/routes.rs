@@ -15,6 +15,9 @@ use crate::system::{Query, System, SystemError};
 /// A local part nobody has: it finds the patterns that match every address of a domain.
 pub const ANYBODY: &str = "mailfix-asks-for-anybody";
 
+/// The key of all that no other key finds.
+const REST: &str = "*";
+
 /// One table's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -39,6 +42,38 @@ pub struct Routes {
     pub unanswered: Vec<(String, String)>,
 }
 
+/// The keys that tables can be asked for, whatever the configuration says of parents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Those of `transport_maps`.
+    pub transport: Vec<String>,
+    /// Those of `smtp_dns_reply_filter`.
+    pub filter: Vec<String>,
+    /// Those of `smtp_reply_filter`.
+    pub replies: Vec<String>,
+}
+
+impl Questions {
+    /// Lists what looking at a host with this interest may ask: who cannot look at it himself
+    /// has it asked beforehand.
+    #[must_use]
+    pub fn of(interest: &Interest) -> Self {
+        let mut transport = vec![REST.to_owned()];
+        for domain in &interest.domains {
+            transport.extend(keys_of(domain, false));
+            transport.extend(keys_of(domain, true));
+        }
+        let mut seen = BTreeSet::new();
+        transport.retain(|key| seen.insert(key.clone()));
+        let samples = interest.suffixes.iter().map(|suffix| sample_of(suffix));
+        Self {
+            transport,
+            filter: samples.collect(),
+            replies: interest.replies.clone(),
+        }
+    }
+}
+
 pub(super) fn observe(
     system: &dyn System,
     config: &Utf8Path,
@@ -50,7 +85,7 @@ pub(super) fn observe(
         .list("parent_domain_matches_subdomains")
         .iter()
         .any(|name| name == "transport_maps");
-    let mut keys: Vec<String> = vec!["*".to_owned()];
+    let mut keys: Vec<String> = vec![REST.to_owned()];
     for domain in &interest.domains {
         keys.extend(keys_of(domain, exact));
     }
@@ -69,7 +104,7 @@ pub(super) fn observe(
             })
         })
     };
-    routes.rest = route("*");
+    routes.rest = route(REST);
     for domain in &interest.domains {
         if let Some(route) = keys_of(domain, exact).iter().find_map(|key| route(key)) {
             routes.domains.insert(domain.clone(), route);
@@ -79,12 +114,7 @@ pub(super) fn observe(
     let samples: Vec<(String, String)> = interest
         .suffixes
         .iter()
-        .map(|suffix| {
-            (
-                suffix.clone(),
-                format!("mx.{suffix}. 300 IN AAAA 2001:db8::1"),
-            )
-        })
+        .map(|suffix| (suffix.clone(), sample_of(suffix)))
         .collect();
     let keys: Vec<String> = samples.iter().map(|(_, key)| key.clone()).collect();
     for table in foreign_tables(parameters, "smtp_dns_reply_filter", config) {
@@ -99,6 +129,11 @@ pub(super) fn observe(
         }
     }
     Ok(routes)
+}
+
+/// An address record of a mail host below the suffix, as a filter is asked about it.
+fn sample_of(suffix: &str) -> String {
+    format!("mx.{suffix}. 300 IN AAAA 2001:db8::1")
 }
 
 /// The keys transport(5) tries for an address of the domain, most specific first, without `*`.
@@ -264,6 +299,23 @@ mod tests {
             ]
         );
         assert_eq!(keys_of("localhost", false).len(), 2);
+    }
+
+    #[test]
+    fn all_that_may_be_asked_is_known_beforehand() {
+        let interest = interest(&["mx.gmail.com", "gmail.com"], &["google.com"]);
+        let questions = Questions::of(&interest);
+        for exact in [false, true] {
+            for domain in &interest.domains {
+                for key in keys_of(domain, exact) {
+                    assert!(questions.transport.contains(&key), "{key}");
+                }
+            }
+        }
+        let once: BTreeSet<&String> = questions.transport.iter().collect();
+        assert_eq!(once.len(), questions.transport.len());
+        assert_eq!(questions.transport[0], "*");
+        assert_eq!(questions.filter, ["mx.google.com. 300 IN AAAA 2001:db8::1"]);
     }
 
     #[test]

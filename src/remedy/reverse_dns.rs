@@ -61,7 +61,7 @@ pub(crate) fn outlook(site: &Site, addresses: &[IpAddr], facts: &Facts) -> Strin
         .collect();
     let again = match facts.origin {
         Origin::Stock => "",
-        Origin::Machine | Origin::Tree => "; then run `mailfix plan` again",
+        Origin::Machine | Origin::Tree | Origin::Collected => "; then run `mailfix plan` again",
     };
     if controls.contains(&Control::None) {
         NOBODY.to_owned()

@@ -87,7 +87,9 @@ fn best(case: &Case<'_>, sources: &BTreeSet<IpAddr>) -> Option<IpAddr> {
     };
     // On the machine itself bind(2) takes only what an interface has.
     let is_here = |address: IpAddr| match facts.origin {
-        Origin::Machine => facts.addresses.contains(&address) && !facts.passing.contains(&address),
+        Origin::Machine | Origin::Collected => {
+            facts.addresses.contains(&address) && !facts.passing.contains(&address)
+        }
         Origin::Tree | Origin::Stock => true,
     };
     let declared = |address: &IpAddr| {

@@ -6,7 +6,9 @@
 //! Must not know why anything is read or run.
 
 mod borrowed;
+mod cksum;
 mod memory;
+mod packed;
 mod program;
 mod real;
 mod rehearsal;
@@ -21,6 +23,9 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 pub use memory::{Fault, MemorySystem, Node};
+pub use packed::{
+    COLLECTED_FORMAT, LARGEST_ARCHIVE, LEFT_OUT, Original, PackedError, PackedSystem,
+};
 pub use real::RealSystem;
 
 /// What the name of a file that is not finished begins and ends with.
@@ -79,6 +84,12 @@ impl File {
     #[must_use]
     pub fn digest(&self) -> String {
         HEXLOWER.encode(digest::digest(&digest::SHA256, &self.bytes).as_ref())
+    }
+
+    /// The sum of the content as `cksum` prints it, for machines that have no other program.
+    #[must_use]
+    pub fn cksum(&self) -> u32 {
+        cksum::cksum(&self.bytes)
     }
 }
 
@@ -387,6 +398,12 @@ pub enum SystemError {
         /// The command.
         command: String,
     },
+    /// Nobody looked at it on the machine that was collected.
+    #[error("{what} was not collected")]
+    NotCollected {
+        /// What would have to be known.
+        what: String,
+    },
     /// Another mailfix is at work.
     #[error("another mailfix is at work (it holds `{path}`)")]
     Locked {
@@ -466,6 +483,11 @@ pub trait System {
 
     /// The tree worked on instead of `/`, if any: nothing is run but `postconf -c` and `postmap`.
     fn root(&self) -> Option<&Utf8Path>;
+
+    /// Tells whether this is a machine as it was packed: nothing is tried out on it.
+    fn is_collected(&self) -> bool {
+        false
+    }
 
     /// Replaces a file whole: temporary name beside the real file, fsync, rename, fsync of the
     /// directory. Symbolic links stay, mode, owner and attributes become those of `file`.

@@ -108,7 +108,8 @@ fn bound(facts: &Facts) -> Option<IpAddr> {
 /// Tells that mail is bound to an address that this host does not have.
 pub(super) fn bound_elsewhere(facts: &Facts) -> Option<Finding> {
     let address = bound(facts)?;
-    if facts.origin != Origin::Machine || facts.addresses.contains(&address) {
+    let is_seen = matches!(facts.origin, Origin::Machine | Origin::Collected);
+    if !is_seen || facts.addresses.contains(&address) {
         return None;
     }
     let enforced = facts.of_client("smtp_bind_address_enforce") == "yes";

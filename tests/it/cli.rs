@@ -25,7 +25,7 @@ reverse6 = \"none\"
 name = \"example.org\"
 ";
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["init"],
     &["plan"],
@@ -34,6 +34,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["history"],
     &["check"],
     &["probe"],
+    &["collect"],
     &["profile"],
     &["profile", "list"],
     &["profile", "show"],

@@ -12,6 +12,7 @@
 mod cases;
 mod check;
 mod cli;
+mod collected;
 mod kill;
 mod lab;
 mod laws;
