@@ -3,6 +3,7 @@
 use crate::cli::ui::Ui;
 use crate::diff;
 use crate::draft::Draft;
+use crate::finding::Severity;
 use crate::host::{Origin, Running};
 use crate::plan::{Nature, Plan};
 use crate::target;
@@ -12,7 +13,15 @@ pub fn draft(ui: &mut Ui, draft: &Draft) {
     decisions(ui, draft);
     if draft.is_empty() {
         ui.data("\n");
-        ui.heading("Nothing to do: Postfix is configured as it should be");
+        let faults = &draft.target.findings;
+        let is_right = faults
+            .iter()
+            .all(|finding| finding.severity < Severity::Error);
+        ui.heading(if is_right {
+            "Nothing to do: Postfix is configured as it should be"
+        } else {
+            "Nothing is changed, and what is wrong stays so"
+        });
         return;
     }
     ui.data("\n");
