@@ -104,16 +104,19 @@ pub(super) fn observe(
         return Ok(None);
     };
     let source = source(system, table)?;
-    if source.is_ok() {
+    let is_gone = source.is_err();
+    if !is_gone {
         let answers = answers(system, config, table, interest)?;
-        return Ok(Some(ReplyFilter {
-            table: table.to_owned(),
-            source,
-            answers,
-            is_gone: false,
-        }));
+        if answers.is_ok() {
+            return Ok(Some(ReplyFilter {
+                table: table.to_owned(),
+                source,
+                answers,
+                is_gone,
+            }));
+        }
     }
-    // The table copied is gone: the copy is all that is left of it.
+    // The table copied is gone, or does not answer: the copy says what it said.
     let kind = table.split(':').find(|word| Engine::parse(word).is_some());
     Ok(Some(ReplyFilter {
         table: table.to_owned(),
@@ -122,7 +125,7 @@ pub(super) fn observe(
             text: copy.to_owned(),
         }),
         answers: answers(system, config, &named, interest)?,
-        is_gone: true,
+        is_gone,
     }))
 }
 
@@ -150,9 +153,11 @@ fn source(system: &dyn System, table: &str) -> Result<Result<FilterSource, Strin
     let file = match system.read(path) {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(Err(format!("`{path}` does not exist"))),
-        Err(error @ (SystemError::Read { .. } | SystemError::NotAFile { .. })) => {
-            return Ok(Err(error.to_string()));
-        }
+        Err(
+            error @ (SystemError::Read { .. }
+            | SystemError::NotAFile { .. }
+            | SystemError::NotCollected { .. }),
+        ) => return Ok(Err(error.to_string())),
         Err(error) => return Err(error.into()),
     };
     let Ok(text) = String::from_utf8(file.bytes) else {
@@ -180,7 +185,14 @@ fn answers(
         return Ok(Ok(BTreeMap::new()));
     }
     let mut unanswered = Vec::new();
-    let found = routes::ask(system, config, table, &interest.replies, &mut unanswered)?;
+    let asked = routes::ask(system, config, table, &interest.replies, &mut unanswered);
+    let found = match asked {
+        // Of another machine only the tables that main.cf names are asked.
+        Err(HostError::System(error @ SystemError::NotCollected { .. })) => {
+            return Ok(Err(error.to_string()));
+        }
+        other => other?,
+    };
     Ok(match unanswered.pop() {
         Some((_, said)) => Err(said),
         None => Ok(found),
@@ -323,6 +335,20 @@ mod tests {
         // It may be gone.
         let found = observed(OWN, &[own], &[(OWN, "550 5.7.25 no PTR\t450 x\n")]).unwrap();
         assert!(found.is_gone);
+        // It may be there and not answer.
+        let found = observed(
+            OWN,
+            &[own, ("/etc/own", "/new/ text\n")],
+            &[
+                ("pcre:/etc/own", "fatal: no pcre"),
+                (OWN, "550 5.7.25 no PTR\t450 x\n"),
+            ],
+        );
+        let found = found.unwrap();
+        assert_eq!(found.source.unwrap(), text("pcre", "/old/ text\n"));
+        assert_eq!(found.answers.unwrap()[REPLY], "450 x");
+        assert!(!found.is_gone);
+        let found = observed(OWN, &[own], &[(OWN, "550 5.7.25 no PTR\t450 x\n")]).unwrap();
         assert_eq!(found.table, "pcre:/etc/own");
         assert_eq!(found.source.unwrap(), text("pcre", "/old/ text\n"));
         assert_eq!(found.answers.unwrap()[REPLY], "450 x");
