@@ -2,7 +2,7 @@
 # lines give way; else the file, with a final line end if `final` is 1.
 function hides(name) {
     name = tolower(name)
-    return name ~ /(password|passwd|passphrase|secret|token|api_?key|_pw)$/ || name ~ /^(pass|pw)$/
+    return name ~ /(pass|password|passwd|passphrase|secret|token|_pw)$/ || name ~ /(api|secret|access|private)_?key$/ || name == "pw"
 }
 function left_out() { return "{{ left_out }}" NR }
 function blank(text) { return text ~ /^[ \t\r]*$/ }
