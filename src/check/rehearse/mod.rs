@@ -380,10 +380,15 @@ impl<'a> Message<'a> {
                 }
             }
         }
+        // Of the terminal and the log only the one names the program.
+        let text = line
+            .split_once(": ")
+            .filter(|(program, _)| program.starts_with("post") && !program.contains(' '))
+            .map_or(line, |(_, text)| text);
         Self {
             severity: Severity::Note,
             fatal: false,
-            text: line,
+            text,
         }
     }
 }

@@ -153,6 +153,8 @@ postconf: warning: @COPY@/config/main.cf: undefined parameter: foo
 postfix: fatal: unknown inet_protocols value \"ipv9\" in \"ipv9\"\r
 postfix/postfix-script: warning: not owned by root: @COPY@/config/./main.cf\r
 postfix/postfix-script: warning: symlink leaves directory: /etc/postfix/./makedefs.out\r
+postfix: Postfix is using backwards-compatible default settings\r
+Postfix is using backwards-compatible default settings\r
 ",
             ),
             output(
@@ -204,6 +206,7 @@ fn messages_become_findings_once_and_name_the_real_files() {
             "/etc/postfix/master.cf:1 field-count a service needs eight fields: name, type, private, unprivileged, chroot, wakeup, process limit, command",
             "postfix-fatal `postfix check` says: unknown inet_protocols value \"ipv9\" in \"ipv9\"",
             "postfix-warning `postfix check` says: symlink leaves directory: /etc/postfix/./makedefs.out",
+            "postfix-note `postfix check` says: Postfix is using backwards-compatible default settings",
             "/var/db/relay:2 malformed-line a line that is not a key and a value",
             "duplicate-key the key `a` stands twice",
             "/etc/postfix/mailfix/filter:1 postfix-warning `postmap -q` says: \\u{1b}Unmatched ( or \\(",
