@@ -35,6 +35,12 @@ const FOLDERS: &[(&str, &str, &str, &str)] = &[
         ".toml",
         "The causes of refusals, by code.",
     ),
+    (
+        "SCHEDULERS",
+        "profiles/schedulers",
+        ".toml",
+        "The schedulers, by id.",
+    ),
     ("TEMPLATES", "templates", "", "The templates, by file name."),
 ];
 

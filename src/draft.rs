@@ -13,7 +13,8 @@ use crate::check::{Candidate, Document, Files as CheckedFiles, Report, Subject, 
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 use crate::host::{
-    self, DnsFacts, Facts, Host, HostError, Interest, Origin, Parameters, observe_dns,
+    self, Call, Destinations, DnsFacts, Facts, Host, HostError, Interest, Origin, Parameters,
+    Places, ask_mail_hosts, observe_dns,
 };
 use crate::plan::build::{self, BuildError, build};
 use crate::plan::{FileChange, Nature, Plan};
@@ -21,7 +22,7 @@ use crate::postfix::MainCf;
 use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::{Demand, Provider};
-use crate::remedy::{OWN_TABLES, ipv4_transport};
+use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport};
 use crate::site::Site;
 use crate::system::{File, Query, System, SystemError};
 use crate::target::{self, Comparison, Ensure, TableWanted, Target};
@@ -36,6 +37,33 @@ pub struct Wish<'a> {
     pub profile: &'a Profile,
     /// The receivers known.
     pub providers: &'a [Provider],
+    /// How much of it.
+    pub extent: Extent,
+    /// How a job that is run every day would call us, where one may be made.
+    pub call: Option<&'a Call>,
+}
+
+impl<'a> Wish<'a> {
+    /// Wishes for all of a site, without a job that is run every day.
+    #[must_use]
+    pub fn new(site: &'a Site, profile: &'a Profile, providers: &'a [Provider]) -> Self {
+        Self {
+            site,
+            profile,
+            providers,
+            extent: Extent::All,
+            call: None,
+        }
+    }
+}
+
+/// How much of a wish is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    All,
+    /// Nothing but the list of domains that providers host.
+    HostedDomains,
 }
 
 /// What was found, decided and planned.
@@ -55,6 +83,8 @@ pub struct Draft {
     pub checked: bool,
     /// Tables whose databases the machine has to build itself: of a collected one.
     pub unbuilt: Vec<TableWanted>,
+    /// What else is pending, a step each, where only a part was planned.
+    pub left: Vec<String>,
 }
 
 impl Draft {
@@ -92,14 +122,35 @@ pub fn draft(
     config: &Utf8Path,
     wish: &Wish<'_>,
 ) -> Result<Draft, DraftError> {
-    let mut host = host::observe(system, config, &interest(Some(wish.site), wish.providers))?;
+    let mut host = host::observe(system, config, &asked(wish))?;
     host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
-    let (target, mut plan) = settle(system, wish, &mut host)?;
+    if lists_hosted_domains(wish, &host.facts)? {
+        host.facts.destinations = Some(find_destinations(system, resolver, wish, &host.facts));
+        observe_ways(system, wish, &mut host.facts)?;
+    }
+    draft_of(system, wish, host)
+}
+
+/// Plans anew for a host that was just looked at, after the wish has changed.
+///
+/// # Errors
+/// When its files cannot be edited.
+pub fn redraft(system: &dyn System, wish: &Wish<'_>, draft: Draft) -> Result<Draft, DraftError> {
+    draft_of(system, wish, draft.host)
+}
+
+fn draft_of(system: &dyn System, wish: &Wish<'_>, mut host: Host) -> Result<Draft, DraftError> {
+    let Decided {
+        target,
+        mut plan,
+        left,
+    } = settle(system, wish, &mut host)?;
     let mut draft = Draft {
         findings: target.findings.clone(),
         refusals: target.refusals.clone(),
         checked: false,
         unbuilt: Vec::new(),
+        left,
         target,
         plan: Plan::default(),
         host,
@@ -137,7 +188,7 @@ pub fn compare(
     config: &Utf8Path,
     wish: &Wish<'_>,
 ) -> Result<Comparison, DraftError> {
-    let mut host = match host::observe(system, config, &interest(Some(wish.site), wish.providers)) {
+    let mut host = match host::observe(system, config, &asked(wish)) {
         Err(HostError::NoPostfix { .. }) => host::stock(wish.profile)?,
         other => other?,
     };
@@ -146,6 +197,7 @@ pub fn compare(
         site,
         profile,
         providers,
+        ..
     } = *wish;
     Ok(target::compare(site, profile, providers, &host.facts)?)
 }
@@ -157,12 +209,13 @@ pub fn compare(
 pub fn stock_draft(resolver: &dyn Resolver, wish: &Wish<'_>) -> Result<Draft, DraftError> {
     let mut host = host::stock(wish.profile)?;
     host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
-    let (target, plan) = decide(wish, &host)?;
+    let Decided { target, plan, left } = decide(wish, &host)?;
     Ok(Draft {
         findings: target.findings.clone(),
         refusals: target.refusals.clone(),
         checked: false,
         unbuilt: Vec::new(),
+        left,
         target,
         plan,
         host,
@@ -170,7 +223,7 @@ pub fn stock_draft(resolver: &dyn Resolver, wish: &Wish<'_>) -> Result<Draft, Dr
 }
 
 /// Looks again after an apply: the same wish must find nothing left to do, and our tables
-/// must answer as meant. DNS is not asked again; `dns` is what the plan went by.
+/// must answer as meant. DNS and the log are not asked again; `before` is what the plan went by.
 ///
 /// # Errors
 /// When the host cannot be looked at.
@@ -178,11 +231,13 @@ pub fn remaining(
     system: &dyn System,
     config: &Utf8Path,
     wish: &Wish<'_>,
-    dns: &DnsFacts,
+    before: &Facts,
 ) -> Result<Vec<Finding>, DraftError> {
-    let mut host = host::observe(system, config, &interest(Some(wish.site), wish.providers))?;
-    host.facts.dns = dns.clone();
-    let (target, plan) = settle(system, wish, &mut host)?;
+    let mut host = host::observe(system, config, &asked(wish))?;
+    host.facts.dns.clone_from(&before.dns);
+    host.facts.destinations.clone_from(&before.destinations);
+    observe_ways(system, wish, &mut host.facts)?;
+    let Decided { target, plan, .. } = settle(system, wish, &mut host)?;
     let mut findings: Vec<Finding> = plan
         .steps
         .iter()
@@ -277,7 +332,51 @@ pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
         suffixes: suffixes.into_iter().collect(),
         replies: replies.into_iter().collect(),
         own_files,
+        call: None,
     }
+}
+
+fn asked(wish: &Wish<'_>) -> Interest {
+    Interest {
+        call: wish.call.cloned(),
+        ..interest(Some(wish.site), wish.providers)
+    }
+}
+
+/// Tells whether the domains that providers host have to be known: looking for them takes
+/// longer than all the rest.
+fn lists_hosted_domains(wish: &Wish<'_>, facts: &Facts) -> Result<bool, DraftError> {
+    // What was packed elsewhere can be asked no further questions.
+    if !matches!(facts.origin, Origin::Machine | Origin::Tree) {
+        return Ok(false);
+    }
+    let target = target::decide(wish.site, wish.profile, wish.providers, facts)?;
+    Ok(target.lists_hosted_domains())
+}
+
+fn find_destinations(
+    system: &dyn System,
+    resolver: &dyn Resolver,
+    wish: &Wish<'_>,
+    facts: &Facts,
+) -> Destinations {
+    let declared = |provider: &Provider| wish.site.wish(&provider.id).hosted_domains;
+    let places = Places {
+        declared: wish.providers.iter().flat_map(declared).collect(),
+        logs: wish.profile.paths.logs.clone(),
+    };
+    let mut destinations = host::observe_destinations(system, facts, &places);
+    ask_mail_hosts(resolver, &mut destinations);
+    destinations
+}
+
+/// Looks at the ways of mail to the domains that may come to be listed.
+fn observe_ways(system: &dyn System, wish: &Wish<'_>, facts: &mut Facts) -> Result<(), DraftError> {
+    if let Some(destinations) = &facts.destinations {
+        let domains = hosted_domains::candidates(wish.providers, destinations);
+        host::observe_ways(system, facts, &domains)?;
+    }
+    Ok(())
 }
 
 fn ask_dns(resolver: &dyn Resolver, site: &Site, facts: &Facts) -> DnsFacts {
@@ -290,27 +389,48 @@ fn ask_dns(resolver: &dyn Resolver, site: &Site, facts: &Facts) -> DnsFacts {
     observe_dns(resolver, &addresses, &site.domains)
 }
 
-fn decide(wish: &Wish<'_>, host: &Host) -> Result<(Target, Plan), DraftError> {
+/// What was decided, and what has to be done for it.
+struct Decided {
+    target: Target,
+    plan: Plan,
+    /// The titles of steps beyond the extent.
+    left: Vec<String>,
+}
+
+fn decide(wish: &Wish<'_>, host: &Host) -> Result<Decided, DraftError> {
     let target = target::decide(wish.site, wish.profile, wish.providers, &host.facts)?;
+    let whole = build(&target, &host.facts, &host.files)?;
+    if wish.extent == Extent::All {
+        return Ok(Decided {
+            target,
+            plan: whole,
+            left: Vec::new(),
+        });
+    }
+    let target = target.of_hosted_domains();
     let plan = build(&target, &host.facts, &host.files)?;
-    Ok((target, plan))
+    let is_planned = |change: &FileChange| plan.changes().any(|one| one.path == change.path);
+    let left = whole
+        .steps
+        .iter()
+        .filter(|step| step.files.iter().any(|change| !is_planned(change)))
+        .map(|step| step.title.clone())
+        .collect();
+    Ok(Decided { target, plan, left })
 }
 
 /// Decides with a look at what would be left: a service of ours that an entry of the
 /// administrator's names by now is not taken away from under it.
-fn settle(
-    system: &dyn System,
-    wish: &Wish<'_>,
-    host: &mut Host,
-) -> Result<(Target, Plan), DraftError> {
-    let (target, plan) = decide(wish, host)?;
-    let (laid, planned) = lay(system, &plan);
+fn settle(system: &dyn System, wish: &Wish<'_>, host: &mut Host) -> Result<Decided, DraftError> {
+    let decided = decide(wish, host)?;
+    let (laid, planned) = lay(system, &decided.plan);
     let is_named = |name: &String| {
         with_subject(host, &laid, &planned, |subject| {
             check::names_transport(subject, name)
         })
     };
-    let in_use: BTreeSet<String> = target
+    let in_use: BTreeSet<String> = decided
+        .target
         .services
         .iter()
         .filter(|service| service.ensure == Ensure::Absent)
@@ -318,7 +438,7 @@ fn settle(
         .filter(is_named)
         .collect();
     if in_use.is_empty() {
-        return Ok((target, plan));
+        return Ok(decided);
     }
     host.facts.own.in_use = in_use;
     decide(wish, host)
@@ -653,11 +773,7 @@ mod tests {
     /// Wishes for the site, in which a zone without any record is the whole of DNS.
     fn with_wish<T>(site: &Site, work: impl FnOnce(&FixedResolver, &Wish<'_>) -> T) -> T {
         let (profile, providers) = (Profile::built_in("linux").unwrap(), Provider::all());
-        let wish = Wish {
-            site,
-            profile: &profile,
-            providers: &providers,
-        };
+        let wish = Wish::new(site, &profile, &providers);
         work(&FixedResolver::default(), &wish)
     }
 
@@ -685,7 +801,7 @@ mod tests {
             .answer(ask(table, TABLE), output(answer))
             .answer(ask(filter, FILTER), output(&replies));
         let found = with_wish(&site(""), |_, wish| {
-            remaining(&system, CONFIG.into(), wish, &draft.host.facts.dns).unwrap()
+            remaining(&system, CONFIG.into(), wish, &draft.host.facts).unwrap()
         });
         let titles: Vec<&str> = found.iter().map(|one| one.title.as_str()).collect();
         assert_eq!(titles, expected);

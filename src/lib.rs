@@ -48,6 +48,7 @@
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say.
 //! 9. [`site`], [`profile`], [`jail_keeper`], [`provider`], [`remedy_sheet`], [`template`]: data;
+//! 9. [`site`], [`profile`], [`provider`], [`remedy_sheet`], [`scheduler`], [`template`]: data;
 //!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
@@ -123,6 +124,7 @@ pub mod receipt;
 pub mod records;
 pub mod remedy;
 pub mod remedy_sheet;
+pub mod scheduler;
 pub mod site;
 pub mod spelling;
 pub mod system;

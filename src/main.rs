@@ -21,6 +21,9 @@ fn main() -> ExitCode {
             nix::unistd::geteuid().as_raw(),
             nix::unistd::getegid().as_raw(),
         ),
+        program: std::env::current_exe()
+            .ok()
+            .and_then(|path| path.try_into().ok()),
         resolver: None,
         out: Box::new(anstream::stdout()),
         err: Box::new(anstream::stderr()),

@@ -4,11 +4,13 @@
 //! else has changed since. The plan it makes is shown, confirmed and applied
 //! like any other.
 
+use std::collections::{HashMap, HashSet};
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::plan::{FileChange, Nature, NewDirectory, Plan, Step};
 use crate::receipt::{Holding, Receipt, ReceiptError, Receipts, Standing, View};
-use crate::system::{System, SystemError};
+use crate::system::{Command, System, SystemError};
 
 /// Which part of a receipt is undone.
 #[derive(Clone, Debug, Default)]
@@ -102,11 +104,12 @@ impl History {
     pub fn read(receipts: &Receipts, system: &dyn System) -> Result<Self, SystemError> {
         let mut history = Self::default();
         let mut view = View::new(system);
+        let mut undone = Undone::new();
         for receipt in receipts.list(system)?.into_iter().rev() {
             match receipt {
                 Err(error) => history.broken.push(error),
                 Ok(receipt) => {
-                    let state = state(&receipt, &mut view)?;
+                    let state = state(&receipt, &mut view, &mut undone)?;
                     history.past.push(Past { receipt, state });
                 }
             }
@@ -134,24 +137,45 @@ impl History {
     }
 }
 
-/// Compares a receipt with the files, and takes it as undone for all older ones.
-fn state(receipt: &Receipt, view: &mut View<'_>) -> Result<State, SystemError> {
+/// The files that later undos have brought back, by the receipt they belong to.
+type Undone = HashMap<String, HashSet<Utf8PathBuf>>;
+
+/// Compares a receipt with the files, and takes it as never applied for all older ones.
+///
+/// What an undo did is taken back too, if all of it still holds: only then older receipts find
+/// the files as they left them, and those it undid are known by it. An undo that was
+/// interrupted shows in the receipt it undid.
+fn state(
+    receipt: &Receipt,
+    view: &mut View<'_>,
+    undone: &mut Undone,
+) -> Result<State, SystemError> {
     let holdings = receipt.holdings(view)?;
-    let is_all = |standing| {
-        holdings
-            .iter()
-            .all(|held| held.standing == standing || held.standing == Standing::Taken)
+    let brought_back = undone.remove(&receipt.id).unwrap_or_default();
+    // What somebody has taken over is as good one way as the other.
+    let is = |held: &Holding<'_>, standing| {
+        held.standing == standing || held.standing == Standing::Taken
     };
-    let (is_after, is_before) = (is_all(Standing::After), is_all(Standing::Before));
+    let is_after = holdings
+        .iter()
+        .all(|held| is(held, Standing::After) && !brought_back.contains(held.path));
+    let is_before = holdings
+        .iter()
+        .all(|held| is(held, Standing::Before) || brought_back.contains(held.path));
     let is_drifted = holdings
         .iter()
-        .any(|held| held.standing == Standing::Drifted);
+        .any(|held| held.standing == Standing::Drifted && !brought_back.contains(held.path));
+    if let Some(id) = receipt.undoes.clone().filter(|_| is_after) {
+        let paths = undone.entry(id).or_default();
+        paths.extend(holdings.iter().map(|held| held.path.to_owned()));
+    }
     let mut has_directories = false;
-    // What an undo did shows in the receipt it undid.
-    if receipt.undoes.is_none() {
+    if receipt.undoes.is_none() || is_after {
         for held in holdings.iter().filter(|held| held.is_ours()) {
             view.set(held.path, held.before.cloned());
         }
+    }
+    if receipt.undoes.is_none() {
         for new in directories(receipt) {
             has_directories |= view.remove_directory(&new.path)?;
         }
@@ -277,7 +301,7 @@ pub fn undo(
             then: if files.is_empty() {
                 Vec::new()
             } else {
-                step.then.clone()
+                Command::inverses(&step.then)
             },
             directories,
             files,

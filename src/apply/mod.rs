@@ -155,9 +155,13 @@ pub fn with_unfinished(
         return Ok(whole);
     };
     let mut then: Vec<Command> = Vec::new();
+    // A job can only be started where its files are; Postfix reads again what stands there.
+    let held = unfinished.done(system)?;
     for command in unfinished.steps.iter().flat_map(|step| &step.then) {
         let is_planned = plan.steps.iter().any(|step| step.then.contains(command));
-        if !is_planned && !then.contains(command) {
+        let is_ready =
+            command.is_of_postfix() || held.iter().any(|step| step.then.contains(command));
+        if is_ready && !is_planned && !then.contains(command) {
             then.push(command.clone());
         }
     }
@@ -429,16 +433,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Nothing is run for a tree, and what does not run is not reloaded.
+    /// Nothing is run for a tree, and a Postfix that does not run is not reloaded.
     fn is_due(&self, command: &Command) -> bool {
         let is_check = matches!(command, Command::Check { .. });
-        self.system.root().is_none() && (is_check || self.running)
+        let is_about_running = command.is_of_postfix() && !is_check;
+        self.system.root().is_none() && (!is_about_running || self.running)
     }
 
     fn run(&mut self, command: &Command) -> Result<(), Cause> {
         (self.report)(Event::Running(command));
         let output = self.system.run(command)?;
-        if output.success() {
+        // What is not there any more cannot be stopped, and has nothing left that it could run.
+        let is_end = matches!(
+            command,
+            Command::StopUnit { .. } | Command::RemoveJob { .. }
+        );
+        if output.success() || is_end {
             return Ok(());
         }
         Err(Cause::Command {

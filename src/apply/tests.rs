@@ -12,6 +12,9 @@ const STATE: &str = "/var/lib/mailfix";
 const CONFIG: &str = "/etc/postfix";
 const RELOAD: &str = "postfix -c /etc/postfix reload";
 const CHECK: &str = "postfix -c /etc/postfix check";
+const READ: &str = "systemctl daemon-reload";
+const START: &str = "systemctl start x.timer";
+const STOP: &str = "systemctl stop x.timer";
 
 type Tree = BTreeMap<Utf8PathBuf, Node>;
 
@@ -22,6 +25,7 @@ fn machine() -> MemorySystem {
     };
     MemorySystem::new()
         .directory("/var/lib")
+        .directory("/etc/systemd/system")
         .file("/etc/postfix/master.cf", "smtp unix - - n - - smtp\n")
         .node("/srv/main.cf", Node::File(main_cf))
         .link("/etc/postfix/main.cf", "/srv/main.cf")
@@ -106,6 +110,21 @@ fn planned(system: &MemorySystem) -> Plan {
             then,
             ..Step::default()
         },
+        Step {
+            title: "a job".to_owned(),
+            files: vec![change(
+                "/etc/systemd/system/x.timer",
+                file("[Timer]\n", 0o644),
+                Nature::Text,
+            )],
+            then: vec![
+                Command::ReadUnits,
+                Command::StartUnit {
+                    unit: "x.timer".to_owned(),
+                },
+            ],
+            ..Step::default()
+        },
     ];
     for step in &mut steps {
         step.files.retain(FileChange::is_change);
@@ -187,17 +206,78 @@ fn at_every_call(
     }
 }
 
+fn ran(system: &MemorySystem) -> Vec<String> {
+    system.ran.iter().map(ToString::to_string).collect()
+}
+
+/// The last that Postfix was told, and the last that was done about jobs.
+fn last_ran(system: &MemorySystem) -> (String, String) {
+    let last = |of_postfix| {
+        let mut all = system.ran.iter().rev();
+        let last = all.find(|command| {
+            command.is_of_postfix() == of_postfix && **command != Command::ReadUnits
+        });
+        last.map(ToString::to_string).unwrap_or_default()
+    };
+    (last(true), last(false))
+}
+
 #[test]
 fn what_is_applied_is_undone_to_the_byte() {
     let (before, after, mut system) = applied();
     assert_ne!(before, after);
     assert_eq!(planned(&system), Plan::default());
     assert_eq!(states(&system), [State::Applied]);
-    let ran: Vec<_> = system.ran.iter().map(ToString::to_string).collect();
-    assert_eq!(ran, [CHECK, RELOAD, CHECK, RELOAD]);
+    assert_eq!(ran(&system), [CHECK, RELOAD, CHECK, RELOAD, READ, START]);
+    system.ran.clear();
     run_undo(&mut system).unwrap();
+    assert_eq!(ran(&system), [STOP, READ, CHECK, RELOAD, CHECK, RELOAD]);
     assert_eq!(tree(&system), before);
     assert_eq!(states(&system), [State::Applied, State::Undone]);
+}
+
+#[test]
+fn many_applies_to_one_file_are_undone_one_after_the_other() {
+    let table = Utf8Path::new("/etc/postfix/old");
+    let rewrite = |system: &mut MemorySystem, text: &str| {
+        let before = system.read(table).unwrap();
+        let change = FileChange {
+            path: table.to_owned(),
+            after: Some(File::new(text, 0o644, 0, 0)),
+            before,
+            nature: Nature::Text,
+        };
+        let step = Step {
+            files: vec![change],
+            ..Step::default()
+        };
+        run(system, &Plan { steps: vec![step] }, None).unwrap();
+    };
+    let mut system = machine();
+    let mut trees = vec![tree(&system)];
+    for text in ["1", "2", "3", "4"] {
+        rewrite(&mut system, text);
+        trees.push(tree(&system));
+    }
+    trees.pop();
+    run_undo(&mut system).unwrap();
+    assert_eq!(Some(tree(&system)), trees.pop());
+    // What is done after an undo comes before what is older.
+    rewrite(&mut system, "5");
+    let (applied, undone) = (State::Applied, State::Undone);
+    assert_eq!(
+        states(&system),
+        [applied, applied, undone, applied, applied, applied]
+    );
+    run_undo(&mut system).unwrap();
+    run_undo(&mut system).unwrap();
+    for before in trees.iter().rev() {
+        assert_eq!(&tree(&system), before);
+        run_undo(&mut system).unwrap();
+    }
+    let history = History::read(&Receipts::new(STATE), &system).unwrap();
+    assert!(history.to_undo().is_none());
+    assert_eq!(tree(&system), tree(&machine()));
 }
 
 #[test]
@@ -234,7 +314,8 @@ fn wherever_apply_is_killed_a_second_one_completes_and_one_undo_suffices() {
     at_every_call(&machine(), run_planned, |fault, mut system, _| {
         run_planned(&mut system).unwrap();
         assert_eq!(tree(&system), after, "{fault:?}");
-        assert_eq!(system.ran.last().unwrap().to_string(), RELOAD, "{fault:?}");
+        let told = (RELOAD.to_owned(), START.to_owned());
+        assert_eq!(last_ran(&system), told, "{fault:?}");
         run_undo(&mut system).unwrap();
         assert_eq!(tree(&system), before, "{fault:?}");
     });
@@ -254,7 +335,7 @@ fn wherever_undo_is_killed_a_second_one_completes() {
         run_undo(&mut system).unwrap();
         assert_eq!(tree(&system), before, "{fault:?}");
         if result.is_err() {
-            assert_eq!(system.ran.last().unwrap().to_string(), RELOAD, "{fault:?}");
+            assert_eq!(last_ran(&system).0, RELOAD, "{fault:?}");
         }
         assert!(
             History::read(&Receipts::new(STATE), &system)
@@ -417,8 +498,21 @@ fn what_does_not_run_is_checked_but_not_reloaded() {
     };
     let mut proof = |_: &dyn System| Vec::new();
     apply(&plan, &mut system, &stopped, now, &mut proof, &mut |_| {}).unwrap();
-    let ran: Vec<_> = system.ran.iter().map(ToString::to_string).collect();
-    assert_eq!(ran, [CHECK, CHECK]);
+    assert_eq!(ran(&system), [CHECK, CHECK, READ, START]);
+}
+
+#[test]
+fn a_job_that_cannot_be_started_brings_all_back() {
+    let mut system = machine().reply(START, 1, "Failed to start x.timer\n");
+    let before = tree(&system);
+    let error = run_planned(&mut system).unwrap_err();
+    assert!(matches!(error, ApplyError::RolledBack { .. }), "{error}");
+    assert_eq!(tree(&system), before);
+    // What never ran cannot be stopped.
+    let mut system = machine().reply(STOP, 5, "Unit x.timer not loaded.\n");
+    run_planned(&mut system).unwrap();
+    run_undo(&mut system).unwrap();
+    assert_eq!(tree(&system), before);
 }
 
 #[test]

@@ -13,9 +13,7 @@ use crate::host::{self, Facts, Interest, Running};
 use crate::plan::build::needs_restart;
 use crate::plan::{Plan, SavedPlan};
 use crate::profile::Profile;
-use crate::provider::Provider;
 use crate::receipt::Receipts;
-use crate::site::Site;
 use crate::system::{Command, System};
 use crate::watch::{Mark, WATCHED, watch};
 
@@ -74,9 +72,9 @@ impl Apply {
     }
 
     fn fresh(&self, session: &mut Session) -> Result<u8, Failure> {
-        let (site, chosen) = session.site()?;
-        let providers = Provider::all();
-        let draft = session.draft(&site, &chosen.profile, &providers)?;
+        let wished = session.wished()?;
+        let wish = wished.wish();
+        let draft = session.draft(&wish)?;
         if draft.host.facts.origin == host::Origin::Stock {
             return Err(
                 Failure::failed("there is no Postfix here to apply anything to")
@@ -88,15 +86,8 @@ impl Apply {
         if !draft.refusals.is_empty() {
             return Err(refused(&draft.refusals));
         }
-        carry_out(
-            session,
-            &site,
-            &chosen.profile,
-            &providers,
-            &draft,
-            self.restart,
-            self.detailed_exitcode,
-        )
+        let carried = carry_out(session, &wish, &draft, self.restart)?;
+        Ok(carried.status(self.detailed_exitcode))
     }
 
     fn saved(&self, session: &mut Session, path: &Utf8Path) -> Result<u8, Failure> {
@@ -132,23 +123,38 @@ impl Apply {
     }
 }
 
+/// What came of a draft.
+#[derive(Debug)]
+pub enum Carried {
+    /// There was nothing to do.
+    Nothing,
+    /// It was done; a receipt undoes it, if any file was changed.
+    Done(Option<String>),
+}
+
+impl Carried {
+    /// The exit status, which tells of changes where that is asked for.
+    pub fn status(&self, detailed: bool) -> u8 {
+        match self {
+            Self::Done(_) if detailed => PENDING,
+            _ => 0,
+        }
+    }
+}
+
 /// Asks for consent, applies a draft and proves the result.
 pub fn carry_out(
     session: &mut Session,
-    site: &Site,
-    profile: &Profile,
-    providers: &[Provider],
+    wish: &Wish<'_>,
     draft: &Draft,
     restart: bool,
-    detailed: bool,
-) -> Result<u8, Failure> {
+) -> Result<Carried, Failure> {
     let facts = &draft.host.facts;
-    let options = options(profile.paths.state.clone(), facts);
-    let receipts = Receipts::new(&options.state);
-    let unfinished = session.may_write() && receipts.unfinished(session.system.as_ref())?.is_some();
+    let options = options(wish.profile.paths.state.clone(), facts);
+    let unfinished = session.is_unfinished(wish.profile)?;
     if draft.plan.is_empty() && !unfinished {
         session.ui.say("nothing was written");
-        return Ok(0);
+        return Ok(Carried::Nothing);
     }
     session.require_root("apply")?;
     if unfinished {
@@ -160,11 +166,6 @@ pub fn carry_out(
         return Err(declined());
     }
     let config = facts.config.clone();
-    let wish = Wish {
-        site,
-        profile,
-        providers,
-    };
     let mark = Mark::set(session.system.as_ref(), facts)?.expecting(&draft.findings);
     if !mark.has_log() && matches!(facts.running, Running::Yes(_)) {
         session
@@ -172,7 +173,7 @@ pub fn carry_out(
             .say("note: there is no log file to watch after the reload, only the master process");
     }
     let mut verify = |system: &dyn System| {
-        let mut findings = match remaining(system, &config, &wish, &facts.dns) {
+        let mut findings = match remaining(system, &config, wish, facts) {
             Ok(findings) => findings,
             Err(error) => vec![Finding::error("not-as-planned", error.to_string())],
         };
@@ -187,7 +188,7 @@ pub fn carry_out(
     let applied = session.apply(&draft.plan, &options, &mut verify)?;
     session.report_applied(&applied);
     session.take_up(&draft.plan, facts, restart)?;
-    Ok(if detailed { PENDING } else { 0 })
+    Ok(Carried::Done(applied.receipt))
 }
 
 fn watched(system: &dyn System, facts: &Facts, mark: &Mark) -> Vec<Finding> {
@@ -218,6 +219,12 @@ impl Session {
     /// Tells whether the machine may be changed at all by this user.
     pub fn may_write(&self) -> bool {
         self.system.root().is_some() || self.system.is_root()
+    }
+
+    /// Tells whether an earlier run was interrupted and has left work to do.
+    pub fn is_unfinished(&self, profile: &Profile) -> Result<bool, Failure> {
+        let receipts = Receipts::new(&profile.paths.state);
+        Ok(self.may_write() && receipts.unfinished(self.system.as_ref())?.is_some())
     }
 
     /// Asks `yes / no / explain`, unless it was agreed to beforehand.

@@ -10,7 +10,7 @@ use crate::cli::failure::COLLECT_AGAIN;
 use crate::cli::plan::{PENDING, refused};
 use crate::cli::prepare::{OUT, SITE};
 use crate::cli::{Failure, FailureKind, Session, carry, dns, json, out, show};
-use crate::draft::Draft;
+use crate::draft::{Draft, Wish};
 use crate::host::Origin;
 use crate::provider::Provider;
 use crate::site::Site;
@@ -61,7 +61,8 @@ impl Elsewhere<'_> {
             session.note_config(&profile, only);
             (*only).clone_into(&mut profile.paths.config);
         }
-        let draft = session.draft(&site, &profile, &Provider::all())?;
+        let providers = Provider::all();
+        let draft = session.draft(&Wish::new(&site, &profile, &providers))?;
         if draft.host.facts.origin != Origin::Collected {
             return Err(Failure::failed(format!(
                 "`{}` holds no configuration of Postfix",

@@ -6,13 +6,13 @@ use clap::Args;
 use crate::ask::TerminalAsker;
 use crate::cli::apply::{Asking, Consent, carry_out, declined};
 use crate::cli::plan::refused;
-use crate::cli::prepare::{OUT, SITE};
+use crate::cli::prepare::{OUT, SITE, Wished};
 use crate::cli::{Failure, FailureKind, GlobalOptions, Session, dns, out, show};
 use crate::data_file;
+use crate::draft::redraft;
 use crate::host::Origin;
 use crate::plan::{FileChange, Nature, Step};
 use crate::profile::Profile;
-use crate::provider::Provider;
 use crate::site::Site;
 use crate::system::{File, Query, System, SystemError};
 use crate::wizard::{Answers, Detected, Id, Wizard, WizardError, quoted, site_file};
@@ -41,6 +41,9 @@ pub struct Init {
     /// Who controls the reverse zones of the IPv6 addresses: self, provider, none
     #[arg(long, value_name = "WHO")]
     reverse_dns6: Option<String>,
+    /// Whether a daily job makes the list of hosted domains anew, where one is in use: yes, no
+    #[arg(long, value_name = "YES|NO")]
+    timer: Option<String>,
     /// Answer any question by its id (repeatable)
     #[arg(long, value_name = "ID=VALUE")]
     set: Vec<String>,
@@ -106,7 +109,8 @@ impl Init {
             own_profile,
             allow_non_global,
         };
-        let answers = if session.common.no_input || !session.is_terminal {
+        let is_silent = session.common.no_input || !session.is_terminal;
+        let mut answers = if is_silent {
             wizard.answer_silently(&self.typed(&session.common))?
         } else {
             session
@@ -121,16 +125,24 @@ impl Init {
             Some(file) => Some(data_file::text(&file.bytes, &site_path)?),
             None => None,
         };
-        let text = site_file(&answers, old, &site_path, allow_non_global)?;
+        let mut text = site_file(&answers, old, &site_path, allow_non_global)?;
         let site = Site::parse_with(&text, &site_path, allow_non_global)?;
         let profile = match &site.profile {
             Some(name) if session.common.profile.is_none() => {
                 session.choose_profile(Some(name))?.profile
             }
-            _ => chosen.profile,
+            _ => chosen.profile.clone(),
         };
-        let providers = Provider::all();
-        let mut draft = session.draft(&site, &profile, &providers)?;
+        let call = session.call(&site_path);
+        let mut wished = Wished::new(site.clone(), profile.clone(), call.clone());
+        let mut draft = session.draft(&wished.wish())?;
+        if apply_here && draft.target.lists_hosted_domains() && site.timer.is_none() {
+            ask_timer(&wizard, &mut answers, is_silent)?;
+            text = site_file(&answers, old, &site_path, allow_non_global)?;
+            let site = Site::parse_with(&text, &site_path, allow_non_global)?;
+            wished = Wished::new(site, profile.clone(), call);
+            draft = redraft(session.system.as_ref(), &wished.wish(), draft)?;
+        }
         if !apply_here {
             let site_file = SiteFile {
                 path: &site_path,
@@ -148,12 +160,12 @@ impl Init {
         if !draft.refusals.is_empty() {
             return Err(refused(&draft.refusals));
         }
-        let status = carry_out(session, &site, &profile, &providers, &draft, false, false)?;
+        let carried = carry_out(session, &wished.wish(), &draft, false)?;
         session.ui.say(&format!(
             "`{}` prints the DNS records this server needs",
             session.common.alike("dns show")
         ));
-        Ok(status)
+        Ok(carried.status(false))
     }
 
     /// The command as it was typed, without the answers in it.
@@ -193,6 +205,7 @@ impl Init {
             (Id::ForwardDns, &self.forward_dns),
             (Id::ReverseDns4, &self.reverse_dns4),
             (Id::ReverseDns6, &self.reverse_dns6),
+            (Id::Timer, &self.timer),
         ] {
             if let Some(value) = value {
                 answers.insert(id, value.clone());
@@ -203,6 +216,16 @@ impl Init {
         }
         Ok(answers)
     }
+}
+
+/// Asks whether a daily job shall make the list of hosted domains anew: only now it is known
+/// that there is to be one.
+fn ask_timer(wizard: &Wizard<'_>, answers: &mut Answers, is_silent: bool) -> Result<(), Failure> {
+    if is_silent {
+        return Ok(wizard.ask_further(Id::Timer, answers, None)?);
+    }
+    let mut asker = TerminalAsker::new()?;
+    Ok(wizard.ask_further(Id::Timer, answers, Some(&mut asker))?)
 }
 
 /// The site file for a server elsewhere.

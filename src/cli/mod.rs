@@ -22,6 +22,7 @@ mod plan;
 mod prepare;
 mod probe;
 mod profile;
+mod refresh;
 mod remedies;
 mod show;
 mod undo;
@@ -51,6 +52,8 @@ pub struct World {
     pub kernel: String,
     /// The user and group the process runs as.
     pub user: (u32, u32),
+    /// Where our program lies, if that is known.
+    pub program: Option<Utf8PathBuf>,
     /// Who answers about DNS; without one, the servers that `/etc/resolv.conf` names.
     pub resolver: Option<Rc<dyn Resolver>>,
     /// Where colour is wanted, what strips it elsewhere.
@@ -124,17 +127,24 @@ impl GlobalOptions {
     /// Says how a further command has to be typed to mean the same files.
     pub(crate) fn command(&self, words: &str) -> String {
         let mut command = format!("mailfix {words}");
+        for word in self.paths() {
+            command.push(' ');
+            command.push_str(&quoted(&word));
+        }
+        command
+    }
+
+    /// The words that name the same files.
+    pub(crate) fn paths(&self) -> Vec<String> {
         let profile = self.profile.as_deref();
         let paths = [("--site", &self.site), ("--root", &self.root)];
         let paths = paths.map(|(flag, path)| (flag, path.as_deref().map(Utf8Path::as_str)));
-        for (flag, value) in paths.into_iter().chain([("--profile", profile)]) {
-            if let Some(value) = value {
-                for word in [" ", flag, " ", &quoted(value)] {
-                    command.push_str(word);
-                }
-            }
-        }
-        command
+        paths
+            .into_iter()
+            .chain([("--profile", profile)])
+            .filter_map(|(flag, value)| Some([flag.to_owned(), value?.to_owned()]))
+            .flatten()
+            .collect()
     }
 
     /// Says how a further command has to be typed to mean the same files and find the same.
@@ -157,6 +167,7 @@ enum Verb {
     Init(init::Init),
     Plan(plan::PlanCommand),
     Apply(apply::Apply),
+    Refresh(refresh::Refresh),
     Undo(undo::Undo),
     History(history::History),
     Check(check::Check),
@@ -181,6 +192,8 @@ pub(crate) struct Session {
     pub outside: RealSystem,
     /// The user and group we run as.
     pub user: (u32, u32),
+    /// Where our program lies, if that is known.
+    pub program: Option<Utf8PathBuf>,
     /// Who answers about DNS, if it was handed in.
     pub resolver: Option<Rc<dyn Resolver>>,
     /// The time of the start.
@@ -200,6 +213,7 @@ pub fn run(world: World) -> u8 {
         is_terminal,
         kernel,
         user,
+        program,
         resolver,
         out,
         err,
@@ -221,6 +235,7 @@ pub fn run(world: World) -> u8 {
         system: Box::new(system),
         outside,
         user,
+        program,
         resolver,
         now,
         is_terminal,
@@ -228,6 +243,7 @@ pub fn run(world: World) -> u8 {
     };
     let is_json = match &parsed.verb {
         Verb::Plan(command) => command.json,
+        Verb::Refresh(command) => command.json,
         Verb::History(command) => command.json,
         Verb::Check(command) => command.json,
         Verb::Probe(command) => command.json,
@@ -239,6 +255,7 @@ pub fn run(world: World) -> u8 {
         Verb::Init(command) => command.run(&mut session),
         Verb::Plan(command) => command.run(&mut session),
         Verb::Apply(command) => command.run(&mut session),
+        Verb::Refresh(command) => command.run(&mut session),
         Verb::Undo(command) => command.run(&mut session),
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),

@@ -7,7 +7,6 @@ use crate::cli::elsewhere::Elsewhere;
 use crate::cli::{Failure, FailureKind, Session, json, show};
 use crate::host::Origin;
 use crate::plan::SavedPlan;
-use crate::provider::Provider;
 use crate::system::{File, System};
 use crate::wizard::quoted;
 
@@ -47,8 +46,8 @@ impl PlanCommand {
             };
             return elsewhere.plan(session);
         }
-        let (site, chosen) = session.site()?;
-        let draft = session.draft(&site, &chosen.profile, &Provider::all())?;
+        let wished = session.wished()?;
+        let draft = session.draft(&wished.wish())?;
         if self.json && !draft.refusals.is_empty() {
             // A program finds them in the object that it asked for.
             session.ui.data(&json::text(&json::draft(&draft)));

@@ -9,7 +9,7 @@ use crate::cli::{Failure, FailureKind, Session};
 use crate::data_file::DataError;
 use crate::dns::{OfflineResolver, Resolver, UnhurriedResolver};
 use crate::draft::{Draft, DraftError, Wish, check_unreadable, draft, stock_draft};
-use crate::host::HostError;
+use crate::host::{Call, HostError};
 use crate::plan::SavedPlanError;
 use crate::postfix::{CompatibilityLevel, MasterCf, ServiceType, Version, effective_chroot};
 use crate::profile::{Observed, Profile};
@@ -21,6 +21,10 @@ use crate::system::{Query, System, SystemError};
 
 /// All lookups for one purpose together, a plan or the records, take no longer than this.
 const DNS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The domains mail goes to may be thousands: how long asking for the mail hosts of all of them
+/// takes at most, and of one. Even with the first of two servers dead five hundred are done by then.
+const MANY_DEADLINE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3));
 
 /// Where a plan's own files go when there is no Postfix to write to, or no right to.
 pub const OUT: &str = "mailfix-out";
@@ -34,6 +38,35 @@ pub struct Chosen {
     pub profile: Profile,
     /// Why; `None` when it was named.
     pub reason: Option<String>,
+}
+
+/// What a site file wishes for, with all it is read by.
+pub struct Wished {
+    site: Site,
+    /// The kind of host.
+    pub profile: Profile,
+    providers: Vec<Provider>,
+    call: Option<Call>,
+}
+
+impl Wished {
+    /// Puts it together.
+    pub fn new(site: Site, profile: Profile, call: Option<Call>) -> Self {
+        Self {
+            site,
+            profile,
+            providers: Provider::all(),
+            call,
+        }
+    }
+
+    /// The wish for all of it.
+    pub fn wish(&self) -> Wish<'_> {
+        Wish {
+            call: self.call.as_ref(),
+            ..Wish::new(&self.site, &self.profile, &self.providers)
+        }
+    }
 }
 
 impl Session {
@@ -239,32 +272,47 @@ impl Session {
         }
         let file = self.outside.read(Utf8Path::new("/etc/resolv.conf"))?;
         let text = file.map(|file| file.bytes).unwrap_or_default();
-        let resolver = UnhurriedResolver::from_resolv_conf(text, DNS_DEADLINE);
+        let (all, each) = MANY_DEADLINE;
+        let resolver =
+            UnhurriedResolver::from_resolv_conf(text, DNS_DEADLINE).allowing_many(all, each);
         Ok(Rc::new(resolver))
     }
 
-    /// Drafts the plan for a site; against the stock configuration where there is no Postfix.
-    pub fn draft(
-        &mut self,
-        site: &Site,
-        profile: &Profile,
-        providers: &[Provider],
-    ) -> Result<Draft, Failure> {
-        let wish = Wish {
-            site,
-            profile,
-            providers,
-        };
+    /// Reads what is wished for: the site file, with all it is read by.
+    pub fn wished(&mut self) -> Result<Wished, Failure> {
+        let (site, chosen, path) = self.site_with_path()?;
+        Ok(Wished::new(site, chosen.profile, self.call(&path)))
+    }
+
+    /// How a job that is run every day calls us, for the same files; none where nobody knows
+    /// where our program lies.
+    pub fn call(&self, site: &Utf8Path) -> Option<Call> {
+        let program = self.program.as_ref()?;
+        let mut words = vec![program.to_string()];
+        words.extend(["refresh", "--yes", "--no-input", "--quiet"].map(ToOwned::to_owned));
+        words.extend(self.common.paths());
+        if self.common.allow_non_global {
+            words.push("--allow-non-global".to_owned());
+        }
+        Some(Call {
+            words,
+            site: site.to_owned(),
+        })
+    }
+
+    /// Drafts the plan for a wish; against the stock configuration where there is no Postfix.
+    pub fn draft(&mut self, wish: &Wish<'_>) -> Result<Draft, Failure> {
+        let profile = wish.profile;
         let resolver = self.resolver()?;
         let config = self.config_directory(profile)?;
         self.note_config(profile, &config);
-        match draft(self.system.as_ref(), resolver.as_ref(), &config, &wish) {
+        match draft(self.system.as_ref(), resolver.as_ref(), &config, wish) {
             Err(DraftError::Host(HostError::NoPostfix { reason })) => {
                 self.ui.say(&format!(
                     "note: there is no Postfix to look at ({reason}); planning for the stock configuration of `{}`",
                     profile.name
                 ));
-                Ok(stock_draft(resolver.as_ref(), &wish)?)
+                Ok(stock_draft(resolver.as_ref(), wish)?)
             }
             Err(DraftError::Host(error @ HostError::Unreadable { .. })) => {
                 let findings = check_unreadable(self.system.as_ref(), profile, &config)?;

@@ -31,11 +31,7 @@ impl Remedies {
         let config = session.config_directory(&chosen.profile)?;
         session.note_config(&chosen.profile, &config);
         let providers = Provider::all();
-        let wish = Wish {
-            site: &site,
-            profile: &chosen.profile,
-            providers: &providers,
-        };
+        let wish = Wish::new(&site, &chosen.profile, &providers);
         let comparison = compare(session.system.as_ref(), resolver.as_ref(), &config, &wish)
             .map_err(|error: DraftError| Failure::from(error))?;
         if self.json {

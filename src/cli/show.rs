@@ -10,6 +10,12 @@ use crate::target;
 
 /// Shows everything a person has to know before agreeing.
 pub fn draft(ui: &mut Ui, draft: &Draft) {
+    part(ui, draft, "Postfix is configured as it should be");
+}
+
+/// The same of a draft that may be about a part of the configuration; `right` says of what it is
+/// about that it is as it should be.
+pub fn part(ui: &mut Ui, draft: &Draft, right: &str) {
     decisions(ui, draft);
     if draft.is_empty() {
         ui.data("\n");
@@ -17,10 +23,10 @@ pub fn draft(ui: &mut Ui, draft: &Draft) {
         let is_right = faults
             .iter()
             .all(|finding| finding.severity < Severity::Error);
-        ui.heading(if is_right {
-            "Nothing to do: Postfix is configured as it should be"
+        ui.heading(&if is_right {
+            format!("Nothing to do: {right}")
         } else {
-            "Nothing is changed, and what is wrong stays so"
+            "Nothing is changed, and what is wrong stays so".to_owned()
         });
         return;
     }

@@ -5,11 +5,14 @@
 //! asked, names of distributions are not.
 //! Must not know the site file and must not judge.
 
+mod classes;
+mod destinations;
 mod dns;
 #[cfg(test)]
 pub(crate) mod example;
 mod interfaces;
 mod jail;
+mod jobs;
 mod reply_filter;
 mod routes;
 
@@ -26,9 +29,14 @@ use crate::postfix::{
 use crate::profile::Profile;
 use crate::system::{File, Kind, Query, Stat, System, SystemError};
 
+pub use destinations::{
+    Destination, Destinations, MailHosts, Places, Seen, ask_mail_hosts,
+    observe as observe_destinations,
+};
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
 pub use interfaces::IF_INET6;
 pub use jail::{Jail, Kept, Lack, State};
+pub use jobs::{Call, Jobs};
 pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
@@ -101,6 +109,10 @@ pub struct Facts {
     pub own: Own,
     /// What DNS says of the addresses and domains.
     pub dns: DnsFacts,
+    /// The domains mail goes to; `None` where nothing depends on them and nobody looked.
+    pub destinations: Option<Destinations>,
+    /// What there is for a job that is run every day.
+    pub jobs: Jobs,
 }
 
 /// What an earlier apply left in our own folder.
@@ -284,6 +296,8 @@ pub struct Interest {
     pub replies: Vec<String>,
     /// Names of files in our own folder.
     pub own_files: Vec<String>,
+    /// How a job would call us.
+    pub call: Option<Call>,
 }
 
 /// Looks at a host.
@@ -388,6 +402,8 @@ pub fn observe(
         },
         own,
         dns: DnsFacts::default(),
+        destinations: None,
+        jobs: jobs::observe(system, interest.call.as_ref(), &mut files)?,
         parameters,
     };
     Ok(Host { facts, files })
@@ -430,6 +446,21 @@ fn own_folder(
         }
     }
     Ok(found)
+}
+
+/// Looks at the way that mail to further domains takes today.
+///
+/// # Errors
+/// When the machine cannot be asked.
+pub fn observe_ways(
+    system: &dyn System,
+    facts: &mut Facts,
+    domains: &BTreeSet<String>,
+) -> Result<(), HostError> {
+    if facts.origin == Origin::Stock {
+        return Ok(());
+    }
+    routes::observe_further(system, facts, domains)
 }
 
 /// Takes a profile's stock configuration for a host, where there is none to look at.
@@ -503,6 +534,8 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
         passing: BTreeSet::new(),
         own: Own::default(),
         dns: DnsFacts::default(),
+        destinations: None,
+        jobs: Jobs::default(),
         parameters,
     };
     Ok(Host { facts, files })

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 
-use crate::host::{HostError, Interest, OWN_FOLDER, Parameters};
+use super::classes;
+use crate::host::{Facts, HostError, Interest, OWN_FOLDER, Parameters};
 use crate::postfix::split_list;
 use crate::system::{Query, System, SystemError};
 
@@ -34,6 +35,8 @@ pub struct Route {
 pub struct Routes {
     /// What wins for a domain, by domain.
     pub domains: BTreeMap<String, Route>,
+    /// Domains of the host itself, with the parameter that lists each.
+    pub own: BTreeMap<String, String>,
     /// What `*` gives.
     pub rest: Option<Route>,
     /// Suffixes of mail hosts whose AAAA records a filter of the administrator's drops.
@@ -81,35 +84,7 @@ pub(super) fn observe(
     interest: &Interest,
 ) -> Result<Routes, HostError> {
     let mut routes = Routes::default();
-    let exact = parameters
-        .list("parent_domain_matches_subdomains")
-        .iter()
-        .any(|name| name == "transport_maps");
-    let mut keys: Vec<String> = vec![REST.to_owned()];
-    for domain in &interest.domains {
-        keys.extend(keys_of(domain, exact));
-    }
-    let mut answers = Vec::new();
-    for table in foreign_tables(parameters, "transport_maps", config) {
-        let found = ask(system, config, &table, &keys, &mut routes.unanswered)?;
-        answers.push((table, found));
-    }
-    let route = |key: &str| {
-        answers.iter().find_map(|(table, found)| {
-            let value = found.get(key)?;
-            Some(Route {
-                table: table.clone(),
-                key: key.to_owned(),
-                value: value.clone(),
-            })
-        })
-    };
-    routes.rest = route(REST);
-    for domain in &interest.domains {
-        if let Some(route) = keys_of(domain, exact).iter().find_map(|key| route(key)) {
-            routes.domains.insert(domain.clone(), route);
-        }
-    }
+    ask_transports(system, config, parameters, &interest.domains, &mut routes)?;
 
     let samples: Vec<(String, String)> = interest
         .suffixes
@@ -134,6 +109,79 @@ pub(super) fn observe(
 /// An address record of a mail host below the suffix, as a filter is asked about it.
 fn sample_of(suffix: &str) -> String {
     format!("mx.{suffix}. 300 IN AAAA 2001:db8::1")
+}
+
+/// Asks about further domains, and whether any of them is the host's own.
+pub(super) fn observe_further(
+    system: &dyn System,
+    facts: &mut Facts,
+    domains: &BTreeSet<String>,
+) -> Result<(), HostError> {
+    let Facts {
+        config,
+        parameters,
+        routes,
+        ..
+    } = facts;
+    let new: Vec<String> = domains
+        .iter()
+        .filter(|domain| !routes.domains.contains_key(*domain))
+        .cloned()
+        .collect();
+    let known = routes.unanswered.len();
+    if !new.is_empty() {
+        ask_transports(system, config, parameters, &new, routes)?;
+    }
+    let unanswered = &mut routes.unanswered;
+    routes.own = classes::observe(system, config, parameters, domains, unanswered)?;
+    // A table that gave no answer before gives none now.
+    let mut seen = BTreeSet::new();
+    let mut number = 0;
+    routes.unanswered.retain(|(table, _)| {
+        number += 1;
+        seen.insert(table.clone()) || number <= known
+    });
+    Ok(())
+}
+
+/// Asks the administrator's transport tables about domains, and about all other mail.
+fn ask_transports(
+    system: &dyn System,
+    config: &Utf8Path,
+    parameters: &Parameters,
+    domains: &[String],
+    routes: &mut Routes,
+) -> Result<(), HostError> {
+    let exact = parameters
+        .list("parent_domain_matches_subdomains")
+        .iter()
+        .any(|name| name == "transport_maps");
+    let mut keys: Vec<String> = vec![REST.to_owned()];
+    for domain in domains {
+        keys.extend(keys_of(domain, exact));
+    }
+    let mut answers = Vec::new();
+    for table in foreign_tables(parameters, "transport_maps", config) {
+        let found = ask(system, config, &table, &keys, &mut routes.unanswered)?;
+        answers.push((table, found));
+    }
+    let route = |key: &str| {
+        answers.iter().find_map(|(table, found)| {
+            let value = found.get(key)?;
+            Some(Route {
+                table: table.clone(),
+                key: key.to_owned(),
+                value: value.clone(),
+            })
+        })
+    };
+    routes.rest = route(REST);
+    for domain in domains {
+        if let Some(route) = keys_of(domain, exact).iter().find_map(|key| route(key)) {
+            routes.domains.insert(domain.clone(), route);
+        }
+    }
+    Ok(())
 }
 
 /// The keys transport(5) tries for an address of the domain, most specific first, without `*`.

@@ -7,7 +7,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{FileChange, Nature, NewDirectory, Plan, Step};
+use super::{FileChange, Nature, NewDirectory, Plan, Step, jobs};
 use crate::host::{Facts, Files, Running};
 use crate::postfix::table::INDEX_SUFFIXES;
 use crate::postfix::{EditError, MainCf, MasterCf};
@@ -99,11 +99,12 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
             format!("main.cf: `{}`", names.join("`, `"))
         },
     );
-    // Daemons notice a new database, but read a table that is none once, when they start.
-    let mut read_once = target.tables.iter().filter(|table| !table.is_indexed());
+    // Daemons notice a new database within a minute, and read a table that is none once, when
+    // they start.
+    let mut paths = target.tables.iter().map(|table| folder.join(&table.file));
     if plan.steps.len() == steps
         && let Some(last) = plan.steps.last_mut()
-        && read_once.any(|table| last.writes(&folder.join(&table.file)))
+        && paths.any(|path| last.writes(&path))
     {
         last.then.clone_from(&commands);
     }
@@ -126,6 +127,7 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
         }
         plan.steps.insert(0, jail);
     }
+    plan.steps.extend(jobs::steps(target, facts, files));
     Ok(plan)
 }
 
@@ -562,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_daemons_read_once_is_followed_by_a_reload() {
+    fn a_table_that_changes_is_followed_by_a_reload() {
         let run = |kind: &str, text: &str| {
             let mut host = example::host(
                 "3.7.11",
@@ -588,7 +590,7 @@ mod tests {
         };
         let change = "change /etc/postfix/mailfix/transport";
         assert_eq!(run("regexp", "/new/ x\n"), [change, CHECK, RELOAD]);
-        assert_eq!(run("hash", "/new/ x\n"), [change]);
+        assert_eq!(run("hash", "/new/ x\n"), [change, CHECK, RELOAD]);
         assert_eq!(run("regexp", "/old/ x\n"), [""; 0]);
     }
 

@@ -6,6 +6,7 @@
 //! Must not change the machine and must not print.
 
 pub mod build;
+mod jobs;
 mod saved;
 
 use std::collections::HashSet;
@@ -149,7 +150,7 @@ impl Step {
             && !self.files.iter().any(FileChange::is_change)
     }
 
-    /// Turns the step round; its commands stay, as each is its own inverse on the old files.
+    /// Turns the step round; what Postfix is told stays, being its own inverse on the old files.
     #[must_use]
     pub fn inverse(&self) -> Self {
         let mut files: Vec<_> = self.files.iter().rev().map(FileChange::inverse).collect();
@@ -160,7 +161,7 @@ impl Step {
             directories: self.abandoned.iter().rev().cloned().collect(),
             files,
             abandoned: self.directories.iter().rev().cloned().collect(),
-            then: self.then.clone(),
+            then: Command::inverses(&self.then),
         }
     }
 }

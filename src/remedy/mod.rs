@@ -4,6 +4,7 @@
 
 pub mod address_preference;
 pub(crate) mod chroot;
+pub mod hosted_domains;
 mod interfaces;
 pub mod ipv4_only;
 pub mod ipv4_transport;
@@ -59,6 +60,17 @@ pub struct Contribution {
     pub reasons: Vec<String>,
     /// What it leaves alone.
     pub findings: Vec<Finding>,
+}
+
+impl Contribution {
+    /// Takes the reasons and findings of what it was made with.
+    #[must_use]
+    pub fn with_reasons_of(mut self, other: Self) -> Self {
+        self.reasons.push(other.outcome);
+        self.reasons.extend(other.reasons);
+        self.findings.extend(other.findings);
+        self
+    }
 }
 
 /// A table of ours as a parameter names it.

@@ -115,6 +115,8 @@ pub(super) struct Data {
     #[serde(default)]
     pub remedies: Remedies,
     #[serde(default)]
+    pub refresh: Refresh,
+    #[serde(default)]
     pub checks: Checks,
 }
 
@@ -210,6 +212,12 @@ pub(super) struct Provider {
 pub(super) struct Remedies {
     #[serde(rename = "use")]
     pub chosen: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Refresh {
+    pub timer: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]

@@ -50,6 +50,8 @@ pub struct Site {
     /// The remedies to use where one is needed, in their own order; `None` leaves the choice to
     /// mailfix.
     pub remedies: Option<Vec<RemedyId>>,
+    /// Whether a job looks every day which domains a provider hosts, if the operator has said.
+    pub timer: Option<bool>,
     /// Codes of findings that are not to be shown.
     pub silence: Vec<String>,
 }

@@ -39,6 +39,8 @@ ipv6 = "avoid"
 hosted_domains = ["example.com"]
 [remedies]
 use = ["reply-filter", "mx-filter"]
+[refresh]
+timer = true
 [checks]
 silence = ["some-code"]
 "#;
@@ -66,6 +68,7 @@ fn every_key_is_read() {
         site.remedies.clone().unwrap(),
         [RemedyId::MxFilter, RemedyId::ReplyFilter]
     );
+    assert_eq!(site.timer, Some(true));
     assert_eq!(site.silence, ["some-code"]);
     assert_eq!(site.addresses().count(), 2);
     assert_eq!(site.sending_addresses().count(), 3);
@@ -80,6 +83,7 @@ fn little_is_needed() {
     assert_eq!(site.dkim, None);
     assert_eq!(site.spf_all, All::SoftFail);
     assert_eq!(site.remedies, None);
+    assert_eq!(site.timer, None);
 }
 
 #[test]

@@ -291,6 +291,7 @@ pub(super) fn site(
         },
         providers,
         remedies,
+        timer: data.refresh.timer,
         silence: data.checks.silence,
     })
 }

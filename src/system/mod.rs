@@ -254,7 +254,7 @@ pub struct Rehearsed {
     pub collected: Vec<Option<Vec<u8>>>,
 }
 
-/// A change to the running mail system.
+/// A change to what runs: the mail system, or the jobs run by the clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "command")]
 pub enum Command {
@@ -278,24 +278,89 @@ pub enum Command {
         /// The configuration directory.
         config: Utf8PathBuf,
     },
+    /// `systemctl daemon-reload`: has systemd read its unit files again; its inverse is itself,
+    /// on the old files.
+    ReadUnits,
+    /// `systemctl start UNIT`
+    StartUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// `systemctl stop UNIT`: the inverse of [`Self::StartUnit`], also once its file is gone.
+    StopUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// `launchctl load FILE`
+    LoadJob {
+        /// The file that describes the job; but for its end it is called as the job is.
+        file: Utf8PathBuf,
+    },
+    /// `launchctl remove LABEL`: the inverse of [`Self::LoadJob`], also once its file is gone.
+    RemoveJob {
+        /// The file that described the job.
+        file: Utf8PathBuf,
+    },
 }
 
 impl Command {
+    /// The program that is run.
+    #[must_use]
+    pub fn program(&self) -> &'static str {
+        match self {
+            Self::Check { .. } | Self::Reload { .. } | Self::Stop { .. } | Self::Start { .. } => {
+                "postfix"
+            }
+            Self::ReadUnits | Self::StartUnit { .. } | Self::StopUnit { .. } => "systemctl",
+            Self::LoadJob { .. } | Self::RemoveJob { .. } => "launchctl",
+        }
+    }
+
+    /// Tells whether it is about the mail system; else it is about jobs run by the clock.
+    #[must_use]
+    pub fn is_of_postfix(&self) -> bool {
+        self.program() == "postfix"
+    }
+
+    fn inverse(&self) -> Self {
+        match self.clone() {
+            Self::StartUnit { unit } => Self::StopUnit { unit },
+            Self::StopUnit { unit } => Self::StartUnit { unit },
+            Self::LoadJob { file } => Self::RemoveJob { file },
+            Self::RemoveJob { file } => Self::LoadJob { file },
+            same => same,
+        }
+    }
+
+    /// What is run in place of several where the old files stand again: Postfix is told the same
+    /// in the same order, and of jobs what came last is taken back first.
+    #[must_use]
+    pub fn inverses(commands: &[Self]) -> Vec<Self> {
+        let (postfix, jobs): (Vec<_>, Vec<_>) = commands
+            .iter()
+            .map(Self::inverse)
+            .partition(Self::is_of_postfix);
+        jobs.into_iter().rev().chain(postfix).collect()
+    }
+
     /// The words as a person would type them.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let (config, verb) = match self {
-            Self::Check { config } => (config, "check"),
-            Self::Reload { config } => (config, "reload"),
-            Self::Stop { config } => (config, "stop"),
-            Self::Start { config } => (config, "start"),
+        let arguments = match self {
+            Self::Check { config } => vec!["-c", config.as_str(), "check"],
+            Self::Reload { config } => vec!["-c", config.as_str(), "reload"],
+            Self::Stop { config } => vec!["-c", config.as_str(), "stop"],
+            Self::Start { config } => vec!["-c", config.as_str(), "start"],
+            Self::ReadUnits => vec!["daemon-reload"],
+            Self::StartUnit { unit } => vec!["start", unit],
+            Self::StopUnit { unit } => vec!["stop", unit],
+            Self::LoadJob { file } => vec!["load", file.as_str()],
+            Self::RemoveJob { file } => vec!["remove", file.file_stem().unwrap_or_default()],
         };
-        vec![
-            "postfix".to_owned(),
-            "-c".to_owned(),
-            config.to_string(),
-            verb.to_owned(),
-        ]
+        std::iter::once(self.program())
+            .chain(arguments)
+            .map(ToOwned::to_owned)
+            .collect()
     }
 }
 
@@ -534,7 +599,7 @@ pub trait System {
     /// [`SystemError::Locked`] when another process holds it.
     fn lock(&mut self, path: &Utf8Path) -> Result<(), SystemError>;
 
-    /// Runs a command that changes the running mail system. Refused under a root.
+    /// Runs a command that changes what runs. Refused under a root.
     ///
     /// # Errors
     /// When it cannot be started.

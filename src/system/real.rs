@@ -551,8 +551,13 @@ impl System for RealSystem {
             });
         }
         let words = command.words();
-        self.program("postfix")?
-            .on_terminal()
+        let program = self.program(command.program())?;
+        let program = if command.is_of_postfix() {
+            program.on_terminal()
+        } else {
+            program
+        };
+        program
             .uninterrupted()
             .arguments(words.get(1..).unwrap_or_default())
             .run()

@@ -3,6 +3,7 @@
 //! Owns the choice: what the site file names, else the first that cures with the least
 //! damage. Must not know what any remedy changes.
 
+use crate::host::Origin;
 use crate::postfix::Version;
 use crate::provider::Provider;
 use crate::remedy::{self, Case, Contribution, Fit};
@@ -33,7 +34,9 @@ pub fn fit(id: RemedyId, case: &Case<'_>) -> Fit {
         RemedyId::MxFilter => remedy::mx_filter::fit(case),
         RemedyId::Ipv4Transport => remedy::ipv4_transport::fit(case, |_| Vec::new()),
         RemedyId::HostedDomains => {
-            remedy::ipv4_transport::fit(case, |provider| hosted(case, provider))
+            let hosted = remedy::hosted_domains::find(case);
+            let fit = remedy::ipv4_transport::fit(case, |provider| hosted.of(provider))?;
+            Ok(fit.map(|transport| transport.with_reasons_of(hosted.contribution)))
         }
         RemedyId::ReplyFilter => remedy::reply_filter::fit(case),
         RemedyId::AddressPreference => remedy::address_preference::fit(case),
@@ -41,8 +44,11 @@ pub fn fit(id: RemedyId, case: &Case<'_>) -> Fit {
     }
 }
 
-fn hosted(case: &Case<'_>, provider: &Provider) -> Vec<String> {
-    case.site.wish(&provider.id).hosted_domains
+/// Tells whether there is anything to find hosted domains by: a host, or the operator's word.
+fn may_list(case: &Case<'_>) -> bool {
+    let declares = |provider: &&Provider| !case.site.wish(&provider.id).hosted_domains.is_empty();
+    matches!(case.facts.origin, Origin::Machine | Origin::Tree)
+        || case.providers.iter().any(declares)
 }
 
 /// Chooses.
@@ -85,10 +91,8 @@ pub(super) fn best(case: &Case<'_>) -> Result<Vec<Choice>, TemplateError> {
     }
     let filter = considered(RemedyId::MxFilter, case)?;
     // The filter goes by the mail host; without it, hosted domains must be listed.
-    let lists = |provider: &&Provider| !hosted(case, provider).is_empty();
-    let listed = filter.fit.is_err() && case.providers.iter().any(lists);
     let transport = considered(
-        if listed {
+        if filter.fit.is_err() && may_list(case) {
             RemedyId::HostedDomains
         } else {
             RemedyId::Ipv4Transport

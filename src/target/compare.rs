@@ -130,7 +130,14 @@ fn in_place(id: RemedyId, judged: &[Judged<'_>], facts: &Facts) -> bool {
         RemedyId::Ipv4Transport => {
             names_ours("transport_maps") || remedy::ipv4_transport::is_by_hand(facts)
         }
-        RemedyId::HostedDomains => false,
+        RemedyId::HostedDomains => {
+            let mut listed = facts.own.transport.keys();
+            let is_own = |domain: &String| {
+                let mut all = judged.iter();
+                all.any(|judged| judged.provider.domains.contains(domain))
+            };
+            names_ours("transport_maps") && listed.any(|domain| !is_own(domain))
+        }
         RemedyId::ReplyFilter => names_ours("smtp_reply_filter"),
         RemedyId::AddressPreference => facts.of_client("smtp_address_preference") == "ipv4",
         RemedyId::Ipv4Only => facts.of_client("inet_protocols") == "ipv4",

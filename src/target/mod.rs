@@ -7,6 +7,7 @@
 
 mod choose;
 mod compare;
+mod job;
 mod retire;
 mod sources;
 
@@ -24,6 +25,7 @@ use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::{self, Case, Contribution};
 use crate::remedy_sheet::RemedyId;
+use crate::scheduler::Scheduler;
 use crate::site::{Ipv6Wish, Site};
 use crate::template::TemplateError;
 
@@ -45,12 +47,33 @@ pub struct Target {
     pub leftovers: Vec<String>,
     /// Files that the jail gets.
     pub copies: Vec<CopyWanted>,
+    /// What becomes of the job that is run every day.
+    pub job: Job,
+    /// The remedies in use.
+    pub remedies: Vec<RemedyId>,
     /// What was decided, for whom and why.
     pub decisions: Vec<Decision>,
     /// What was noticed and left alone.
     pub findings: Vec<Finding>,
     /// Why nothing of it may be done.
     pub refusals: Vec<Finding>,
+}
+
+/// What becomes of the job that is run every day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Job {
+    /// Whatever is there stays.
+    #[default]
+    AsItIs,
+    /// There is this one, and no other of ours.
+    Wanted {
+        /// What runs it.
+        scheduler: Box<Scheduler>,
+        /// What is in its files, in the scheduler's order.
+        texts: Vec<String>,
+    },
+    /// There is none of ours.
+    Absent,
 }
 
 /// One parameter of main.cf.
@@ -251,7 +274,10 @@ pub fn decide(
     for choice in choices {
         let title = choice.id.sheet().title;
         match choice.fit {
-            Ok(contribution) => target.take(&title, contribution),
+            Ok(contribution) => {
+                target.remedies.push(choice.id);
+                target.take(&title, contribution);
+            }
             Err(why) => {
                 if site.remedies.is_some() {
                     target.findings.push(
@@ -275,11 +301,9 @@ pub fn decide(
         return Ok(target);
     }
     target.spare(facts);
-    // All mail leaves through clients in the jail, once Postfix has read its files again.
-    let filling = remedy::chroot::filling(profile, facts);
-    target.copies = filling.copies;
-    target.refusals.extend(filling.refusal);
+    target.fill_jail(profile, facts);
     take_away(&mut target, facts)?;
+    job::decide(&mut target, site, facts)?;
     Ok(target)
 }
 
@@ -288,7 +312,10 @@ const RIGHT_RECORDS: &str =
 
 /// Takes away what an earlier apply brought and nothing wants any more.
 fn take_away(target: &mut Target, facts: &Facts) -> Result<(), TemplateError> {
-    let gone = retire::retire(target, facts)?;
+    let mut gone = retire::retire(target, facts)?;
+    if !target.lists_hosted_domains() {
+        gone.extend(job::retire(target, facts));
+    }
     if !gone.is_empty() {
         target.decide("what mailfix set up before", "taken away again", gone);
     }
@@ -371,6 +398,13 @@ impl Target {
         });
     }
 
+    /// All mail leaves through clients in the jail, once Postfix has read its files again.
+    fn fill_jail(&mut self, profile: &Profile, facts: &Facts) {
+        let filling = remedy::chroot::filling(profile, facts);
+        self.copies = filling.copies;
+        self.refusals.extend(filling.refusal);
+    }
+
     fn take(&mut self, name: &str, contribution: Contribution) {
         self.settings.extend(contribution.settings);
         self.services.extend(contribution.services);
@@ -421,6 +455,35 @@ impl Target {
             && self.services.is_empty()
             && self.tables.is_empty()
             && self.leftovers.is_empty()
+            && self.job == Job::AsItIs
+    }
+
+    /// Tells whether the domains that providers host are listed one by one.
+    #[must_use]
+    pub fn lists_hosted_domains(&self) -> bool {
+        self.remedies.contains(&RemedyId::HostedDomains)
+    }
+
+    /// The same with nothing to hold but the table that lists these domains.
+    #[must_use]
+    pub fn of_hosted_domains(&self) -> Self {
+        let title = RemedyId::HostedDomains.sheet().title;
+        let decisions = self.decisions.iter();
+        Self {
+            tables: self
+                .tables
+                .iter()
+                .filter(|table| table.file == remedy::ipv4_transport::FILE)
+                .cloned()
+                .collect(),
+            decisions: decisions
+                .filter(|decision| decision.about == title)
+                .cloned()
+                .collect(),
+            findings: self.findings.clone(),
+            remedies: self.remedies.clone(),
+            ..Self::default()
+        }
     }
 }
 

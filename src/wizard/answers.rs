@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{NONE, WizardError};
+use super::{NONE, WizardError, YES};
 use crate::data_file::unknown;
 use crate::profile::Profile;
 use crate::site::{self, OtherServer, Site, address, domain_name, host_name};
@@ -42,6 +42,8 @@ pub enum Id {
     DkimKey,
     /// How the SPF record ends.
     SpfAll,
+    /// Whether a job makes the list of hosted domains anew every day.
+    Timer,
 }
 
 /// Words that can be answered, and what they mean.
@@ -70,9 +72,14 @@ const ENDS: Choices = &[
     ("-all", "others are not authorized"),
 ];
 
+const TIMER: Choices = &[
+    ("yes", "a daily job runs `mailfix refresh`"),
+    ("no", "I run `mailfix refresh` myself"),
+];
+
 impl Id {
     /// Every question, in the order of the site file.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Profile,
         Self::Hostname,
         Self::Ipv4,
@@ -88,9 +95,11 @@ impl Id {
         Self::DkimSelector,
         Self::DkimKey,
         Self::SpfAll,
+        Self::Timer,
     ];
 
-    /// The questions that are asked, in order; the others have defaults that fit nearly always.
+    /// The questions that are asked, in order; the others have defaults that fit nearly always,
+    /// or, as [`Self::Timer`], only have a sense once the host was looked at.
     pub const ASKED: [Self; 11] = [
         Self::Profile,
         Self::Hostname,
@@ -124,6 +133,7 @@ impl Id {
             Self::DkimSelector => "dkim-selector",
             Self::DkimKey => "dkim-key",
             Self::SpfAll => "spf-all",
+            Self::Timer => "timer",
         }
     }
 
@@ -143,8 +153,8 @@ impl Id {
     #[must_use]
     pub fn flag(self, value: &str) -> String {
         let id = self.as_str();
-        // Those that have a flag of their own come first in the order of the site file.
-        if self <= Self::ReverseDns6 {
+        // Of those that have a flag of their own all but one come first in the site file.
+        if self <= Self::ReverseDns6 || self == Self::Timer {
             format!("--{id} {}", quoted(value))
         } else {
             format!("--set {}", quoted(&format!("{id}={value}")))
@@ -169,6 +179,7 @@ impl Id {
             Self::DkimSelector => "DKIM selector",
             Self::DkimKey => "DKIM key file",
             Self::SpfAll => "End of the SPF record",
+            Self::Timer => "Look for hosted domains every day",
         }
     }
 
@@ -195,6 +206,9 @@ impl Id {
             Self::DkimSelector => "The name of the key's DNS record, or `none` for no DKIM.",
             Self::DkimKey => "Where the private key is kept.",
             Self::SpfAll => "What receivers shall think of all other senders.",
+            Self::Timer => {
+                "This Postfix must be told each domain that Google hosts, and domains move."
+            }
         }
     }
 
@@ -205,6 +219,7 @@ impl Id {
             Self::ReverseDns4 | Self::ReverseDns6 => Some(REVERSE),
             Self::Dmarc => Some(POLICIES),
             Self::SpfAll => Some(ENDS),
+            Self::Timer => Some(TIMER),
             _ => None,
         }
     }
@@ -254,7 +269,8 @@ impl Id {
             | Self::ReverseDns4
             | Self::ReverseDns6
             | Self::Dmarc
-            | Self::SpfAll => unreachable!("these have choices"),
+            | Self::SpfAll
+            | Self::Timer => unreachable!("these have choices"),
         }
     }
 }
@@ -418,6 +434,9 @@ impl Answers {
             None => answers.insert(Id::DkimSelector, NONE),
         }
         answers.insert(Id::SpfAll, site.spf_all.to_string());
+        if let Some(timer) = site.timer {
+            answers.insert(Id::Timer, if timer { YES } else { "no" });
+        }
         answers
     }
 }

@@ -6,7 +6,7 @@
 use camino::Utf8Path;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, TableLike, Value};
 
-use super::{Answers, Id, NONE, WizardError};
+use super::{Answers, Id, NONE, WizardError, YES};
 use crate::data_file::{DataError, Faults};
 use crate::finding::Finding;
 use crate::site::Site;
@@ -103,6 +103,7 @@ fn edit(document: &mut DocumentMut, id: Id, value: &str, answers: &Answers) {
         Id::DkimSelector => set(table(document, "dkim"), "selector", value),
         Id::DkimKey => set(table(document, "dkim"), "key", value),
         Id::SpfAll => set(table(document, "spf"), "all", value),
+        Id::Timer => set(table(document, "refresh"), "timer", value == YES),
     }
 }
 

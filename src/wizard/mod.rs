@@ -28,6 +28,9 @@ pub const FOUND: &str = "found";
 /// The answer that stands for no value.
 pub const NONE: &str = "none";
 
+/// The answer that agrees.
+pub const YES: &str = "yes";
+
 /// What was seen of the host and can stand for an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detected {
@@ -160,6 +163,26 @@ impl Wizard<'_> {
         }
         self.complete(&mut answers);
         Ok(answers)
+    }
+
+    /// Asks one question more, which came up later; without an asker its default is taken.
+    ///
+    /// # Errors
+    /// When the person ends it.
+    pub fn ask_further(
+        &self,
+        id: Id,
+        answers: &mut Answers,
+        asker: Option<&mut dyn Asker>,
+    ) -> Result<(), WizardError> {
+        let value = match asker {
+            Some(asker) => Some(asker.ask(&self.question(id, answers))?),
+            None => self.default(id, answers),
+        };
+        if let Some(value) = value {
+            answers.insert(id, value);
+        }
+        Ok(())
     }
 
     /// Answers from what is known and from defaults; `command` is what was typed, without the
@@ -332,6 +355,7 @@ impl Wizard<'_> {
                 )
             }
             Id::SpfAll => Some("~all".to_owned()),
+            Id::Timer => Some(YES.to_owned()),
             Id::Profile | Id::Hostname | Id::Ipv4 => None,
         }
     }
@@ -459,6 +483,8 @@ fn applies(id: Id, answers: &Answers) -> bool {
     match id {
         Id::ReverseDns4 => answers.get(Id::Ipv4) != Some(NONE),
         Id::ReverseDns6 => answers.get(Id::Ipv6) != Some(NONE),
+        // Who plans for the host finds out, and asks it then.
+        Id::Timer => false,
         _ => true,
     }
 }

@@ -253,11 +253,7 @@ impl Case {
         };
         let text = fs::read(self.folder.join("mailfix.toml")).unwrap();
         let site = Site::parse(&text, Utf8Path::new("mailfix.toml")).expect("the site is right");
-        let wish = Wish {
-            site: &site,
-            profile: &self.profile,
-            providers: &providers,
-        };
+        let wish = Wish::new(&site, &self.profile, &providers);
         let draft = draft(
             &system,
             resolver.as_ref(),

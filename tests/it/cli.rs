@@ -30,6 +30,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["init"],
     &["plan"],
     &["apply"],
+    &["refresh"],
     &["undo"],
     &["history"],
     &["check"],

@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
         "provider",
         "remedy_sheet",
         "cause",
+        "scheduler",
         "template",
         "data_file",
         "embedded",

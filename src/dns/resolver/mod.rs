@@ -24,6 +24,14 @@ pub trait Resolver: Sync {
     /// # Errors
     /// Whenever it could not be found out whether there are such records.
     fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError>;
+
+    /// Asks one question of very many: for these there is more time in all, and less for each.
+    ///
+    /// # Errors
+    /// As [`Self::lookup`].
+    fn lookup_among_many(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        self.lookup(name, kind)
+    }
 }
 
 /// What DNS says of a name and a type.
@@ -142,6 +150,20 @@ pub enum DnsError {
         /// The server.
         server: String,
     },
+}
+
+impl DnsError {
+    /// Tells whether no server said anything at all: asking for another name is of no use.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Offline { .. }
+                | Self::NoServer { .. }
+                | Self::Timeout { .. }
+                | Self::Unreachable { .. }
+        )
+    }
 }
 
 /// Answers that nothing may be asked; for `--offline`.

@@ -50,6 +50,9 @@ pub struct UnhurriedResolver {
     resolv_conf: Vec<u8>,
     allowed: Duration,
     begun: OnceLock<RealResolver>,
+    /// For very many questions: how long all of them may take, and how long one.
+    many: (Duration, Duration),
+    begun_many: OnceLock<RealResolver>,
 }
 
 impl UnhurriedResolver {
@@ -61,15 +64,37 @@ impl UnhurriedResolver {
             resolv_conf: text,
             allowed,
             begun: OnceLock::new(),
+            many: (allowed, allowed),
+            begun_many: OnceLock::new(),
         }
+    }
+
+    /// Allows another time for very many questions: for all of them together, and for one.
+    #[must_use]
+    pub fn allowing_many(mut self, all: Duration, each: Duration) -> Self {
+        self.many = (all, each);
+        self
+    }
+
+    fn begin(&self, allowed: Duration) -> RealResolver {
+        RealResolver::from_resolv_conf(&self.resolv_conf, Instant::now() + allowed)
     }
 }
 
 impl Resolver for UnhurriedResolver {
     fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
-        let begin =
-            || RealResolver::from_resolv_conf(&self.resolv_conf, Instant::now() + self.allowed);
-        self.begun.get_or_init(begin).lookup(name, kind)
+        let begun = self.begun.get_or_init(|| self.begin(self.allowed));
+        begun.lookup(name, kind)
+    }
+
+    fn lookup_among_many(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        let (all, each) = self.many;
+        let begun = self.begun_many.get_or_init(|| self.begin(all));
+        let hurried = RealResolver {
+            deadline: begun.deadline.min(Instant::now() + each),
+            ..begun.clone()
+        };
+        hurried.lookup(name, kind)
     }
 }
 

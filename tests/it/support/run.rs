@@ -88,6 +88,7 @@ pub fn run(words: &[&str], now: Timestamp, zone: Option<&str>) -> Shown {
             nix::unistd::geteuid().as_raw(),
             nix::unistd::getegid().as_raw(),
         ),
+        program: None,
         resolver: resolver.map(|resolver| Rc::new(resolver) as Rc<dyn Resolver>),
         out: out.plain(),
         err: err.plain(),

@@ -1,0 +1,188 @@
+//! Domains that are this host's own: Postfix delivers or relays their mail by itself.
+//!
+//! Owns the questions put to the lists of domains, asked as Postfix asks: the first item that
+//! matches decides. A transport entry would win over all of them (transport(5)), so mail for
+//! such a domain would leave the host it belongs to.
+//! Follows `ADDRESS_CLASS_README`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+
+use super::routes::ask;
+use super::{HostError, Parameters};
+use crate::system::System;
+
+/// The parameters that list domains of the host, whatever it does with their mail.
+const LISTS: [&str; 4] = [
+    "mydestination",
+    "virtual_alias_domains",
+    "virtual_mailbox_domains",
+    "relay_domains",
+];
+
+/// Says which of the domains are the host's own, with the parameter that lists each.
+pub(super) fn observe(
+    system: &dyn System,
+    config: &Utf8Path,
+    parameters: &Parameters,
+    domains: &BTreeSet<String>,
+    unanswered: &mut Vec<(String, String)>,
+) -> Result<BTreeMap<String, String>, HostError> {
+    let mut own = BTreeMap::new();
+    if domains.is_empty() {
+        return Ok(own);
+    }
+    let keys: Vec<String> = domains.iter().cloned().collect();
+    for name in LISTS {
+        let below = parameters
+            .list("parent_domain_matches_subdomains")
+            .iter()
+            .any(|list| list == name);
+        let mut open: Vec<&String> = domains
+            .iter()
+            .filter(|domain| !own.contains_key(*domain))
+            .collect();
+        for item in parameters.list(name) {
+            let (item, is_out) = match item.strip_prefix('!') {
+                Some(rest) => (rest.to_owned(), true),
+                None => (item, false),
+            };
+            let matching: BTreeSet<String> = if item.starts_with('/') {
+                let file = system.read(Utf8Path::new(&item));
+                let bytes = file
+                    .ok()
+                    .flatten()
+                    .map(|file| file.bytes)
+                    .unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let is_listed = |domain: &&&String| {
+                    text.split_whitespace()
+                        .any(|pattern| matches(pattern, domain, below))
+                };
+                open.iter()
+                    .filter(is_listed)
+                    .map(|&domain| domain.clone())
+                    .collect()
+            } else if item.contains(':') {
+                ask(system, config, &item, &keys, unanswered)?
+                    .into_keys()
+                    .collect()
+            } else {
+                let is_listed = |domain: &&&String| matches(&item, domain, below);
+                open.iter()
+                    .filter(is_listed)
+                    .map(|&domain| domain.clone())
+                    .collect()
+            };
+            open.retain(|domain| {
+                let matched = matching.contains(*domain);
+                if matched && !is_out {
+                    own.insert((*domain).clone(), name.to_owned());
+                }
+                !matched
+            });
+        }
+    }
+    Ok(own)
+}
+
+fn matches(pattern: &str, domain: &str, below: bool) -> bool {
+    let pattern = pattern.to_ascii_lowercase();
+    if pattern == domain {
+        return true;
+    }
+    let parent = if below {
+        format!(".{pattern}")
+    } else {
+        pattern
+    };
+    parent.starts_with('.') && domain.ends_with(&parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::{MemorySystem, Output, Query};
+
+    const CONFIG: &str = "/etc/postfix";
+
+    /// Parameters, and the domains of the three asked about that are the host's own.
+    #[track_caller]
+    fn check(set: &[(&str, &str)], expected: &[(&str, &str)]) {
+        let names = ["a.example", "b.example", "sub.a.example"];
+        let domains: BTreeSet<String> = names.map(str::to_owned).into();
+        let query = Query::Lookup {
+            config: CONFIG.into(),
+            table: "hash:/v".to_owned(),
+            keys: domains.iter().cloned().collect(),
+        };
+        let answer = Output {
+            status: 1,
+            stdout: b"b.example\tanything\n".to_vec(),
+            stderr: Vec::new(),
+        };
+        let system = MemorySystem::new()
+            .file("/etc/domains", "x.example\nA.example\n")
+            .answer(query, answer);
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let parameters = Parameters::new(set.iter().map(own));
+        let found = observe(
+            &system,
+            CONFIG.into(),
+            &parameters,
+            &domains,
+            &mut Vec::new(),
+        );
+        let expected: BTreeMap<String, String> = expected.iter().map(own).collect();
+        assert_eq!(found.unwrap(), expected);
+    }
+
+    #[test]
+    fn each_kind_of_list_is_asked() {
+        let mine = ("mydestination", "localhost, A.example");
+        check(&[], &[]);
+        check(&[mine], &[("a.example", "mydestination")]);
+        check(
+            &[("virtual_mailbox_domains", "/etc/domains")],
+            &[("a.example", "virtual_mailbox_domains")],
+        );
+        check(
+            &[mine, ("virtual_alias_domains", "proxy:hash:/v")],
+            &[
+                ("a.example", "mydestination"),
+                ("b.example", "virtual_alias_domains"),
+            ],
+        );
+    }
+
+    #[test]
+    fn subdomains_match_as_the_configuration_says() {
+        check(
+            &[("relay_domains", "a.example")],
+            &[("a.example", "relay_domains")],
+        );
+        check(
+            &[("relay_domains", ".a.example")],
+            &[("sub.a.example", "relay_domains")],
+        );
+        check(
+            &[
+                ("relay_domains", "a.example"),
+                ("parent_domain_matches_subdomains", "relay_domains"),
+            ],
+            &[
+                ("a.example", "relay_domains"),
+                ("sub.a.example", "relay_domains"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_first_match_decides() {
+        check(
+            &[("mydestination", "!a.example, a.example, b.example")],
+            &[("b.example", "mydestination")],
+        );
+    }
+}

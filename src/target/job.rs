@@ -1,0 +1,109 @@
+//! The job that makes the list of hosted domains anew every day.
+//!
+//! Owns whether there shall be one: only where such a list is in use, and only as the site file
+//! says. Must not know how a scheduler is told.
+
+use serde::Serialize;
+
+use crate::finding::Finding;
+use crate::host::Facts;
+use crate::site::Site;
+use crate::template::{self, TemplateError};
+
+use super::{Job, Target};
+
+/// The word for it in explanations.
+const ABOUT: &str = "Daily refresh";
+
+#[derive(Serialize)]
+struct Variables<'a> {
+    site: &'a str,
+    command: String,
+    words: &'a [String],
+}
+
+/// Decides, where a list is in use.
+pub(super) fn decide(target: &mut Target, site: &Site, facts: &Facts) -> Result<(), TemplateError> {
+    let jobs = &facts.jobs;
+    if !target.lists_hosted_domains() {
+        return Ok(());
+    }
+    match site.timer {
+        None => {
+            if jobs.installed.is_empty() && jobs.call.is_some() {
+                let why = "the list ages: `timer = true` below `[refresh]` in mailfix.toml has it made anew every day; `mailfix refresh` does it once";
+                target.decide(ABOUT, "not set up", vec![why.to_owned()]);
+            }
+            return Ok(());
+        }
+        Some(false) => {
+            let gone = retire(target, facts);
+            if !gone.is_empty() {
+                target.decide(ABOUT, "taken away", gone);
+            }
+            return Ok(());
+        }
+        Some(true) => {}
+    }
+    // Who has no program to call has nothing to say about a job.
+    let Some(call) = &jobs.call else {
+        return Ok(());
+    };
+    let refused = |why: &str, fix: &str| {
+        Finding::warning(
+            "no-timer",
+            "the list cannot be made anew every day by itself",
+        )
+        .because(why)
+        .mend(fix)
+    };
+    let Some(scheduler) = &jobs.scheduler else {
+        target.findings.push(refused(
+            "this host has neither systemd, launchd nor a cron that mailfix knows",
+            "have `mailfix refresh --yes --no-input` run every day, and set `timer = false`",
+        ));
+        return Ok(());
+    };
+    if let Some(why) = &jobs.distrust {
+        target.findings.push(refused(
+            &format!("root would run it unattended, and {why}"),
+            "put the program where only root may write, such as `/usr/local/sbin/mailfix`, and run `mailfix apply` from there",
+        ));
+        return Ok(());
+    }
+    let foreign = |path| jobs.foreign.contains(path);
+    if let Some(file) = scheduler.files.iter().find(|file| foreign(&file.path)) {
+        target.findings.push(refused(
+            &format!("`{}` is there, and mailfix did not write it", file.path),
+            "move it elsewhere and run `mailfix apply`",
+        ));
+        return Ok(());
+    }
+    let variables = Variables {
+        site: call.site.as_str(),
+        command: call.words.join(" "),
+        words: &call.words,
+    };
+    let texts = scheduler
+        .files
+        .iter()
+        .map(|file| template::render(&file.template, &variables))
+        .collect::<Result<_, _>>()?;
+    let why = format!("{} runs `{}` every day", scheduler.title, variables.command);
+    target.decide(ABOUT, &format!("by {}", scheduler.title), vec![why]);
+    target.job = Job::Wanted {
+        scheduler: Box::new(scheduler.clone()),
+        texts,
+    };
+    Ok(())
+}
+
+/// Takes the job away, if there is one, and says what goes.
+pub(super) fn retire(target: &mut Target, facts: &Facts) -> Vec<String> {
+    if facts.jobs.installed.is_empty() {
+        return Vec::new();
+    }
+    target.job = Job::Absent;
+    let paths = facts.jobs.installed.iter();
+    paths.map(|path| format!("`{path}` goes")).collect()
+}
