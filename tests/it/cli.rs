@@ -25,7 +25,7 @@ reverse6 = \"none\"
 name = \"example.org\"
 ";
 
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: &[&[&str]] = &[
     &[],
     &["init"],
     &["plan"],
