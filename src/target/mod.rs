@@ -274,10 +274,7 @@ pub fn decide(
     for choice in choices {
         let title = choice.id.sheet().title;
         match choice.fit {
-            Ok(contribution) => {
-                target.remedies.push(choice.id);
-                target.take(&title, contribution);
-            }
+            Ok(contribution) => target.take(choice.id, contribution),
             Err(why) => {
                 if site.remedies.is_some() {
                     target.findings.push(
@@ -405,12 +402,17 @@ impl Target {
         self.refusals.extend(filling.refusal);
     }
 
-    fn take(&mut self, name: &str, contribution: Contribution) {
+    fn take(&mut self, id: RemedyId, contribution: Contribution) {
+        self.remedies.push(id);
         self.settings.extend(contribution.settings);
         self.services.extend(contribution.services);
         self.tables.extend(contribution.tables);
         self.findings.extend(contribution.findings);
-        self.decide(name, &contribution.outcome, contribution.reasons);
+        self.decide(
+            &id.sheet().title,
+            &contribution.outcome,
+            contribution.reasons,
+        );
     }
 
     /// Keeps a reply filter of ours away from the clients without IPv6 that are made with it.
