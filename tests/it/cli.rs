@@ -83,8 +83,8 @@ fn shown(tree: &Tree, words: &[&str]) -> Shown {
 fn without_ids(text: &str) -> String {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let mut words = Vec::new();
-    for word in text.split_inclusive([' ', '`', '"', '\n']) {
-        let bare = word.trim_end_matches([' ', '`', '"', '\n']);
+    for word in text.split_inclusive([' ', '`', '"', '(', '\n']) {
+        let bare = word.trim_end_matches([' ', '`', '"', '(', '\n']);
         let end = word.strip_prefix(bare).unwrap_or_default();
         let id = bare.split_once('T').is_some_and(|(day, time)| {
             day.len() == 8 && digits(day) && time.strip_suffix('Z').is_some_and(digits)
