@@ -157,6 +157,22 @@ fn a_refusal_has_its_cause() {
 }
 
 #[test]
+fn postfix_3_11_tells_of_tls_itself() {
+    for (field, told) in [
+        ("may", "at level may"),
+        ("may:none", "none"),
+        ("none", "none"),
+        ("dane!/requiretls", "at level dane"),
+        ("dane:encrypt", "at level encrypt"),
+    ] {
+        let found = one(&format!(
+            "relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, tls={field}, dsn=2.0.0, status=sent (250 ok)"
+        ));
+        assert_eq!(found.deliveries[0].tls.as_deref(), Some(told));
+    }
+}
+
+#[test]
 fn several_messages_are_kept_apart() {
     let found = reports(
         MemorySystem::new(),

@@ -379,7 +379,7 @@ impl Way {
             address,
             family: address.map(|address| if address.is_ipv6() { 6 } else { 4 }),
             source: None,
-            tls: session.or_else(|| delivery.tls.map(text)),
+            tls: session.or_else(|| delivery.tls.map(protection)),
             reply,
             cause: cause.map(Into::into),
             tried,
@@ -426,6 +426,19 @@ fn add(all: &mut Vec<Tried>, answer: &Answer<'_>) {
     if !all.contains(&tried) {
         all.push(tried);
     }
+}
+
+/// Reads how a session was protected off a delivery line: the level of the policy, behind a colon
+/// the one it came down to, then further features (postconf(5), `smtp_log_tls_feature_status`).
+fn protection(field: &[u8]) -> String {
+    let field = text(field);
+    let levels = field.split('/').next().unwrap_or_default();
+    let level = levels.rsplit(':').next().unwrap_or_default();
+    let level = level.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if level == "none" {
+        return level.to_owned();
+    }
+    format!("at level {level}")
 }
 
 fn session(tls: &Tls<'_>) -> Session {

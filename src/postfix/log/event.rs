@@ -62,7 +62,8 @@ impl<'a> Event<'a> {
         // By first byte: most lines of a log are told apart by it.
         match said.first()? {
             b't' if said.starts_with(b"to=") => Delivery::parse(said).map(Self::Delivery),
-            b'r' if said == b"removed" => Some(Self::Removed),
+            // From 3.10 on a message that was never finished is `removed (canceled)`.
+            b'r' if said == b"removed" || said.starts_with(b"removed (") => Some(Self::Removed),
             b'm' | b'r' if is_message_id(said) => {
                 let at = memchr(b'=', said)? + 1;
                 Some(Self::MessageId(said.get(at..)?))

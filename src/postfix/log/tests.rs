@@ -352,6 +352,7 @@ fn other_lines_are_told_apart() {
             Event::Expired { from: b"" },
         ),
         ("A1B2C3D: uid=0 from=<a@example.org>", submitted),
+        ("A1B2C3D: removed (canceled)", Event::Removed),
         ("A1B2C3D: message-id=<1@x>", Event::MessageId(b"<1@x>")),
         (
             "A1B2C3D: resent-message-id=<1@x>",
