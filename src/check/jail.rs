@@ -167,7 +167,8 @@ fn saslauthd(subject: &Subject, jail: &Jail) -> Option<Finding> {
 fn names(services: &[&Service]) -> String {
     let names: Vec<String> = services
         .iter()
-        .map(|service| format!("`{}`", service.name))
+        // One and the same name is often a client's and a server's.
+        .map(|service| format!("`{}/{}`", service.name, service.kind))
         .collect();
     names.join(", ")
 }

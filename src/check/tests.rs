@@ -484,8 +484,8 @@ fn a_jail_that_lacks_something_is_told_of_each_program() {
     assert_eq!(
         titles(&resolver()),
         [
-            "`etc/resolv.conf` is missing in the jail of `smtp`, `relay`, `slow`",
-            "`etc/resolv.conf` is missing in the jail of `smtp`, `submission`",
+            "`etc/resolv.conf` is missing in the jail of `smtp/unix`, `relay/unix`, `slow/unix`",
+            "`etc/resolv.conf` is missing in the jail of `smtp/inet`, `submission/inet`",
         ]
     );
     let refuses = "smtpd_helo_restrictions = reject_unknown_helo_hostname\n";

@@ -201,7 +201,7 @@ fn refusal(client: &Service, missing: &[String], profile: &Profile, facts: &Fact
         ),
     )
     .because(format!(
-        "the profile `{}` says that clients run chrooted, and no copy can be made of what is missing there: mail to all others would stay where it is",
+        "the profile `{}` says that clients run chrooted, and no new copy mends what is wrong there: mail to all others would stay where it is",
         profile.name
     ))
     .mend(fix)
