@@ -323,7 +323,10 @@ end() {
         say "- failed: bringing everything back"
         if restore_all; then
             rm -rf "$kept"
-            [ -z "$made" ] || rmdir "$state" 2>/dev/null
+            directory=$state
+            while [ "$directory" != "$top" ] && rmdir "$directory" 2>/dev/null; do
+                directory=${directory%/*}
+            done
             say "error: nothing was changed"
         else
             say "error: not everything could be brought back; the old files are in \`$kept\`"
@@ -336,10 +339,15 @@ stop() {
     [ -z "$*" ] || say "error: $*"
     exit 1
 }
-made=
-[ -d "$state" ] || made=yes
+# The nearest directory above that is there already.
+top=$state
+while [ -n "$top" ] && [ ! -d "$top" ]; do
+    top=${top%/*}
+done
 rm -rf "$kept"
-mkdir -p "$kept" || fail "cannot make \`$kept\`"
+if ! (umask 022 && mkdir -p "${state%/*}") || ! mkdir -p "$kept"; then
+    fail "cannot make \`$kept\`"
+fi
 trap end EXIT
 trap 'say "interrupted"; exit 1' HUP INT PIPE TERM
 
