@@ -88,6 +88,13 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Tells whether what is asked for cannot be reached, or not all of it.
+    #[must_use]
+    pub fn falls_short(&self) -> bool {
+        let mut findings = self.target.findings.iter();
+        findings.any(|finding| finding.severity == Severity::Error)
+    }
+
     /// Tells whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

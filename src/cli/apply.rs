@@ -87,6 +87,9 @@ impl Apply {
             return Err(refused(&draft.refusals));
         }
         let carried = carry_out(session, &wish, &draft, self.restart)?;
+        if matches!(carried, Carried::Nothing) && draft.falls_short() {
+            return Ok(FailureKind::Failed.status());
+        }
         Ok(carried.status(self.detailed_exitcode))
     }
 

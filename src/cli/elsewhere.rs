@@ -90,7 +90,9 @@ impl Elsewhere<'_> {
         if !draft.is_empty() {
             self.write(session, &site, &draft, &packed, &profile)?;
         }
-        Ok(if self.detailed && !draft.is_empty() {
+        Ok(if draft.falls_short() {
+            FailureKind::Failed.status()
+        } else if self.detailed && !draft.is_empty() {
             PENDING
         } else {
             0

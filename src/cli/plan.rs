@@ -88,7 +88,9 @@ impl PlanCommand {
         if self.json {
             session.ui.data(&json::text(&json::draft(&draft)));
         }
-        Ok(if self.detailed_exitcode && !draft.plan.is_empty() {
+        Ok(if draft.falls_short() {
+            FailureKind::Failed.status()
+        } else if self.detailed_exitcode && !draft.plan.is_empty() {
             PENDING
         } else {
             0

@@ -71,6 +71,8 @@ pub struct FilterSource {
     pub kind: String,
     /// Its text.
     pub text: String,
+    /// Whether everyone on the host may read it, as they may any table of ours.
+    pub is_public: bool,
 }
 
 pub(super) fn observe(
@@ -123,6 +125,7 @@ pub(super) fn observe(
         source: Ok(FilterSource {
             kind: kind.unwrap_or("regexp").to_owned(),
             text: copy.to_owned(),
+            is_public: true,
         }),
         answers: answers(system, config, &named, interest)?,
         is_gone,
@@ -160,6 +163,7 @@ fn source(system: &dyn System, table: &str) -> Result<Result<FilterSource, Strin
         ) => return Ok(Err(error.to_string())),
         Err(error) => return Err(error.into()),
     };
+    let is_public = file.mode & 0o004 != 0;
     let Ok(text) = String::from_utf8(file.bytes) else {
         return Ok(Err(format!("`{path}` is not UTF-8")));
     };
@@ -172,6 +176,7 @@ fn source(system: &dyn System, table: &str) -> Result<Result<FilterSource, Strin
     Ok(Ok(FilterSource {
         kind: kind.to_owned(),
         text,
+        is_public,
     }))
 }
 
@@ -250,6 +255,7 @@ mod tests {
         FilterSource {
             kind: kind.to_owned(),
             text: text.to_owned(),
+            is_public: true,
         }
     }
 

@@ -85,6 +85,12 @@ pub fn fit(case: &Case<'_>) -> Fit {
     }
     let copy = match filter.map(|filter| (filter, &filter.source)) {
         None => None,
+        Some((filter, Ok(source))) if !source.is_public && present.is_none() => {
+            return Ok(Err(format!(
+                "`{REPLY_FILTER}` takes one table and names `{}`, which is yours and stays as it is: not everyone may read it, and everyone could read a copy with more rules",
+                filter.table
+            )));
+        }
         Some((filter, Ok(source))) => Some((filter, source)),
         Some((filter, Err(why))) => {
             return Ok(Err(format!(
@@ -514,6 +520,7 @@ mod tests {
                 .map(|text| FilterSource {
                     kind: kind.to_owned(),
                     text: text.to_owned(),
+                    is_public: true,
                 })
                 .map_err(ToOwned::to_owned),
             answers: Ok(softened.iter().map(answer).collect()),
@@ -838,6 +845,16 @@ mod tests {
             ),
             Err(
                 "`smtp_reply_filter` takes one table and names `hash:/etc/own`, which is yours and stays as it is: it is odd, so a copy with more rules cannot be made",
+            ),
+        );
+        let mut closed = own("pcre:/etc/own", Ok(""), &[]);
+        if let Ok(source) = &mut closed.source {
+            source.is_public = false;
+        }
+        check(
+            ("3.7.11", "", "", Some(closed)),
+            Err(
+                "`smtp_reply_filter` takes one table and names `pcre:/etc/own`, which is yours and stays as it is: not everyone may read it, and everyone could read a copy with more rules",
             ),
         );
         let mut filter = own("pcre:/etc/own", Ok(""), &[]);

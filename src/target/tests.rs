@@ -586,6 +586,7 @@ fn the_administrator_gets_the_reply_filter_back() {
             source: Ok(FilterSource {
                 kind: "pcre".to_owned(),
                 text: String::new(),
+                is_public: true,
             }),
             answers: Ok(BTreeMap::new()),
             is_gone,

@@ -828,6 +828,7 @@ fn reply_filter(copied: Option<(&str, &str)>) -> TableWanted {
         source: Ok(FilterSource {
             kind: kind.to_owned(),
             text: text.to_owned(),
+            is_public: true,
         }),
         answers: Ok(BTreeMap::new()),
         is_gone: false,
