@@ -403,7 +403,12 @@ pub fn observe(
         own,
         dns: DnsFacts::default(),
         destinations: None,
-        jobs: jobs::observe(system, interest.call.as_ref(), &mut files)?,
+        // A machine that cannot run mailfix has no job that calls it.
+        jobs: if system.is_collected() {
+            Jobs::default()
+        } else {
+            jobs::observe(system, interest.call.as_ref(), &mut files)?
+        },
         parameters,
     };
     Ok(Host { facts, files })
