@@ -118,3 +118,137 @@ fn commands(run: &[Command], facts: &Facts) -> Vec<Command> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Call, Jobs, example};
+    use crate::system::Kind;
+    use camino::Utf8PathBuf;
+
+    fn scheduler(id: &str) -> Scheduler {
+        let mut all = Scheduler::all().into_iter();
+        all.find(|scheduler| scheduler.id == id).unwrap()
+    }
+
+    /// What is planned on a machine, as `+PATH`, `-PATH`, `~PATH` and commands.
+    fn planned(job: Job, there: &[(&str, &str)]) -> Vec<String> {
+        let mut host = example::host("2.11.6", "", "");
+        host.facts.origin = Origin::Machine;
+        host.facts.jobs = Jobs {
+            call: Some(Call {
+                words: vec!["/usr/sbin/mailfix".to_owned()],
+                site: "/etc/mailfix/mailfix.toml".into(),
+            }),
+            ..Jobs::default()
+        };
+        for directory in ["/etc/systemd/system", "/etc/cron.d"] {
+            let stat = example::directory(directory);
+            assert_eq!(stat.kind, Kind::Directory);
+            host.files.insert_directory(directory, stat);
+        }
+        for (path, text) in there {
+            host.files
+                .insert(*path, Some(File::new(*text, 0o640, 0, 3)));
+            host.facts.jobs.installed.insert((*path).into());
+            if let Some(parent) = Utf8PathBuf::from(*path).parent() {
+                let stat = example::directory(parent.as_str());
+                host.files.insert_directory(parent, stat);
+            }
+        }
+        let target = Target {
+            job,
+            ..Target::default()
+        };
+        let mut lines = Vec::new();
+        for step in steps(&target, &host.facts, &host.files) {
+            lines.extend(step.directories.iter().map(|new| format!("+{}/", new.path)));
+            lines.extend(step.files.iter().map(|change| {
+                let mark = match (&change.before, &change.after) {
+                    (None, _) => '+',
+                    (_, None) => '-',
+                    _ => '~',
+                };
+                format!("{mark}{}", change.path)
+            }));
+            lines.extend(step.abandoned.iter().map(|old| format!("-{}/", old.path)));
+            lines.extend(step.then.iter().map(ToString::to_string));
+        }
+        lines
+    }
+
+    fn wanted(id: &str, texts: &[&str]) -> Job {
+        Job::Wanted {
+            scheduler: Box::new(scheduler(id)),
+            texts: texts.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    const SERVICE: &str = "/etc/systemd/system/mailfix-refresh.service";
+    const TIMER: &str = "/etc/systemd/system/mailfix-refresh.timer";
+    const WANTS: &str = "/etc/systemd/system/timers.target.d/mailfix-refresh.conf";
+    const CRON: &str = "/etc/cron.d/mailfix-refresh";
+
+    #[test]
+    fn a_job_of_systemd_is_made_of_files_and_started() {
+        assert_eq!(
+            planned(wanted("systemd", &["a", "b", "c"]), &[]),
+            [
+                "+/etc/systemd/system/timers.target.d/",
+                &format!("+{SERVICE}"),
+                &format!("+{TIMER}"),
+                &format!("+{WANTS}"),
+                "systemctl daemon-reload",
+                "systemctl start mailfix-refresh.timer",
+            ]
+        );
+        // What stands as it should is left, and nothing is told.
+        let there = [(SERVICE, "a"), (TIMER, "b"), (WANTS, "c")];
+        assert_eq!(
+            planned(wanted("systemd", &["a", "b", "c"]), &there),
+            [""; 0]
+        );
+        assert_eq!(planned(Job::AsItIs, &there), [""; 0]);
+    }
+
+    #[test]
+    fn a_job_that_goes_is_stopped_before_systemd_forgets_it() {
+        let there = [(SERVICE, "a"), (TIMER, "b"), (WANTS, "c")];
+        assert_eq!(
+            planned(Job::Absent, &there),
+            [
+                &format!("-{SERVICE}"),
+                &format!("-{TIMER}"),
+                &format!("-{WANTS}"),
+                "-/etc/systemd/system/timers.target.d/",
+                "systemctl stop mailfix-refresh.timer",
+                "systemctl daemon-reload",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_host_with_another_scheduler_now_loses_the_old_job() {
+        assert_eq!(
+            planned(wanted("cron", &["new"]), &[(CRON, "old"), (TIMER, "b")]),
+            [
+                &format!("~{CRON}"),
+                &format!("-{TIMER}"),
+                "systemctl stop mailfix-refresh.timer",
+                "systemctl daemon-reload",
+            ]
+        );
+    }
+
+    #[test]
+    fn launchd_is_told_by_file_and_by_name() {
+        let plist = "/Library/LaunchDaemons/mailfix.refresh.plist";
+        let made = planned(wanted("launchd", &["a"]), &[]);
+        assert_eq!(made.last().unwrap(), &format!("launchctl load {plist}"));
+        let gone = planned(Job::Absent, &[(plist, "a")]);
+        assert_eq!(
+            gone,
+            [&format!("-{plist}"), "launchctl remove mailfix.refresh"]
+        );
+    }
+}

@@ -21,6 +21,9 @@ use crate::template::{self, TemplateError};
 /// The name of our service; a number follows where it is taken.
 const NAME: &str = "smtp-ipv4";
 
+/// How many domains are named where there may be hundreds.
+const SHOWN: usize = 8;
+
 /// The name of the table's file and template.
 pub const FILE: &str = TRANSPORT;
 
@@ -162,7 +165,7 @@ pub fn fit(case: &Case<'_>, hosted: impl Fn(&Provider) -> Vec<String>) -> Fit {
         .iter()
         .map(|domain| (domain.clone(), format!("{name}:")))
         .collect();
-    contribution.outcome = format!("`{name}` takes mail to {}", listed.join(", "));
+    contribution.outcome = format!("`{name}` takes mail to {}", few(&listed));
     contribution.tables.push(TableWanted {
         file: FILE.to_owned(),
         kind,
@@ -231,6 +234,15 @@ pub fn own_limits(name: &str, facts: &Facts) -> Vec<String> {
         })
         .map(|(own, _)| own)
         .collect()
+}
+
+/// Lists names, and where there are many the first of them and how many more.
+fn few(names: &[String]) -> String {
+    let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Names what a transport entry of ours would override, if anything.

@@ -107,3 +107,100 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Vec<String> {
     let paths = facts.jobs.installed.iter();
     paths.map(|path| format!("`{path}` goes")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::*;
+    use crate::host::{Call, example};
+    use crate::remedy_sheet::RemedyId;
+    use crate::scheduler::{MARK, Scheduler};
+
+    /// What the site file says, what is changed about a host with systemd, whether a list is in
+    /// use; the job, by its first text, and what is said.
+    #[track_caller]
+    fn check(
+        timer: &str,
+        edit: impl Fn(&mut Facts),
+        lists: bool,
+        expected: (Option<&str>, &[&str]),
+    ) {
+        let text = format!(
+            "[server]\nhostname = \"mail.example.org\"\nipv4 = [\"9.9.9.9\"]\n[[domain]]\nname = \"example.org\"\n[refresh]\n{timer}\n"
+        );
+        let site = Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap();
+        let mut facts = example::host("2.11.6", "", "").facts;
+        facts.jobs.scheduler = Some(Scheduler::all().remove(0));
+        facts.jobs.call = Some(Call {
+            words: ["/usr/sbin/mailfix", "refresh"].map(str::to_owned).to_vec(),
+            site: "/etc/mailfix/mailfix.toml".into(),
+        });
+        edit(&mut facts);
+        let mut target = Target::default();
+        if lists {
+            target.remedies.push(RemedyId::HostedDomains);
+        }
+        decide(&mut target, &site, &facts).unwrap();
+        let said = target.decisions.iter().map(|one| one.outcome.as_str());
+        let found = target.findings.iter().map(|one| one.code);
+        let said: Vec<&str> = said.chain(found).collect();
+        let job = match &target.job {
+            Job::AsItIs => None,
+            Job::Absent => Some("absent"),
+            Job::Wanted { texts, .. } => {
+                assert!(texts.iter().all(|text| text.contains(MARK)));
+                texts[0].lines().find(|line| line.starts_with("ExecStart="))
+            }
+        };
+        assert_eq!((job, said.as_slice()), expected);
+    }
+
+    #[test]
+    fn there_is_one_where_a_list_is_in_use_and_the_site_file_says_so() {
+        let same = |_: &mut Facts| ();
+        let call = Some("ExecStart=/usr/sbin/mailfix refresh");
+        check("timer = true", same, true, (call, &["by systemd"]));
+        check("timer = true", same, false, (None, &[]));
+        check("timer = false", same, true, (None, &[]));
+        check("", same, true, (None, &["not set up"]));
+        let installed = |facts: &mut Facts| {
+            facts
+                .jobs
+                .installed
+                .insert("/etc/cron.d/mailfix-refresh".into());
+        };
+        check(
+            "timer = false",
+            installed,
+            true,
+            (Some("absent"), &["taken away"]),
+        );
+        check("", installed, true, (None, &[]));
+    }
+
+    #[test]
+    fn why_there_is_none_is_said() {
+        let refused = (None, &["no-timer"][..]);
+        check(
+            "timer = true",
+            |facts| facts.jobs.scheduler = None,
+            true,
+            refused,
+        );
+        let distrust = |facts: &mut Facts| facts.jobs.distrust = Some("x".to_owned());
+        check("timer = true", distrust, true, refused);
+        let foreign = |facts: &mut Facts| {
+            let path = "/etc/systemd/system/mailfix-refresh.timer";
+            facts.jobs.foreign.insert(path.into());
+        };
+        check("timer = true", foreign, true, refused);
+        // Who has no program to call says nothing.
+        check(
+            "timer = true",
+            |facts| facts.jobs.call = None,
+            true,
+            (None, &[]),
+        );
+    }
+}
