@@ -305,6 +305,7 @@ mod tests {
                 "mail for example.org loops back to myself",
                 "local-misconfig",
             ),
+            ("4.3.0", "alias database unavailable", "local-misconfig"),
             (
                 "4.3.0",
                 "local data error while talking to mx[192.0.2.1]",
