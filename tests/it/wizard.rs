@@ -244,3 +244,38 @@ fn without_a_terminal_the_whole_command_to_type_is_said() {
     assert!(errors.contains(command), "{errors}");
     assert_eq!(names(directory.path()), ["a tree"]);
 }
+
+/// Without the DNS reply filter domains are listed, and a list ages: that is asked once it is
+/// known, behind all other questions.
+#[test]
+fn a_daily_refresh_is_offered_where_a_list_is_in_use() {
+    if !crate::support::has_postfix() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("there is room");
+    let config = directory.path().join("tree/etc/postfix");
+    std::fs::create_dir_all(&config).expect("there is room");
+    let main = "compatibility_level = 3.6\nsmtp_dns_support_level = disabled\n";
+    std::fs::write(config.join("main.cf"), main).expect("there is room");
+    let master = "smtp unix - - n - - smtp\n";
+    std::fs::write(config.join("master.cf"), master).expect("there is room");
+    let mut words = vec!["--profile", "linux", "--hostname", "mail.example.org"];
+    words.extend(["--ipv4", "8.8.4.4", "--ipv6", "2a01:4f8::1", "--domain"]);
+    words.extend([
+        "example.org",
+        "--forward-dns",
+        "self",
+        "--reverse-dns4",
+        "self",
+    ]);
+    words.extend(["--reverse-dns6", "none", "--set", "other-servers=none"]);
+    words.extend(["--set", "third-parties=none", "--set", "dmarc=none"]);
+    let mut terminal = Terminal::open_in(directory, &words);
+    terminal.answer("Look for hosted domains every day [yes]: ", "no\r");
+    terminal.answer("+timer = false", "");
+    terminal.answer("Apply? [no] ", "n\r");
+    let (status, shown, directory) = terminal.close();
+    assert_eq!(status, 1, "{shown}");
+    assert!(plain(&shown).contains("domains move"), "{shown}");
+    assert!(!directory.path().join("tree/etc/mailfix").exists());
+}
