@@ -12,6 +12,12 @@ use std::{env, fmt::Write as _, fs, io, path::Path};
 const FOLDERS: &[(&str, &str, &str, &str)] = &[
     ("PROFILES", "profiles", ".toml", "The profiles, by name."),
     (
+        "PACKAGES",
+        "profiles/packages",
+        ".toml",
+        "The package managers, by the name of their program.",
+    ),
+    (
         "PROVIDERS",
         "profiles/providers",
         ".toml",

@@ -19,7 +19,7 @@ use crate::host::{
 use crate::plan::build::{self, BuildError, build};
 use crate::plan::{FileChange, Nature, Plan};
 use crate::postfix::MainCf;
-use crate::postfix::table::index_suffixes;
+use crate::postfix::table::{DATABASES, index_suffixes};
 use crate::profile::Profile;
 use crate::provider::{Demand, Provider};
 use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport};
@@ -325,7 +325,7 @@ pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
         replies.extend(provider.demands.ipv6.iter().flat_map(Demand::lines));
     }
     let mut own_files: Vec<String> = OWN_TABLES.map(ToOwned::to_owned).to_vec();
-    for kind in ["hash", "lmdb", "cdb"] {
+    for kind in DATABASES {
         own_files.extend(
             index_suffixes(kind)
                 .iter()
@@ -340,6 +340,7 @@ pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
         replies: replies.into_iter().collect(),
         own_files,
         call: None,
+        ..Interest::in_tables()
     }
 }
 
@@ -504,7 +505,7 @@ fn try_out(
     draft: &mut Draft,
     plan: &mut Plan,
 ) -> Result<(), SystemError> {
-    let (mut laid, planned) = lay(system, plan);
+    let (_, planned) = lay(system, plan);
     let facts = &draft.host.facts;
     let mut files = planned.clone();
     for table in &draft.target.tables {
@@ -524,40 +525,25 @@ fn try_out(
         })
         .collect();
 
-    let live = CheckedFiles::live(system);
-    let before = own_checks(&draft.host, &live, &BTreeMap::new());
-    let Report {
-        findings,
-        indexes,
-        answers,
-        checked,
-    } = rehearse_files(system, &draft.host, &files, &tables)?;
-    for (path, bytes) in &indexes {
-        laid = laid.with(path.clone(), Some(File::new(bytes.clone(), 0o644, 0, 0)));
-    }
+    let report = rehearse_files(system, &draft.host, &files, &tables)?;
+    let mut built = report.indexes.clone();
     for table in &draft.unbuilt {
         // Its content is nobody's business here; that it will be there is.
         if let Some(suffix) = index_suffixes(&table.kind).first() {
             let path = with_suffix(&target::table_path(facts, table), suffix);
-            laid = laid.with(path, Some(File::new("", 0o644, 0, 0)));
+            built.insert(path, Vec::new());
         }
     }
-    // Postfix is only asked about what stands now where it finds errors in what is planned:
-    // otherwise its complaints are not of our making, and a second rehearsal tells nothing.
-    let is_error = |finding: &Finding| finding.severity == Severity::Error;
-    let said = if findings.iter().any(is_error) {
-        rehearse_files(system, &draft.host, &BTreeMap::new(), &[])?.findings
-    } else {
-        findings.clone()
-    };
-    let before = check::join(before, said);
-    let after = check::join(own_checks(&draft.host, &laid, &planned), findings);
-    draft.checked = checked;
-    draft.refusals.extend(check::refusals(&before, &after));
-    // What the plan mends on its way is not worth a word.
-    let stays = |finding: &Finding| after.iter().any(|later| later.same_fault(finding));
-    let staying = before.into_iter().filter(stays).collect();
+    let (refusals, staying) = weigh(system, &draft.host, plan, &built, &report.findings)?;
+    draft.refusals.extend(refusals);
     draft.findings.extend(silenced(wish.site, staying));
+    let Report {
+        indexes,
+        answers,
+        checked,
+        ..
+    } = report;
+    draft.checked = checked;
     for (table, answers) in draft.target.tables.iter().zip(&answers) {
         draft.refusals.extend(wrong_answers(table, answers));
     }
@@ -600,6 +586,41 @@ fn try_out(
     Ok(())
 }
 
+/// Compares what a plan would leave with what stands: what it would break, and what was wrong
+/// before and stays so.
+///
+/// # Errors
+/// When the files cannot be read.
+pub(crate) fn weigh(
+    system: &dyn System,
+    host: &Host,
+    plan: &Plan,
+    indexes: &BTreeMap<camino::Utf8PathBuf, Vec<u8>>,
+    findings: &[Finding],
+) -> Result<(Vec<Finding>, Vec<Finding>), SystemError> {
+    let before = own_checks(host, &CheckedFiles::live(system), &BTreeMap::new());
+    let (mut laid, planned) = lay(system, plan);
+    for (path, bytes) in indexes {
+        let file = File::new(bytes.clone(), 0o644, 0, 0);
+        laid = laid.with(path.clone(), Some(file));
+    }
+    // Postfix is only asked about what stands now where it finds errors in what is planned:
+    // otherwise its complaints are not of our making, and a second rehearsal tells nothing.
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
+    let said = if findings.iter().any(is_error) {
+        rehearse_files(system, host, &BTreeMap::new(), &[])?.findings
+    } else {
+        findings.to_vec()
+    };
+    let before = check::join(before, said);
+    let after = check::join(own_checks(host, &laid, &planned), findings.to_vec());
+    let refusals = check::refusals(&before, &after);
+    // What the plan mends on its way is not worth a word.
+    let stays = |finding: &Finding| after.iter().any(|later| later.same_fault(finding));
+    let staying = before.into_iter().filter(stays).collect();
+    Ok((refusals, staying))
+}
+
 fn is_older(system: &dyn System, index: &Utf8Path, source: &Utf8Path) -> Result<bool, SystemError> {
     let time = |path| Ok::<_, SystemError>(system.stat(path)?.map(|stat| stat.modified));
     Ok(time(index)? < time(source)?)
@@ -614,7 +635,11 @@ pub fn silenced(site: &Site, findings: Vec<Finding>) -> Vec<Finding> {
         .collect()
 }
 
-fn rehearse_files(
+/// Has Postfix look at a private copy with these files laid over what stands.
+///
+/// # Errors
+/// When the copy cannot be made.
+pub(crate) fn rehearse_files(
     system: &dyn System,
     host: &Host,
     files: &BTreeMap<camino::Utf8PathBuf, File>,
@@ -673,6 +698,8 @@ fn with_subject<T>(
         level: facts.level,
         parameters: &get,
         table_types: (facts.origin != Origin::Stock).then_some(&facts.table_types),
+        broken_types: &facts.broken_types,
+        packages: facts.packages.as_ref(),
         programs: facts.daemons.as_ref(),
         jail: Some(&jail),
         files,

@@ -42,6 +42,8 @@
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
 //! 3. [`draft`]: the flow put together; [`watch`]: the moments after a reload; [`probe`]: a test
 //!    message and what becomes of it.
+//! 3. [`draft`]: the flow put together; [`migration`]: the same off Berkeley DB; [`watch`]: the
+//!    moments after a reload.
 //! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
@@ -49,6 +51,7 @@
 //! 8. [`host`]: what is there; [`records`]: what DNS must say.
 //! 9. [`site`], [`profile`], [`jail_keeper`], [`provider`], [`remedy_sheet`], [`template`]: data;
 //! 9. [`site`], [`profile`], [`provider`], [`remedy_sheet`], [`scheduler`], [`template`]: data;
+//! 9. [`site`], [`profile`], [`provider`], [`package`], [`remedy_sheet`], [`template`]: data;
 //!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
@@ -115,6 +118,8 @@ pub mod host;
 pub mod jail_keeper;
 pub mod mail;
 pub mod maillog;
+pub mod migration;
+pub mod package;
 pub mod plan;
 pub mod postfix;
 pub mod probe;

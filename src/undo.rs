@@ -306,6 +306,7 @@ pub fn undo(
             directories,
             files,
             abandoned,
+            ..Step::default()
         });
     }
     Ok(Plan { steps })

@@ -73,24 +73,27 @@ fn unknown_type(subject: &Subject, reference: &TableReference) -> Option<Finding
     {
         return None;
     }
-    let known = KNOWN_TYPES.contains(&kind);
+    let broken = subject.broken_types.get(kind);
+    let known = KNOWN_TYPES.contains(&kind) || broken.is_some();
+    let effect = format!(
+        "every lookup in `{}` fails, and the mail concerned is deferred; `postfix check` does not look",
+        escape(&reference.spelled())
+    );
     let finding = Finding::error(
         "unknown-table-type",
-        if known {
-            format!("this Postfix has no table type `{kind}`")
-        } else {
-            format!("`{}` is no table type", escape(kind))
+        match broken {
+            Some(_) => format!("this Postfix names the table type `{kind}`, which does not work"),
+            None if known => format!("this Postfix has no table type `{kind}`"),
+            None => format!("`{}` is no table type", escape(kind)),
         },
     )
     .at(reference.place(subject))
-    .because(format!(
-        "every lookup in `{}` fails, and the mail concerned is deferred; `postfix check` does not look",
-        escape(&reference.spelled())
-    ));
+    .because(match broken {
+        Some(reason) => format!("{}; {effect}", escape(reason)),
+        None => effect,
+    });
     if known {
-        return Some(finding.mend(format!(
-            "install what brings it (often a package `postfix-{kind}`), or use another type"
-        )));
+        return Some(finding.mend(how_to_get(subject, kind)));
     }
     let names: Vec<&str> = match subject.table_types {
         Some(types) => types.iter().map(String::as_str).collect(),
@@ -100,6 +103,29 @@ fn unknown_type(subject: &Subject, reference: &TableReference) -> Option<Finding
         Some(near) => finding.mend(format!("`{near}` is one")),
         None => finding.mend("`postconf -m` lists those there are"),
     })
+}
+
+/// Says what brings a table type.
+fn how_to_get(subject: &Subject, kind: &str) -> String {
+    let has = |kind: &str| {
+        subject
+            .table_types
+            .is_some_and(|types| types.contains(kind))
+    };
+    if let Some(command) = subject.packages.and_then(|packages| packages.install(kind)) {
+        return format!("`{command}` brings it");
+    }
+    match kind {
+        "hash" | "btree" if has("lmdb") || has("cdb") => {
+            let to = if has("lmdb") { "lmdb" } else { "cdb" };
+            format!("`mailfix plan --migrate-tables {to}` shows how to leave Berkeley DB")
+        }
+        // What it adds to `regexp` is rarely used.
+        "pcre" => "install what brings it (often a package `postfix-pcre`), or write the patterns for `regexp`, which every Postfix has".to_owned(),
+        _ => format!(
+            "install what brings it (often a package `postfix-{kind}`), or use another type"
+        ),
+    }
 }
 
 /// The files one of which a lookup opens.

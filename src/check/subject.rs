@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::finding::Place;
 use crate::host::Jail;
+use crate::package::Packages;
 use crate::postfix::{
     ArgumentKind, CompatibilityLevel, MainCf, MasterCf, Service, Version, expand,
 };
@@ -80,8 +81,12 @@ pub struct Subject<'a> {
     /// The effective value of a parameter, not expanded: the file's, else Postfix's default;
     /// `None` where neither is known.
     pub parameters: &'a dyn Fn(&str) -> Option<String>,
-    /// The table types this Postfix lists; `None` where there is no Postfix to ask.
+    /// The table types that work; `None` where there is no Postfix to ask.
     pub table_types: Option<&'a BTreeSet<String>>,
+    /// The table types that Postfix names and that do not work, each with what is wrong.
+    pub broken_types: &'a BTreeMap<String, String>,
+    /// The package manager, if a known one is there.
+    pub packages: Option<&'a Packages>,
     /// The programs in `daemon_directory`; `None` where there is no Postfix to look at.
     pub programs: Option<&'a BTreeSet<String>>,
     /// What chrooted daemons find in the queue directory; `None` where it is not known.

@@ -115,7 +115,7 @@ fn use_of(subject: &Subject, name: &str) -> Option<Use> {
     // Lists of tables to be served, not tables that are looked up; every name is an echo.
     let served = matches!(name, "proxy_read_maps" | "proxy_write_maps");
     // What `newaliases` makes anew.
-    let made = name == "alias_database" || is_cache(name);
+    let made = name == "alias_database" || parameter::is_cache(name);
     if served || made {
         return None;
     }
@@ -134,14 +134,6 @@ fn use_of(subject: &Subject, name: &str) -> Option<Use> {
         ValueKind::List => Some(Use::Mixed),
         _ => None,
     }
-}
-
-/// Whether daemons keep a table of their own under the name.
-fn is_cache(name: &str) -> bool {
-    ["_cache_name", "_cache_database", "_cache_map"]
-        .iter()
-        .any(|end| name.ends_with(end))
-        || name == "address_verify_map"
 }
 
 fn is_restriction_class(subject: &Subject, name: &str) -> bool {

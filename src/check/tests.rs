@@ -7,8 +7,9 @@ use camino::Utf8Path;
 use super::{Document, Files, Subject, all, introduced, refusals, run};
 use crate::finding::{Finding, Severity};
 use crate::host::{Jail, Kept, Lack, State};
+use crate::package::Packages;
 use crate::postfix::{CompatibilityLevel, Need, Version};
-use crate::system::File;
+use crate::system::{File, MemorySystem};
 
 /// A `main.cf` as a distribution and an administrator leave it.
 const MAIN: &str = "\
@@ -123,6 +124,8 @@ struct Planted {
     version: Version,
     level: CompatibilityLevel,
     jail: Jail,
+    broken: BTreeMap<String, String>,
+    packages: Option<Packages>,
 }
 
 fn stock() -> Planted {
@@ -143,6 +146,8 @@ fn stock() -> Planted {
         version: Version::new(3, 7, 11),
         level: CompatibilityLevel::new(3, 6, 0),
         jail: Jail::default(),
+        broken: BTreeMap::new(),
+        packages: None,
     }
 }
 
@@ -159,6 +164,17 @@ impl Planted {
 
     fn file(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.to_owned(), Some(text.to_owned()));
+        self
+    }
+
+    fn broken(mut self, kind: &str, why: &str) -> Self {
+        self.broken.insert(kind.to_owned(), why.to_owned());
+        self
+    }
+
+    /// On a machine with a program.
+    fn having(mut self, program: &str) -> Self {
+        self.packages = Packages::find(&MemorySystem::new().file(program, ""));
         self
     }
 
@@ -209,6 +225,8 @@ impl Planted {
             level: self.level,
             parameters: &parameters,
             table_types: Some(&table_types),
+            broken_types: &self.broken,
+            packages: self.packages.as_ref(),
             programs: Some(&programs),
             jail: Some(&self.jail),
             files: &files,
@@ -694,6 +712,46 @@ fn tables_that_do_not_answer_as_they_read_are_found() {
             .without("/nope.db"),
         &["error unknown-table-type", "error missing-table"],
     );
+}
+
+#[test]
+fn what_brings_a_missing_table_type_is_named() {
+    #[track_caller]
+    fn check(planted: &Planted, title: &str, fix: &str) {
+        let findings = planted.findings();
+        let [finding] = findings.as_slice() else {
+            panic!("{findings:#?}");
+        };
+        assert_eq!(finding.code, "unknown-table-type");
+        assert_eq!(finding.title, title);
+        assert_eq!(finding.fix.as_deref(), Some(fix));
+    }
+    let named = |kind: &str| stock().main(&format!("relay_recipient_maps = {kind}:/x\n"));
+    let apt = "/usr/bin/apt-get";
+    check(
+        &named("cdb").having(apt),
+        "this Postfix has no table type `cdb`",
+        "`apt-get install postfix-cdb` brings it",
+    );
+    check(
+        &named("cdb"),
+        "this Postfix has no table type `cdb`",
+        "install what brings it (often a package `postfix-cdb`), or use another type",
+    );
+    check(
+        &named("mysql").having("/usr/bin/dnf"),
+        "this Postfix has no table type `mysql`",
+        "`dnf install postfix-mysql` brings it",
+    );
+    let plugin = "its plugin `/usr/lib/postfix/postfix-sdbm.so` is not there";
+    let broken = named("sdbm").broken("sdbm", plugin);
+    check(
+        &broken,
+        "this Postfix names the table type `sdbm`, which does not work",
+        "install what brings it (often a package `postfix-sdbm`), or use another type",
+    );
+    let why = broken.findings()[0].why.clone().unwrap();
+    assert!(why.starts_with(plugin), "{why}");
 }
 
 #[test]

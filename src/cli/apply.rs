@@ -5,11 +5,13 @@ use clap::Args;
 
 use crate::apply::{self, Applied, ApplyError, Event, Options};
 use crate::ask::{AskError, Asker, Question, TerminalAsker};
+use crate::cli::migrate::{MigrateTo, not_moved};
 use crate::cli::plan::{PENDING, refused};
 use crate::cli::{Failure, FailureKind, Session, show};
-use crate::draft::{Draft, Wish, remaining};
+use crate::draft::{Draft, DraftError, Wish, remaining};
 use crate::finding::{Finding, Severity};
 use crate::host::{self, Facts, Interest, Running};
+use crate::migration;
 use crate::plan::build::needs_restart;
 use crate::plan::{Plan, SavedPlan};
 use crate::profile::Profile;
@@ -21,7 +23,11 @@ use crate::watch::{Mark, WATCHED, watch};
 #[derive(Debug, Args)]
 pub struct Apply {
     /// A plan saved with `mailfix plan -o FILE`; refused if anything changed since
+    #[arg(conflicts_with = "migrate_tables")]
     plan: Option<Utf8PathBuf>,
+    /// Move every table of Berkeley DB to this type, and do nothing else
+    #[arg(long, value_name = "TYPE")]
+    migrate_tables: Option<MigrateTo>,
     /// Stop and start Postfix where a reload is not enough
     #[arg(long)]
     restart: bool,
@@ -65,10 +71,26 @@ pub const APPLY: Asking<'_> = Asking {
 impl Apply {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        match &self.plan {
-            Some(path) => self.saved(session, path),
-            None => self.fresh(session),
+        match (&self.plan, self.migrate_tables) {
+            (Some(path), _) => self.saved(session, path),
+            (None, Some(to)) => self.migration(session, to),
+            (None, None) => self.fresh(session),
         }
+    }
+
+    fn migration(&self, session: &mut Session, to: MigrateTo) -> Result<u8, Failure> {
+        let (migration, profile) = session.migration(to)?;
+        let draft = &migration.draft;
+        if !draft.refusals.is_empty() {
+            session.ui.remarks(&draft.findings);
+            return Err(not_moved(&draft.refusals));
+        }
+        show::draft(&mut session.ui, draft);
+        session.ui.remarks(&draft.findings);
+        let (config, asked) = (&draft.host.facts.config, &migration.asked);
+        let left = |system: &dyn System| migration::remaining(system, config, to.into(), asked);
+        let carried = carry_out_and_prove(session, &profile, draft, &left, self.restart)?;
+        Ok(carried.status(self.detailed_exitcode))
     }
 
     fn fresh(&self, session: &mut Session) -> Result<u8, Failure> {
@@ -153,8 +175,24 @@ pub fn carry_out(
     restart: bool,
 ) -> Result<Carried, Failure> {
     let facts = &draft.host.facts;
-    let options = options(wish.profile.paths.state.clone(), facts);
-    let unfinished = session.is_unfinished(wish.profile)?;
+    let left = |system: &dyn System| remaining(system, &facts.config, wish, facts);
+    carry_out_and_prove(session, wish.profile, draft, &left, restart)
+}
+
+/// Says what is left to do of a plan once it was applied.
+type Remaining<'a> = dyn Fn(&dyn System) -> Result<Vec<Finding>, DraftError> + 'a;
+
+/// Asks for consent, applies a draft and looks for what is left to do of it.
+pub fn carry_out_and_prove(
+    session: &mut Session,
+    profile: &Profile,
+    draft: &Draft,
+    left: &Remaining<'_>,
+    restart: bool,
+) -> Result<Carried, Failure> {
+    let facts = &draft.host.facts;
+    let options = options(profile.paths.state.clone(), facts);
+    let unfinished = session.is_unfinished(profile)?;
     if draft.plan.is_empty() && !unfinished {
         session.ui.say("nothing was written");
         return Ok(Carried::Nothing);
@@ -168,7 +206,6 @@ pub fn carry_out(
     if session.consent(&APPLY)? == Consent::No {
         return Err(declined());
     }
-    let config = facts.config.clone();
     let mark = Mark::set(session.system.as_ref(), facts)?.expecting(&draft.findings);
     if !mark.has_log() && matches!(facts.running, Running::Yes(_)) {
         session
@@ -176,7 +213,7 @@ pub fn carry_out(
             .say("note: there is no log file to watch after the reload, only the master process");
     }
     let mut verify = |system: &dyn System| {
-        let mut findings = match remaining(system, &config, wish, facts) {
+        let mut findings = match left(system) {
             Ok(findings) => findings,
             Err(error) => vec![Finding::error("not-as-planned", error.to_string())],
         };

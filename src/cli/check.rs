@@ -31,7 +31,7 @@ impl Check {
         let config = session.config_directory(&profile)?;
         session.note_config(&profile, &config);
         let system = session.system.as_ref();
-        let (mut findings, checked) = match host::observe(system, &config, &Interest::default()) {
+        let (mut findings, checked) = match host::observe(system, &config, &Interest::in_tables()) {
             Ok(host) => check_live(system, &host)?,
             Err(error @ HostError::Unreadable { .. }) => {
                 let findings = check_unreadable(system, &profile, &config)?;

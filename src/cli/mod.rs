@@ -17,6 +17,7 @@ mod elsewhere;
 mod history;
 mod init;
 mod json;
+mod migrate;
 mod out;
 mod plan;
 mod prepare;

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::cli::elsewhere::Elsewhere;
+use crate::cli::migrate::{MigrateTo, not_moved};
 use crate::cli::{Failure, FailureKind, Session, json, show};
 use crate::host::Origin;
 use crate::plan::SavedPlan;
@@ -19,12 +20,15 @@ pub struct PlanCommand {
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+    /// Plan to move every table of Berkeley DB to this type, and nothing else
+    #[arg(long, value_name = "TYPE")]
+    migrate_tables: Option<MigrateTo>,
     /// Save the plan for `mailfix apply FILE`
     #[arg(long, short, value_name = "FILE")]
     output: Option<Utf8PathBuf>,
     /// Plan for the server that `mailfix collect` packed into FILE, and write what to carry
     /// there
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "root"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "root", "migrate_tables"])]
     from: Option<Utf8PathBuf>,
     /// Where that is written [default: mailfix-out]
     #[arg(long, value_name = "DIR", requires = "from")]
@@ -46,12 +50,21 @@ impl PlanCommand {
             };
             return elsewhere.plan(session);
         }
-        let wished = session.wished()?;
-        let draft = session.draft(&wished.wish())?;
+        let draft = if let Some(to) = self.migrate_tables {
+            session.migration(to)?.0.draft
+        } else {
+            let wished = session.wished()?;
+            session.draft(&wished.wish())?
+        };
         if self.json && !draft.refusals.is_empty() {
             // A program finds them in the object that it asked for.
             session.ui.data(&json::text(&json::draft(&draft)));
             return Ok(FailureKind::Failed.status());
+        }
+        if self.migrate_tables.is_some() && !draft.refusals.is_empty() {
+            // What of it could be done is no plan.
+            session.ui.remarks(&draft.findings);
+            return Err(not_moved(&draft.refusals));
         }
         if !self.json {
             show::draft(&mut session.ui, &draft);
@@ -76,12 +89,15 @@ impl PlanCommand {
                     .command(&format!("apply {}", quoted(path.as_str())))
             ));
         } else if !draft.plan.is_empty() && !self.json {
-            let next = match draft.host.facts.origin {
-                Origin::Stock => format!(
+            let next = if draft.host.facts.origin == Origin::Stock {
+                format!(
                     "`{}` writes the files for a server elsewhere",
                     session.common.alike("init")
-                ),
-                _ => format!("`{}` does it", session.common.alike("apply")),
+                )
+            } else {
+                let option = self.migrate_tables.map(MigrateTo::option);
+                let words = format!("apply{}", option.unwrap_or_default());
+                format!("`{}` does it", session.common.alike(&words))
             };
             session.ui.say(&format!("nothing was changed; {next}"));
         }

@@ -81,15 +81,27 @@ pub fn plan(ui: &mut Ui, plan: &Plan) {
             change
                 .path
                 .file_stem()
-                .and_then(|stem| Some((change.path.parent()?, stem)))
+                .and_then(|stem| Some(change.path.parent()?.join(stem)))
         })
         .collect();
     if !commands.is_empty() || !built.is_empty() {
         ui.data("\n");
         ui.heading("Commands that will be run");
-        for (folder, stem) in built {
-            let source = folder.join(stem);
-            ui.point("-", &format!("`postmap {source}` was run in a private copy; the database made there is put in place whole"));
+        match built.as_slice() {
+            [] => {}
+            [source] => ui.point(
+                "-",
+                &format!(
+                    "the index of `{source}` was built in a private copy, and is put in place whole"
+                ),
+            ),
+            several => ui.point(
+                "-",
+                &format!(
+                    "the {} indexes were built in a private copy, and are put in place whole",
+                    several.len()
+                ),
+            ),
         }
         for (number, command) in commands {
             ui.point("-", &format!("`{command}` (after step {number})"));

@@ -15,14 +15,17 @@ mod jail;
 mod jobs;
 mod reply_filter;
 mod routes;
+mod table_types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::package::Packages;
 use crate::postfix::expand;
 use crate::postfix::parameter;
+use crate::postfix::table::DATABASES;
 use crate::postfix::{
     CompatibilityLevel, MainCf, MasterCf, Need, Service, ServiceType, Table, Version,
 };
@@ -41,6 +44,8 @@ pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
 pub use routes::{ANYBODY, Questions, Route, Routes};
+use table_types::TableTypes;
+pub use table_types::main_cf_of_copy;
 
 /// The folder below the configuration directory that is ours entirely.
 pub const OWN_FOLDER: &str = "mailfix";
@@ -85,8 +90,12 @@ pub struct Facts {
     pub parameters: Parameters,
     /// The names that main.cf itself sets.
     pub explicit: BTreeSet<String>,
-    /// Table types this Postfix names (`postconf -m`).
+    /// Table types that work here.
     pub table_types: BTreeSet<String>,
+    /// Table types this Postfix names (`postconf -m`) that do not work, each with what is wrong.
+    pub broken_types: BTreeMap<String, String>,
+    /// The package manager, if a known one is here.
+    pub packages: Option<Packages>,
     /// The services of master.cf; of duplicates the last, which is the one that counts.
     pub services: Vec<Service>,
     /// Programs in `daemon_directory`; `None` where they cannot be listed.
@@ -227,6 +236,11 @@ impl Parameters {
             .unwrap_or_else(|_| text.to_owned())
     }
 
+    /// Lists every name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Sets a value.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
@@ -298,6 +312,19 @@ pub struct Interest {
     pub own_files: Vec<String>,
     /// How a job would call us.
     pub call: Option<Call>,
+    /// Table types to be tried out if Postfix names them; of others the name is believed.
+    pub table_types: Vec<String>,
+}
+
+impl Interest {
+    /// What is of interest to whoever only looks into tables: whether they can be.
+    #[must_use]
+    pub fn in_tables() -> Self {
+        Self {
+            table_types: DATABASES.map(str::to_owned).into(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Looks at a host.
@@ -326,10 +353,6 @@ pub fn observe(
         return Err(HostError::NoMaster { path: master_path });
     };
     let dump = postconf(system, config, &[])?;
-    let table_types = postconf(system, config, &["-m"])?
-        .split_whitespace()
-        .map(ToOwned::to_owned)
-        .collect();
     let mut parameters = Parameters::new(logical_values(&dump));
     let tree = system.root().is_some();
     // What nothing uses is left out of the dump, and is still there for `$name` in an option.
@@ -340,6 +363,7 @@ pub fn observe(
         }
     }
     parameters.set("config_directory", config.as_str());
+    let types = table_types(system, config, &main.to_bytes(), &parameters, interest)?;
 
     let own = own_folder(system, config, interest, &mut files)?;
     let (version, level) = version_of(&parameters)?;
@@ -374,7 +398,9 @@ pub fn observe(
         version,
         level,
         explicit: main.names().map(ToOwned::to_owned).collect(),
-        table_types,
+        table_types: types.working,
+        broken_types: types.broken,
+        packages: Packages::find(system),
         services,
         daemons: if daemons.is_empty() {
             None
@@ -468,6 +494,22 @@ pub fn observe_ways(
     routes::observe_further(system, facts, domains)
 }
 
+/// Asks Postfix for the table types it names, and finds out which of them work.
+fn table_types(
+    system: &dyn System,
+    config: &Utf8Path,
+    main: &[u8],
+    parameters: &Parameters,
+    interest: &Interest,
+) -> Result<TableTypes, HostError> {
+    let named = postconf(system, config, &["-m"])?;
+    let named = named.split_whitespace().map(ToOwned::to_owned).collect();
+    let tried = &interest.table_types;
+    Ok(table_types::observe(
+        system, main, parameters, named, tried,
+    )?)
+}
+
 /// Takes a profile's stock configuration for a host, where there is none to look at.
 ///
 /// # Errors
@@ -528,6 +570,8 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
             .cloned()
             .chain(["regexp".to_owned()])
             .collect(),
+        broken_types: BTreeMap::new(),
+        packages: None,
         services,
         daemons: None,
         jail: Jail::assumed(&profile.paths.queue, needs),

@@ -239,6 +239,44 @@ pub fn needs_restart(plan: &Plan) -> Option<&'static str> {
     })
 }
 
+/// A step that writes both configuration files anew, where they differ, and has Postfix told.
+///
+/// One step for both: what one of them names the other may have to allow, as `proxy_read_maps`.
+///
+/// # Errors
+/// When one of the files is missing.
+pub fn rewrite(
+    title: String,
+    edits: [(&str, Vec<u8>); 2],
+    facts: &Facts,
+    files: &Files,
+) -> Result<Step, BuildError> {
+    let mut step = Step {
+        title,
+        ..Step::default()
+    };
+    for (name, bytes) in edits {
+        let path = facts.config.join(name);
+        let before = present(files, &path)?;
+        if bytes != before.bytes {
+            let after = File {
+                bytes,
+                ..before.clone()
+            };
+            step.files.push(FileChange {
+                path,
+                before: Some(before.clone()),
+                after: Some(after),
+                nature: Nature::Text,
+            });
+        }
+    }
+    if !step.files.is_empty() {
+        step.then = commands(facts);
+    }
+    Ok(step)
+}
+
 fn present<'a>(files: &'a Files, path: &Utf8Path) -> Result<&'a File, BuildError> {
     files.get(path).ok_or_else(|| BuildError::NoFile {
         path: path.to_owned(),

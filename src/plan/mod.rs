@@ -40,6 +40,9 @@ pub struct Step {
     /// does about `directories`. One that is not empty stays, and that is no failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abandoned: Vec<NewDirectory>,
+    /// Files it was made from and leaves alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read: Vec<ReadFile>,
     /// What is run once the files stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<Command>,
@@ -57,6 +60,15 @@ pub struct NewDirectory {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+}
+
+/// A file a step was made from: it must still say what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// Which.
+    pub path: Utf8PathBuf,
+    /// The SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
 }
 
 /// One file made, changed or removed.
@@ -161,6 +173,8 @@ impl Step {
             directories: self.abandoned.iter().rev().cloned().collect(),
             files,
             abandoned: self.directories.iter().rev().cloned().collect(),
+            // What stood before was not made from it.
+            read: Vec::new(),
             then: Command::inverses(&self.then),
         }
     }
@@ -230,6 +244,19 @@ impl Plan {
                         change.before.as_ref(),
                         now.as_ref(),
                     )),
+                    Err(error) => stale.push(error.into()),
+                }
+            }
+        }
+        for read in self.steps.iter().flat_map(|step| &step.read) {
+            if seen.insert(read.path.as_path()) {
+                let path = read.path.clone();
+                match system.read(&read.path) {
+                    Ok(None) => stale.push(Stale::Gone { path }),
+                    Ok(Some(now)) if now.digest() != read.sha256 => {
+                        stale.push(Stale::Changed { path });
+                    }
+                    Ok(Some(_)) => {}
                     Err(error) => stale.push(error.into()),
                 }
             }

@@ -168,6 +168,22 @@ impl Content {
     }
 }
 
+/// Replaces ranges of a text, which are in order and do not overlap.
+pub(super) fn spliced<'a>(
+    text: &[u8],
+    parts: impl Iterator<Item = (Range<usize>, &'a str)>,
+) -> Vec<u8> {
+    let mut new = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for (range, part) in parts {
+        new.extend_from_slice(&text[at..range.start]);
+        new.extend_from_slice(part.as_bytes());
+        at = range.end;
+    }
+    new.extend_from_slice(&text[at..]);
+    new
+}
+
 /// Cuts ranges of the content out of a logical line.
 ///
 /// Comments and blank lines stay, and so do indents and line ends; a

@@ -21,6 +21,7 @@ pub mod parameter;
 pub mod pattern;
 mod problem;
 pub mod table;
+mod table_name;
 pub mod version;
 
 pub use chroot::{Need, effective_chroot, needs};
@@ -31,4 +32,5 @@ pub use parameter::{Parameter, ValueKind, ValueProblem};
 pub use pattern::{Engine, PatternTable};
 pub use problem::{EditError, Problem, ProblemKind};
 pub use table::{Entry, Table};
+pub use table_name::{TableName, table_names};
 pub use version::{CompatibilityLevel, Version};

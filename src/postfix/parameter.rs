@@ -128,6 +128,15 @@ static BY_NAME: LazyLock<HashMap<&'static str, &'static Parameter>> = LazyLock::
         .collect()
 });
 
+/// Tells whether a parameter names a table that daemons make and keep themselves: a cache.
+#[must_use]
+pub fn is_cache(name: &str) -> bool {
+    ["_cache_name", "_cache_database", "_cache_map"]
+        .iter()
+        .any(|end| name.ends_with(end))
+        || name == "address_verify_map"
+}
+
 /// Lists every parameter, sorted by name.
 #[must_use]
 pub fn all() -> &'static [Parameter] {

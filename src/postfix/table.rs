@@ -19,6 +19,9 @@ use super::{EditError, Problem, ProblemKind};
 /// Every suffix an index can have beside its source's name (postmap(1)), whatever its type.
 pub const INDEX_SUFFIXES: [&str; 5] = ["db", "lmdb", "cdb", "dir", "pag"];
 
+/// The table types in use today that read an index which postmap(1) builds.
+pub const DATABASES: [&str; 4] = ["hash", "btree", "lmdb", "cdb"];
+
 /// The file name suffixes a table type's index can have, the expected ones first.
 ///
 /// A `hash` can end up as another type: Postfix 3.11 redirects where Berkeley DB is missing.

@@ -99,10 +99,7 @@ pub fn fit(case: &Case<'_>, hosted: impl Fn(&Provider) -> Vec<String>) -> Fit {
         Some(Named { kind, item })
     });
     let Some(Named { kind, item }) = named else {
-        return Ok(Err(format!(
-            "this Postfix has none of the table types {} (`postconf -m`)",
-            profile.tables.join(", ")
-        )));
+        return Ok(Err(no_type(profile, facts)));
     };
     let mut contribution = Contribution::default();
     let mut entries = Vec::new();
@@ -281,7 +278,9 @@ fn overrides(facts: &Facts) -> Option<String> {
     ))
 }
 
-/// The host's own default, if the profile has it among its types; else the first the host has.
+/// The host's own default, if the profile has it among its types; else the first that works.
+///
+/// `texthash` is the last resort and enough of one: every Postfix that has `inline` has it too.
 fn table_type(profile: &Profile, facts: &Facts) -> Option<String> {
     let has = |kind: &str| facts.table_types.contains(kind);
     let default = facts.parameters.get("default_database_type");
@@ -289,6 +288,23 @@ fn table_type(profile: &Profile, facts: &Facts) -> Option<String> {
         return Some(default);
     }
     profile.tables.iter().find(|kind| has(kind)).cloned()
+}
+
+/// Says that there is no type to write a table in, and what would bring one.
+fn no_type(profile: &Profile, facts: &Facts) -> String {
+    let types = profile.tables.join(", ");
+    let brings = facts.packages.as_ref().and_then(|packages| {
+        profile
+            .tables
+            .iter()
+            .find_map(|kind| packages.install(kind))
+    });
+    match brings {
+        Some(command) => {
+            format!("none of the table types {types} works here; `{command}` brings one")
+        }
+        None => format!("none of the table types {types} works here"),
+    }
 }
 
 fn left_alone(route: &Route, domain: &str) -> Finding {
@@ -609,7 +625,7 @@ mod tests {
         check_type(
             "",
             &["regexp", "pcre"],
-            "this Postfix has none of the table types hash, lmdb, cdb, btree, texthash (`postconf -m`)",
+            "none of the table types hash, lmdb, cdb, btree, texthash works here",
         );
     }
 

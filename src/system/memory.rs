@@ -309,7 +309,7 @@ impl System for MemorySystem {
             .ok_or_else(|| SystemError::Missing {
                 program: match query {
                     Query::Postconf { .. } => "postconf".to_owned(),
-                    Query::Lookup { .. } => "postmap".to_owned(),
+                    Query::Lookup { .. } | Query::Dump { .. } => "postmap".to_owned(),
                     Query::Status { .. } => "postfix".to_owned(),
                     Query::Queue { .. } => "postqueue".to_owned(),
                     Query::Journal { .. } => "journalctl".to_owned(),

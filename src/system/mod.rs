@@ -176,6 +176,14 @@ pub enum Query {
         /// The keys, in order.
         keys: Vec<String>,
     },
+    /// `postmap -c DIR -s TABLE`: all a table holds; stdout is `key<TAB>value` a line, unsorted.
+    /// A type that cannot list what it holds, such as `cdb`, may give nothing and succeed.
+    Dump {
+        /// The configuration directory.
+        config: Utf8PathBuf,
+        /// `type:name`, expanded.
+        table: String,
+    },
     /// `postfix -c DIR status`: status 0 when the mail system runs. Needs root.
     Status {
         /// The configuration directory.
@@ -225,14 +233,23 @@ pub enum Trial {
         /// Configuration directory, relative.
         config: Utf8PathBuf,
     },
-    /// `postmap -c @COPY@/CONFIG [-o] TYPE:@COPY@/SOURCE`
+    /// `postmap -c @COPY@/CONFIG TYPE:@COPY@/SOURCE`, or what else builds the index.
     Index {
         /// Configuration directory, relative.
         config: Utf8PathBuf,
+        /// What builds it.
+        indexer: Indexer,
         /// Table type.
         kind: String,
         /// Source file, relative.
         source: Utf8PathBuf,
+    },
+    /// `postmap -c @COPY@/CONFIG -s TABLE`
+    Dump {
+        /// Configuration directory, relative.
+        config: Utf8PathBuf,
+        /// `type:name`; `@COPY@` is replaced.
+        table: String,
     },
     /// `postmap -c @COPY@/CONFIG -q - TABLE`
     Lookup {
@@ -243,6 +260,30 @@ pub enum Trial {
         /// The keys, in order.
         keys: Vec<String>,
     },
+}
+
+/// What builds the index of a table, by how its source is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Indexer {
+    /// `postmap`: `key value` a line.
+    #[default]
+    Postmap,
+    /// `postmap -F`: the values are names of files, whose content goes into the index.
+    PostmapFiles,
+    /// `postalias`: `name: value` a line, as in aliases(5).
+    Postalias,
+}
+
+impl Indexer {
+    /// The words as a person would type them.
+    #[must_use]
+    pub fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Postmap => &["postmap"],
+            Self::PostmapFiles => &["postmap", "-F"],
+            Self::Postalias => &["postalias"],
+        }
+    }
 }
 
 /// What a rehearsal showed.

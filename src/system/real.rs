@@ -303,6 +303,12 @@ impl System for RealSystem {
                         .lines(keys)
                 })
             }
+            Query::Dump { config, table } => {
+                let table = self.table(table)?;
+                self.configured(config, self.program("postmap")?, |program| {
+                    program.argument("-s").argument(table)
+                })
+            }
             // A tree does not run.
             Query::Status { .. } if self.rooted => Ok(Output {
                 status: 1,

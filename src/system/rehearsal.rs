@@ -173,13 +173,26 @@ impl Copy {
                 .argument("check"),
             Trial::Index {
                 config,
+                indexer,
                 kind,
                 source,
-            } => programs
+            } => {
+                let (name, flags) = indexer.words().split_first().expect("it has a name");
+                flags
+                    .iter()
+                    .fold(programs.program(name)?, |program, flag| {
+                        program.argument(flag)
+                    })
+                    .argument("-c")
+                    .argument(self.place(config)?)
+                    .argument(format!("{kind}:{}", self.place(source)?))
+            }
+            Trial::Dump { config, table } => programs
                 .program("postmap")?
                 .argument("-c")
                 .argument(self.place(config)?)
-                .argument(format!("{kind}:{}", self.place(source)?)),
+                .argument("-s")
+                .argument(table.replace(COPY, self.top.as_str())),
             Trial::Lookup {
                 config,
                 table,

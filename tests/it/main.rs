@@ -17,6 +17,7 @@ mod kill;
 mod lab;
 mod laws;
 mod log;
+mod move_tables;
 mod oracle;
 mod plan_changes_nothing;
 mod receipts;

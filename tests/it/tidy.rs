@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["wizard", "ask"],
-    &["draft", "watch", "probe"],
+    &["draft", "watch", "probe", "migration"],
     &["apply", "undo", "receipt"],
     &["diff", "plan"],
     &["target", "remedy"],
@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "profile",
         "jail_keeper",
         "provider",
+        "package",
         "remedy_sheet",
         "cause",
         "scheduler",

@@ -13,7 +13,7 @@ use super::{faults, line_place};
 use crate::finding::{Finding, Severity, escape};
 use crate::postfix::Version;
 use crate::postfix::table::index_suffixes;
-use crate::system::{File, Output, Rehearsal, System, SystemError, Trial};
+use crate::system::{File, Indexer, Output, Rehearsal, System, SystemError, Trial};
 
 /// What the temporary directory is called in files and arguments.
 const COPY: &str = "@COPY@";
@@ -202,6 +202,7 @@ fn lay_out<'a>(candidate: &Candidate<'a>, check: bool) -> (Rehearsal, Vec<Purpos
         if !index_suffixes(&table.kind).is_empty() {
             runs.push(Trial::Index {
                 config: config.clone(),
+                indexer: Indexer::Postmap,
                 kind: table.kind.clone(),
                 source: source.clone(),
             });

@@ -318,6 +318,42 @@ impl MainCf {
         self.items.push(Item::read(PieceKind::Line, &text));
     }
 
+    /// Replaces parts of a value, given as ranges of [`Self::get_bytes`]: the layout of the rest,
+    /// its folds and comments, stays as it is.
+    ///
+    /// # Errors
+    /// Fails if the file does not set the parameter, or the value would not be read back as meant.
+    pub fn replace_in(
+        &mut self,
+        name: &str,
+        parts: &[(Range<usize>, &str)],
+    ) -> Result<(), EditError> {
+        let Some(item) = self.last_mut(name) else {
+            return Err(EditError::Name {
+                name: name.to_owned(),
+            });
+        };
+        let (content, place) = item.content();
+        let start = place.value.start;
+        let spans = parts.iter().map(|(range, new)| {
+            (
+                content.span(&(start + range.start..start + range.end)),
+                *new,
+            )
+        });
+        let text = logical_line::spliced(&item.text, spans);
+        let wanted = logical_line::spliced(&content.bytes[place.value], parts.iter().cloned());
+        let edited = Item::read(PieceKind::Line, &text);
+        if !matches!(&edited.kind, ItemKind::Setting { value, .. } if *value == wanted) {
+            return Err(EditError::Value {
+                name: name.to_owned(),
+                value: String::from_utf8_lossy(&wanted).into_owned(),
+            });
+        }
+        *item = edited;
+        Ok(())
+    }
+
     /// Removes every definition of a parameter; comments inside its value stay.
     pub fn unset(&mut self, name: &str) {
         self.items.retain_mut(|item| {

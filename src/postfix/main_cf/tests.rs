@@ -232,3 +232,28 @@ fn odd_lines_are_reported_where_they_stand() {
         &[(Overridden, b"a = 1"), (Overridden, b"a = 1")],
     );
 }
+
+#[test]
+fn parts_of_a_value_are_replaced_in_place() {
+    let check = |before: &str, part: &str, after: &str| {
+        let mut file = MainCf::parse(before.as_bytes());
+        let value = file.get("a").unwrap();
+        let at = value.find(part).unwrap();
+        file.replace_in("a", &[(at..at + part.len(), "lmdb")])
+            .unwrap();
+        assert_eq!(String::from_utf8(file.to_bytes()).unwrap(), after);
+    };
+    check("a = hash:/x", "hash", "a = lmdb:/x");
+    check(
+        "a = 1\r\na =\r\n  b,\r\n# hash:/z\r\n  hash:/x\r\nc = 2\r\n",
+        "hash",
+        "a = 1\r\na =\r\n  b,\r\n# hash:/z\r\n  lmdb:/x\r\nc = 2\r\n",
+    );
+    check("a=hash\nb = hash\n", "hash", "a=lmdb\nb = hash\n");
+    let mut file = MainCf::parse(b"a = 1 hash:/x hash:/y\n");
+    file.replace_in("a", &[(2..6, "lmdb"), (10..14, "cdb")])
+        .unwrap();
+    assert_eq!(file.get("a").unwrap(), "1 lmdb:/x cdb:/y");
+    assert!(file.replace_in("b", &[]).is_err());
+    assert!(file.replace_in("a", &[(0..1, "\n")]).is_err());
+}

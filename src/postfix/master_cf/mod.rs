@@ -554,6 +554,72 @@ impl MasterCf {
         Ok(())
     }
 
+    /// Replaces parts of what a service overrides a parameter by, given as ranges of the value
+    /// that [`Service::option`] gives; the layout of the rest stays as it is.
+    ///
+    /// # Errors
+    /// Fails if there is no such service or option, or it would not be read back as meant.
+    pub fn replace_in_option(
+        &mut self,
+        name: &str,
+        kind: &ServiceType,
+        option: &str,
+        parts: &[(Range<usize>, &str)],
+    ) -> Result<(), EditError> {
+        let service = self.get(name, kind).ok_or_else(|| no_service(name, kind))?;
+        let present = service
+            .arguments
+            .iter()
+            .rev()
+            .find_map(|argument| match &argument.kind {
+                ArgumentKind::Override { name, value } if name == option => {
+                    Some((argument.word.clone(), value.clone()))
+                }
+                _ => None,
+            });
+        let Some((word, value)) = present else {
+            return Err(EditError::Name {
+                name: option.to_owned(),
+            });
+        };
+        let piece = service.piece.clone();
+        let content = Content::of(&self.text[piece.clone()]);
+        let start = content.offset(word.start - piece.start);
+        let end = content.offset(word.end - 1 - piece.start) + 1;
+        let failed = || EditError::Value {
+            name: option.to_owned(),
+            value: value.clone(),
+        };
+        // The value stands behind the first `=` and the blanks there.
+        let equals = content.bytes[start..end]
+            .iter()
+            .position(|byte| *byte == b'=')
+            .ok_or_else(failed)?;
+        let behind = start + equals + 1;
+        let blanks = content.bytes[behind..end]
+            .iter()
+            .take_while(|byte| is_blank(**byte))
+            .count();
+        let start = behind + blanks;
+        if !content.bytes[start..end].starts_with(value.as_bytes()) {
+            return Err(failed());
+        }
+        let spans = parts.iter().map(|(range, new)| {
+            let span = content.span(&(start + range.start..start + range.end));
+            (piece.start + span.start..piece.start + span.end, *new)
+        });
+        let edited = Self::parse(&logical_line::spliced(&self.text, spans));
+        let wanted = logical_line::spliced(value.as_bytes(), parts.iter().cloned());
+        let reads = edited
+            .get(name, kind)
+            .and_then(|service| service.option(option));
+        if reads.map(str::as_bytes) != Some(&wanted) {
+            return Err(failed());
+        }
+        *self = edited;
+        Ok(())
+    }
+
     /// Removes every `-o` of a parameter from a service.
     ///
     /// # Errors

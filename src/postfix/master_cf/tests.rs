@@ -338,3 +338,31 @@ fn odd_lines_are_reported_where_they_stand() {
         &[(CommentAfterText, b"#")],
     );
 }
+
+#[test]
+fn parts_of_an_option_are_replaced_in_place() {
+    let check = |option: &str, after: &str| {
+        let before = format!("smtp inet n - y - - smtpd\n  -v\n# hash:/z\n  {option}\n");
+        let mut file = MasterCf::parse(before.as_bytes());
+        let value = file.services().next().unwrap().option("a").unwrap();
+        let at = value.find("hash").unwrap();
+        file.replace_in_option("smtp", &ServiceType::Inet, "a", &[(at..at + 4, "lmdb")])
+            .unwrap();
+        let expected = format!("smtp inet n - y - - smtpd\n  -v\n# hash:/z\n  {after}\n");
+        assert_eq!(String::from_utf8(file.to_bytes()).unwrap(), expected);
+    };
+    check("-o a=hash:/x", "-o a=lmdb:/x");
+    check("-oa=b,hash:/x -o c=hash:/x", "-oa=b,lmdb:/x -o c=hash:/x");
+    check("-o { a = b hash:/x }", "-o { a = b lmdb:/x }");
+    check(
+        "-o { a = b\n# hash:/y\n   hash:/x }",
+        "-o { a = b\n# hash:/y\n   lmdb:/x }",
+    );
+    check("-o a=hash:/1 -o a=hash:/2", "-o a=hash:/1 -o a=lmdb:/2");
+    let mut file = MasterCf::parse(b"smtp inet n - y - - smtpd -o a=b\n");
+    for option in ["a", "c"] {
+        let parts = [(0..1, " ")];
+        let edited = file.replace_in_option("smtp", &ServiceType::Inet, option, &parts);
+        assert!(edited.is_err());
+    }
+}

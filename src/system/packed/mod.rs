@@ -571,6 +571,7 @@ impl System for PackedSystem {
                     None => format!("what `{table}` says"),
                 }
             }
+            Query::Dump { table, .. } => format!("all that `{table}` holds"),
             Query::Status { config } => format!("what `postfix -c {config} status` says"),
             Query::Queue { .. } => "what is in the queue".to_owned(),
             Query::Journal { .. } => "what the journal says".to_owned(),

@@ -112,10 +112,14 @@ impl Tree {
         let main =
             String::from_utf8_lossy(&main).replace("$config_directory", &config.to_string_lossy());
         for word in main.split([' ', ',', '\r', '\n']) {
-            let Some(source) = word.strip_prefix("hash:").map(|path| self.real(path)) else {
+            let table = ["hash", "btree"].into_iter().find_map(|kind| {
+                let (before, path) = word.split_once(&format!("{kind}:"))?;
+                ["", "proxy:"].contains(&before).then_some((kind, path))
+            });
+            let Some((kind, source)) = table.map(|(kind, path)| (kind, self.real(path))) else {
                 continue;
             };
-            if !source.exists() {
+            if !source.is_file() {
                 continue;
             }
             let program = if source.ends_with("aliases") {
@@ -123,7 +127,7 @@ impl Tree {
             } else {
                 "postmap"
             };
-            let built = postmap(program, &[&format!("hash:{}", source.display())]);
+            let built = postmap(program, &[&format!("{kind}:{}", source.display())]);
             assert!(built.is_ok(), "{built:?}");
         }
     }
