@@ -5,6 +5,7 @@ how the machines are built.
 """
 
 import collections
+import contextlib
 import itertools
 import json
 import re
@@ -25,6 +26,8 @@ SEND_SECONDS = 30
 RUN_SECONDS = 60
 # How often the queue is flushed while mail that waits is waited for.
 FLUSH_SECONDS = 1.0
+# How long lines of the log may come after the status line that a step waited for.
+LOG_SECONDS = 10
 
 # The whole job without questions, as a newcomer on this sender would say it.
 INIT = ["init", "--no-input", "--yes", "--hostname", HOST_NAME, "--domain", DOMAIN]
@@ -241,9 +244,13 @@ class Run:
         self._check(number, f"DNS: {len(add)} records added, {len(change.get('remove', []))} removed")
 
     def _log(self, number: int, patterns: list[str], options: dict[str, Any]) -> None:
-        text = self.sender.log()[self._log_read :]
-        problems = _text_problems(text, {"has": patterns, **options})
-        self._check(number, "the mail log of the last step as expected", "; ".join(problems))
+        def problems() -> list[str]:
+            return _text_problems(self.sender.log()[self._log_read :], {"has": patterns, **options})
+
+        # Other daemons write their lines after the status line that the last step waited for.
+        with contextlib.suppress(LabError):
+            until("the mail log", lambda: not problems(), LOG_SECONDS)
+        self._check(number, "the mail log of the last step as expected", "; ".join(problems()))
 
 
 def _message(recipient: str, message_id: str) -> bytes:
