@@ -40,26 +40,17 @@
 //!
 //! 1. [`cli`]: arguments, one file a command, what is printed where, exit status.
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
-//! 3. [`draft`]: the flow put together; [`watch`]: the moments after a reload; [`probe`]: a test
-//!    message and what becomes of it.
 //! 3. [`draft`]: the flow put together; [`migration`]: the same off Berkeley DB; [`watch`]: the
-//!    moments after a reload.
+//!    moments after a reload; [`probe`]: a test message and what becomes of it.
 //! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
-//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
-//! 8. [`host`]: what is there; [`records`]: what DNS must say.
-//! 9. [`site`], [`profile`], [`jail_keeper`], [`provider`], [`remedy_sheet`], [`template`]: data;
-//! 9. [`site`], [`profile`], [`provider`], [`remedy_sheet`], [`scheduler`], [`template`]: data;
-//! 9. [`site`], [`profile`], [`provider`], [`package`], [`remedy_sheet`], [`template`]: data;
-//!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
-//! 10. [`postfix`]: Postfix's files, parameters and versions; knows no word of mailfix.
-//! 11. [`mail`]: SPF, DKIM and DMARC records; [`dns`]: names, records, zone text, lookups.
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal. [`diagnose`]:
 //!    why a message was not taken.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
-//! 9. [`site`], [`profile`], [`provider`], [`remedy_sheet`], [`cause`], [`template`]: data;
-//!    [`data_file`], [`embedded`]: how it is read, and what of it ships inside the program.
+//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
+//!    [`scheduler`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
+//!    what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
@@ -72,9 +63,8 @@
 //! (the end of a log), `rehearse` (a private copy a configuration is tried in, gone afterwards),
 //! `addresses`, `source` and `user` (no program says these the same way everywhere) and `lock`.
 //! `send` stands apart: a message cannot be taken back, so no plan holds one, and its receipt is
-//! what [`probe`] finds in the log.
-//! `addresses` and `user` (no program says these the same way everywhere) and `lock`. A machine
-//! that cannot run mailfix is one too: [`PackedSystem`](system::PackedSystem) answers from what a
+//! what [`probe`] finds in the log. A machine
+//! that cannot run mailfix is a system too: [`PackedSystem`](system::PackedSystem) answers from what a
 //! script packed there, and errs about what it did not see.
 //! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
 //! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
