@@ -392,10 +392,10 @@ fn answers_that_are_not_ours_are_passed_over() {
 fn a_late_answer_to_the_first_try_counts() {
     let address = server(|socket, client, question| {
         // Longer than the first try lasts, which is half of the time.
-        thread::sleep(Duration::from_millis(900));
+        thread::sleep(Duration::from_millis(2700));
         socket.send_to(&no_data(question), client).unwrap();
     });
-    let within = Duration::from_millis(1500);
+    let within = Duration::from_millis(4500);
     let answer = ask(&[address], "example.org", RecordType::A, within);
     assert_eq!(answer, Ok(Answer::NoData));
 }
@@ -444,7 +444,7 @@ fn a_connection_that_trickles_ends_at_the_deadline() {
         }
     });
     let begin = Instant::now();
-    let within = Duration::from_millis(600);
+    let within = Duration::from_millis(1800);
     let error = ask(&[address], "example.org", RecordType::A, within).unwrap_err();
     assert!(matches!(error, DnsError::Timeout { .. }), "{error}");
     assert!(begin.elapsed() < within * 4, "{:?}", begin.elapsed());
@@ -467,7 +467,7 @@ fn time_runs_from_the_first_question_on() {
             }
         }
     });
-    let allowed = Duration::from_millis(300);
+    let allowed = Duration::from_secs(2);
     let resolver =
         UnhurriedResolver::from_resolv_conf(b"nameserver 127.53.0.9\n".to_vec(), allowed);
     thread::sleep(allowed);
