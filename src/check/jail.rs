@@ -71,7 +71,7 @@ fn run(subject: &Subject) -> Vec<Finding> {
                 Lack::Absent => "is missing in the jail of",
                 Lack::Empty => "is empty in the jail of",
                 Lack::Closed => "may not be read in the jail of",
-                Lack::LeadsOut => "leads out of the jail of",
+                Lack::LeadsOut => "is a link to nothing in the jail of",
             };
             let title = format!("`{}` {title} {}", need.path(), names(services));
             let finding = Finding::new(severity, "jail-incomplete", title)

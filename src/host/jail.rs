@@ -72,7 +72,7 @@ pub enum Lack {
     Empty,
     /// The daemons may not read it.
     Closed,
-    /// It is a symbolic link to the outside.
+    /// It is a symbolic link to the outside, or to nothing.
     LeadsOut,
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for Lack {
             Self::Absent => "is not there",
             Self::Empty => "is empty",
             Self::Closed => "may not be read by Postfix's user",
-            Self::LeadsOut => "is a link that leads out of the jail",
+            Self::LeadsOut => "is a link to nothing within the jail",
         })
     }
 }
@@ -426,8 +426,16 @@ impl Inside<'_> {
 
     /// Finds a path as a daemon in the jail does, which is not root any more.
     fn find(&self, inside: &Utf8Path) -> Result<Result<Stat, Lack>, SystemError> {
-        let Some(stat) = self.system.stat(&self.real.join(inside))? else {
-            return Ok(Err(Lack::Absent));
+        let path = self.real.join(inside);
+        let Some(stat) = self.system.stat(&path)? else {
+            // What is written to a link that leads to nothing is written where it leads.
+            let way = self.system.way(&path)?;
+            let is_link = way.iter().any(|step| !path.starts_with(step));
+            return Ok(Err(if is_link {
+                Lack::LeadsOut
+            } else {
+                Lack::Absent
+            }));
         };
         let stat = if stat.real.starts_with(&self.real) {
             stat
@@ -681,8 +689,15 @@ mod tests {
     #[test]
     fn links_are_followed_as_from_within() {
         let copy = format!("{QUEUE}/etc/resolv.conf");
-        let outside = "etc/resolv.conf is a link that leads out of the jail";
+        let outside = "etc/resolv.conf is a link to nothing within the jail";
         let host = machine(&[("/etc/resolv.conf", SERVER)]);
+        // A copy would be written through the link.
+        for dangling in ["/run/stub.conf", "../run/stub.conf", "stub.conf"] {
+            let linked = host.clone().link(&copy, dangling);
+            check(&linked, NEW, "", &[outside]);
+        }
+        let above = host.clone().link(format!("{QUEUE}/etc"), "/srv/none");
+        check(&above, NEW, "", &[outside]);
         check(
             &host.clone().link(&copy, "/etc/resolv.conf"),
             NEW,

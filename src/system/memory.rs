@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::tree::follow;
+use super::tree::{follow, way};
 use super::{
     Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
 };
@@ -201,12 +201,15 @@ impl MemorySystem {
             .collect()
     }
 
+    fn link_at(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {
+        match self.nodes.get(path) {
+            Some(Node::Link(target)) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
     fn resolve(&self, path: &Utf8Path) -> Result<Utf8PathBuf, SystemError> {
-        let link = |path: &Utf8Path| match self.nodes.get(path) {
-            Some(Node::Link(target)) => Ok(Some(target.clone())),
-            _ => Ok(None),
-        };
-        follow(path, link).map_err(|source| SystemError::Read {
+        follow(path, |path| Ok(self.link_at(path))).map_err(|source| SystemError::Read {
             path: path.to_owned(),
             source,
         })
@@ -290,6 +293,13 @@ impl System for MemorySystem {
             modified: 0,
             size,
         }))
+    }
+
+    fn way(&self, path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, SystemError> {
+        way(path, |path| Ok(self.link_at(path))).map_err(|source| SystemError::Read {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn list(&self, path: &Utf8Path) -> Result<Vec<String>, SystemError> {

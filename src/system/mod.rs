@@ -537,6 +537,14 @@ pub trait System {
     /// When it cannot be looked at.
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>, SystemError>;
 
+    /// Lists every path that is looked at where symbolic links are followed, in its real place:
+    /// the directories from `/` on, the links themselves, and where the path leads, also if
+    /// nothing is there.
+    ///
+    /// # Errors
+    /// When a directory cannot be searched, or links go in circles.
+    fn way(&self, path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, SystemError>;
+
     /// Lists the names in a directory, sorted; empty when it is not there.
     ///
     /// # Errors

@@ -247,6 +247,10 @@ impl System for RealSystem {
         }))
     }
 
+    fn way(&self, path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, SystemError> {
+        self.tree.way(path).map_err(cannot_read(path))
+    }
+
     fn list(&self, path: &Utf8Path) -> Result<Vec<String>, SystemError> {
         let (_, outside) = self.find(path)?;
         let entries = match std::fs::read_dir(outside) {

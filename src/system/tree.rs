@@ -54,6 +54,14 @@ impl Tree {
         follow(&self.absolute(path)?, |path| self.link(path))
     }
 
+    /// Lists what is looked at on the way there.
+    ///
+    /// # Errors
+    /// As for [`Tree::resolve`].
+    pub(super) fn way(&self, path: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
+        way(&self.absolute(path)?, |path| self.link(path))
+    }
+
     fn absolute(&self, path: &Utf8Path) -> io::Result<Utf8PathBuf> {
         // Under a root there is no current directory; the tree's top stands for it.
         if path.is_absolute() || self.top != "/" {
@@ -79,7 +87,7 @@ impl Tree {
 /// Those of `link`, and when links go in circles.
 pub(super) fn follow(
     path: &Utf8Path,
-    link: impl Fn(&Utf8Path) -> io::Result<Option<Utf8PathBuf>>,
+    mut link: impl FnMut(&Utf8Path) -> io::Result<Option<Utf8PathBuf>>,
 ) -> io::Result<Utf8PathBuf> {
     let mut to_do = steps(path);
     let mut done = Utf8PathBuf::from("/");
@@ -106,6 +114,23 @@ pub(super) fn follow(
         }
     }
     Ok(done)
+}
+
+/// Lists what is looked at while links are followed, from the top on: every directory and every
+/// link in its real place, and where the path leads.
+///
+/// # Errors
+/// Those of [`follow`].
+pub(super) fn way(
+    path: &Utf8Path,
+    link: impl Fn(&Utf8Path) -> io::Result<Option<Utf8PathBuf>>,
+) -> io::Result<Vec<Utf8PathBuf>> {
+    let mut seen = vec![Utf8PathBuf::from("/")];
+    follow(path, |path| {
+        seen.push(path.to_owned());
+        link(path)
+    })?;
+    Ok(seen)
 }
 
 /// Tells whether an error means that nothing is there.
@@ -175,6 +200,27 @@ mod tests {
             assert_eq!(tree.resolve(path.into()).unwrap(), real, "{path}");
         }
         assert!(tree.outside("/etc/x".into()).starts_with(tree.top()));
+    }
+
+    #[test]
+    fn the_way_names_every_link_in_its_real_place() {
+        let (_folder, tree) = tree();
+        for (path, way) in [
+            ("/etc/postfix", "/ /etc /etc/postfix"),
+            ("/nothing/x", "/ /nothing /nothing/x"),
+            (
+                "/etc/absolute/x",
+                "/ /etc /etc/absolute /srv /srv/mail /srv/mail/x",
+            ),
+            (
+                "/srv/up/absolute",
+                "/ /srv /srv/up /etc /etc/absolute /srv /srv/mail",
+            ),
+        ] {
+            let found = tree.way(path.into()).unwrap();
+            let found: Vec<&str> = found.iter().map(|step| step.as_str()).collect();
+            assert_eq!(found.join(" "), way);
+        }
     }
 
     #[test]

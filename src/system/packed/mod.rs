@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::cksum::cksum;
-use super::tree::follow;
+use super::tree::{follow, way};
 use super::{
     Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
 };
@@ -373,15 +373,18 @@ impl PackedSystem {
         Ok(())
     }
 
-    fn resolve(&self, path: &Utf8Path) -> Result<Utf8PathBuf, SystemError> {
-        let link = |path: &Utf8Path| match self.seen.get(path) {
+    fn link(&self, path: &Utf8Path) -> Option<Utf8PathBuf> {
+        match self.seen.get(path) {
             Some(Seen {
                 kind: Is::Link(target),
                 ..
-            }) => Ok(Some(target.clone())),
-            _ => Ok(None),
-        };
-        follow(path, link).map_err(|source| SystemError::Read {
+            }) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
+    fn resolve(&self, path: &Utf8Path) -> Result<Utf8PathBuf, SystemError> {
+        follow(path, |path| Ok(self.link(path))).map_err(|source| SystemError::Read {
             path: path.to_owned(),
             source,
         })
@@ -483,6 +486,13 @@ impl System for PackedSystem {
             size: seen.size,
             real,
         }))
+    }
+
+    fn way(&self, path: &Utf8Path) -> Result<Vec<Utf8PathBuf>, SystemError> {
+        way(path, |path| Ok(self.link(path))).map_err(|source| SystemError::Read {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn list(&self, path: &Utf8Path) -> Result<Vec<String>, SystemError> {
