@@ -133,7 +133,7 @@ impl Init {
             }
             _ => chosen.profile.clone(),
         };
-        let call = session.call(&site_path);
+        let call = session.call(&site_path, site.profile.as_deref());
         let mut wished = Wished::new(site.clone(), profile.clone(), call.clone());
         let mut draft = session.draft(&wished.wish())?;
         if apply_here && draft.target.lists_hosted_domains() && site.timer.is_none() {

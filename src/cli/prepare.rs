@@ -281,12 +281,13 @@ impl Session {
     /// Reads what is wished for: the site file, with all it is read by.
     pub fn wished(&mut self) -> Result<Wished, Failure> {
         let (site, chosen, path) = self.site_with_path()?;
-        Ok(Wished::new(site, chosen.profile, self.call(&path)))
+        let call = self.call(&path, site.profile.as_deref());
+        Ok(Wished::new(site, chosen.profile, call))
     }
 
     /// How a job that is run every day calls us, for the same files; none where nobody knows
-    /// where our program lies.
-    pub fn call(&self, site: &Utf8Path) -> Option<Call> {
+    /// where our program lies. `profile` is the one that the site file names.
+    pub fn call(&self, site: &Utf8Path, profile: Option<&str>) -> Option<Call> {
         let program = self.program.as_ref()?;
         let mut words = vec![program.to_string()];
         words.extend(["refresh", "--yes", "--no-input", "--quiet"].map(ToOwned::to_owned));
@@ -297,6 +298,9 @@ impl Session {
         Some(Call {
             words,
             site: site.to_owned(),
+            profile: profile
+                .filter(|name| self.common.profile.is_none() && Profile::is_path(name))
+                .map(Utf8PathBuf::from),
         })
     }
 

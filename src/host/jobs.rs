@@ -12,10 +12,11 @@ use super::Files;
 use crate::scheduler::{MARK, Scheduler};
 use crate::system::{Kind, System, SystemError};
 
-/// Permission bits that let others than the owner change a file, and the one that forbids them
-/// to rename what is not theirs.
+/// Permission bits that let others than the owner change a file.
+///
+/// A sticky directory is no better: what lies there may be gone after a reboot, and be anybody's
+/// that comes first.
 const WRITABLE: u32 = 0o022;
-const STICKY: u32 = 0o1000;
 
 /// How a job calls us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Call {
     pub words: Vec<String>,
     /// The site file that says whether there shall be a job.
     pub site: Utf8PathBuf,
+    /// The profile's file, where the site file names one.
+    pub profile: Option<Utf8PathBuf>,
 }
 
 /// What there is for a job that is run every day.
@@ -100,7 +103,8 @@ fn is_there(system: &dyn System, scheduler: &Scheduler) -> Result<bool, SystemEr
 fn distrust(system: &dyn System, call: &Call) -> Result<Option<String>, SystemError> {
     // Every scheduler has characters of its own: `%` for cron(8), `$` for systemd.
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.+@:=".contains(c);
-    for word in call.words.iter().chain([&call.site.to_string()]) {
+    let words = || call.words.iter().map(String::as_str);
+    for word in words().chain([call.site.as_str()]) {
         if word.is_empty() || !word.chars().all(plain) {
             return Ok(Some(format!(
                 "`{word}` has characters that mean something else in a job"
@@ -112,21 +116,31 @@ fn distrust(system: &dyn System, call: &Call) -> Result<Option<String>, SystemEr
         let path = Utf8Path::new(word);
         (word.contains('/') || path.extension() == Some("toml")) && !path.is_absolute()
     };
-    let words = || call.words.iter().map(String::as_str);
-    if let Some(path) = words().chain([call.site.as_str()]).find(is_relative) {
+    let files = || {
+        let read = [Some(&call.site), call.profile.as_ref()];
+        words().chain(read.into_iter().flatten().map(|path| path.as_str()))
+    };
+    if let Some(path) = files().find(is_relative) {
         return Ok(Some(format!("`{path}` is no absolute path")));
     }
     let program = Utf8Path::new(words().next().unwrap_or_default());
-    let Some(real) = system.stat(program)?.map(|stat| stat.real) else {
+    if system.stat(program)?.is_none() {
         return Ok(Some(format!("`{program}` does not exist")));
-    };
-    for path in program.ancestors().chain(real.ancestors()) {
-        let Some(stat) = system.stat(path)? else {
-            continue;
-        };
-        let is_kept = stat.kind == Kind::Directory && stat.mode & STICKY != 0;
-        if stat.uid != 0 || (stat.mode & WRITABLE != 0 && !is_kept) {
-            return Ok(Some(format!("others than root may change `{path}`")));
+    }
+    for path in files().filter(|word| word.starts_with('/')) {
+        // Whoever may change a directory on the way may put a link of his own into it.
+        for step in system.way(Utf8Path::new(path))? {
+            let Some(stat) = system.stat(&step)? else {
+                continue;
+            };
+            if stat.uid != 0 || stat.mode & WRITABLE != 0 {
+                let step = if stat.kind == Kind::Directory {
+                    step
+                } else {
+                    stat.real
+                };
+                return Ok(Some(format!("others than root may change `{step}`")));
+            }
         }
     }
     Ok(None)
@@ -206,6 +220,7 @@ mod tests {
             let call = Call {
                 words: vec![path.to_owned(), "--x=y".to_owned()],
                 site: "/etc/mailfix/mailfix.toml".into(),
+                profile: None,
             };
             let found = distrust(system, &call).unwrap();
             assert_eq!(found.as_deref(), expected, "{path}");
@@ -223,15 +238,23 @@ mod tests {
             };
             program("/tmp/x/mailfix", 0o755, 0).node("/tmp", directory)
         };
-        check(&open(0o1777), "/tmp/x/mailfix", None);
-        check(
-            &open(0o777),
-            "/tmp/x/mailfix",
-            Some("others than root may change `/tmp`"),
-        );
+        let anybody = Some("others than root may change `/tmp`");
+        check(&open(0o755), "/tmp/x/mailfix", None);
+        check(&open(0o777), "/tmp/x/mailfix", anybody);
+        check(&open(0o1777), "/tmp/x/mailfix", anybody);
         // The way a link leads there counts, and where it leads to.
         let linked = program("/home/x/mailfix", 0o755, 1000).link(path, "/home/x/mailfix");
-        check(&linked, path, Some(may));
+        let home = "others than root may change `/home/x/mailfix`";
+        check(&linked, path, Some(home));
+        // So does every link between the two.
+        let twice = |mode| {
+            open(mode)
+                .link(path, "/tmp/link")
+                .link("/tmp/link", "/usr/bin/mailfix")
+                .node("/usr/bin/mailfix", Node::File(File::new("", 0o755, 0, 0)))
+        };
+        check(&twice(0o755), path, None);
+        check(&twice(0o1777), path, anybody);
         check(
             &program(path, 0o755, 0),
             "/usr/bin/mailfix",
@@ -242,5 +265,44 @@ mod tests {
             "/a b/mailfix",
             Some("`/a b/mailfix` has characters that mean something else in a job"),
         );
+    }
+
+    #[test]
+    fn what_the_program_reads_is_not_for_others_to_change() {
+        let check = |words: &[&str], site: &str, profile: Option<&str>, expected: Option<&str>| {
+            let directory = |mode, uid| Node::Directory { mode, uid, gid: 0 };
+            let system = MemorySystem::new()
+                .file("/usr/sbin/mailfix", "")
+                .file("/etc/mailfix/mailfix.toml", "")
+                .node("/srv", directory(0o755, 1000))
+                .file("/srv/x.toml", "")
+                .node("/tmp", directory(0o1777, 0));
+            let program = std::iter::once("/usr/sbin/mailfix");
+            let call = Call {
+                words: program
+                    .chain(words.iter().copied())
+                    .map(str::to_owned)
+                    .collect(),
+                site: site.into(),
+                profile: profile.map(Utf8PathBuf::from),
+            };
+            let found = distrust(&system, &call).unwrap();
+            assert_eq!(found.as_deref(), expected);
+        };
+        let site = "/etc/mailfix/mailfix.toml";
+        let (srv, tmp) = (
+            Some("others than root may change `/srv`"),
+            Some("others than root may change `/tmp`"),
+        );
+        check(&["refresh"], site, None, None);
+        check(&["refresh"], "/srv/x.toml", None, srv);
+        // It need not be there yet.
+        check(&["refresh"], "/etc/new/mailfix.toml", None, None);
+        check(&["refresh"], "/tmp/new/mailfix.toml", None, tmp);
+        check(&["--profile", "/srv/x.toml"], site, None, srv);
+        check(&[], site, Some("/srv/x.toml"), srv);
+        check(&[], site, Some("/etc/mailfix/x.toml"), None);
+        let relative = Some("`x.toml` is no absolute path");
+        check(&[], site, Some("x.toml"), relative);
     }
 }

@@ -139,6 +139,7 @@ mod tests {
             call: Some(Call {
                 words: vec!["/usr/sbin/mailfix".to_owned()],
                 site: "/etc/mailfix/mailfix.toml".into(),
+                profile: None,
             }),
             ..Jobs::default()
         };

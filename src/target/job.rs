@@ -67,7 +67,7 @@ pub(super) fn decide(target: &mut Target, site: &Site, facts: &Facts) -> Result<
     if let Some(why) = &jobs.distrust {
         target.findings.push(refused(
             &format!("root would run it unattended, and {why}"),
-            "put the program where only root may write, such as `/usr/local/sbin/mailfix`, and run `mailfix apply` from there",
+            "put the program and the files it reads where only root may write, such as `/usr/local/sbin/mailfix` and `/etc/mailfix`, and run `mailfix apply` from there",
         ));
         return Ok(());
     }
@@ -135,6 +135,7 @@ mod tests {
         facts.jobs.call = Some(Call {
             words: ["/usr/sbin/mailfix", "refresh"].map(str::to_owned).to_vec(),
             site: "/etc/mailfix/mailfix.toml".into(),
+            profile: None,
         });
         edit(&mut facts);
         let mut target = Target::default();
