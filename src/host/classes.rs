@@ -11,6 +11,7 @@ use camino::Utf8Path;
 
 use super::routes::ask;
 use super::{HostError, Parameters};
+use crate::postfix::Engine;
 use crate::system::System;
 
 /// The parameters that list domains of the host, whatever it does with their mail.
@@ -21,7 +22,8 @@ const LISTS: [&str; 4] = [
     "relay_domains",
 ];
 
-/// Says which of the domains are the host's own, with the parameter that lists each.
+/// Says which of the domains are the host's own, with the parameter that lists each; a list that
+/// cannot be read is added to `unanswered`.
 pub(super) fn observe(
     system: &dyn System,
     config: &Utf8Path,
@@ -33,7 +35,6 @@ pub(super) fn observe(
     if domains.is_empty() {
         return Ok(own);
     }
-    let keys: Vec<String> = domains.iter().cloned().collect();
     for name in LISTS {
         let below = parameters
             .list("parent_domain_matches_subdomains")
@@ -49,12 +50,17 @@ pub(super) fn observe(
                 None => (item, false),
             };
             let matching: BTreeSet<String> = if item.starts_with('/') {
-                let file = system.read(Utf8Path::new(&item));
-                let bytes = file
-                    .ok()
-                    .flatten()
-                    .map(|file| file.bytes)
-                    .unwrap_or_default();
+                let bytes = match system.read(Utf8Path::new(&item)) {
+                    Ok(Some(file)) => file.bytes,
+                    Ok(None) => {
+                        unanswered.push((item, "it does not exist".to_owned()));
+                        continue;
+                    }
+                    Err(error) => {
+                        unanswered.push((item, error.to_string()));
+                        continue;
+                    }
+                };
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 let is_listed = |domain: &&&String| {
                     text.split_whitespace()
@@ -65,8 +71,18 @@ pub(super) fn observe(
                     .map(|&domain| domain.clone())
                     .collect()
             } else if item.contains(':') {
-                ask(system, config, &item, &keys, unanswered)?
-                    .into_keys()
+                let upward = below && !has_patterns(&item);
+                let keys: BTreeSet<&str> = domains
+                    .iter()
+                    .flat_map(|domain| keys_of(domain, upward))
+                    .collect();
+                let keys: Vec<String> = keys.into_iter().map(ToOwned::to_owned).collect();
+                let found = ask(system, config, &item, &keys, unanswered)?;
+                let is_listed =
+                    |domain: &&&String| keys_of(domain, upward).any(|key| found.contains_key(key));
+                open.iter()
+                    .filter(is_listed)
+                    .map(|&domain| domain.clone())
                     .collect()
             } else {
                 let is_listed = |domain: &&&String| matches(&item, domain, below);
@@ -85,6 +101,21 @@ pub(super) fn observe(
         }
     }
     Ok(own)
+}
+
+/// Tells whether a table holds patterns: Postfix asks such a one for whole names only.
+fn has_patterns(table: &str) -> bool {
+    let direct = table.strip_prefix("proxy:").unwrap_or(table);
+    let kind = direct.split(':').next().unwrap_or_default();
+    Engine::parse(kind).is_some()
+}
+
+/// The keys that a table is asked for because of a domain, its parents among them if `upward`.
+fn keys_of(domain: &str, upward: bool) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(domain), move |name| {
+        let (_, parent) = name.split_once('.')?;
+        upward.then_some(parent)
+    })
 }
 
 fn matches(pattern: &str, domain: &str, below: bool) -> bool {
@@ -112,28 +143,34 @@ mod tests {
     fn check(set: &[(&str, &str)], expected: &[(&str, &str)]) {
         let names = ["a.example", "b.example", "sub.a.example"];
         let domains: BTreeSet<String> = names.map(str::to_owned).into();
-        let query = Query::Lookup {
+        let query = |table: &str, keys: &[&str]| Query::Lookup {
             config: CONFIG.into(),
-            table: "hash:/v".to_owned(),
-            keys: domains.iter().cloned().collect(),
+            table: table.to_owned(),
+            keys: keys.iter().map(ToString::to_string).collect(),
         };
-        let answer = Output {
+        let upward = ["a.example", "b.example", "example", "sub.a.example"];
+        let answer = |stdout: &str| Output {
             status: 1,
-            stdout: b"b.example\tanything\n".to_vec(),
+            stdout: stdout.into(),
             stderr: Vec::new(),
         };
         let system = MemorySystem::new()
             .file("/etc/domains", "x.example\nA.example\n")
-            .answer(query, answer);
+            .answer(query("hash:/v", &names), answer("b.example\tanything\n"))
+            .answer(query("hash:/r", &names), answer("a.example\tanything\n"))
+            .answer(query("hash:/r", &upward), answer("a.example\tanything\n"))
+            .answer(query("pcre:/p", &names), answer("b.example\tanything\n"));
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let parameters = Parameters::new(set.iter().map(own));
+        let mut unanswered = Vec::new();
         let found = observe(
             &system,
             CONFIG.into(),
             &parameters,
             &domains,
-            &mut Vec::new(),
+            &mut unanswered,
         );
+        assert_eq!(unanswered, []);
         let expected: BTreeMap<String, String> = expected.iter().map(own).collect();
         assert_eq!(found.unwrap(), expected);
     }
@@ -175,6 +212,48 @@ mod tests {
                 ("a.example", "relay_domains"),
                 ("sub.a.example", "relay_domains"),
             ],
+        );
+    }
+
+    #[test]
+    fn tables_are_asked_for_the_parents_as_the_configuration_says() {
+        let below = ("parent_domain_matches_subdomains", "relay_domains");
+        let (parent, sub) = (
+            ("a.example", "relay_domains"),
+            ("sub.a.example", "relay_domains"),
+        );
+        check(&[("relay_domains", "hash:/r")], &[parent]);
+        check(&[("relay_domains", "hash:/r"), below], &[parent, sub]);
+        check(
+            &[("relay_domains", "proxy:pcre:/p"), below],
+            &[("b.example", "relay_domains")],
+        );
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_empty() {
+        let check = |value: &str, expected: &str| {
+            let system = MemorySystem::new().directory("/etc/domains.d");
+            let parameters = Parameters::new([("virtual_alias_domains".into(), value.into())]);
+            let domains = ["a.example".to_owned()].into();
+            let mut unanswered = Vec::new();
+            let found = observe(
+                &system,
+                CONFIG.into(),
+                &parameters,
+                &domains,
+                &mut unanswered,
+            );
+            assert_eq!(found.unwrap(), BTreeMap::new());
+            let [(list, said)] = unanswered.as_slice() else {
+                panic!("{unanswered:?}");
+            };
+            assert_eq!(format!("{list}: {said}"), expected);
+        };
+        check("/etc/none", "/etc/none: it does not exist");
+        check(
+            "!/etc/domains.d",
+            "/etc/domains.d: `/etc/domains.d` is not a regular file",
         );
     }
 

@@ -37,11 +37,13 @@ pub struct Routes {
     pub domains: BTreeMap<String, Route>,
     /// Domains of the host itself, with the parameter that lists each.
     pub own: BTreeMap<String, String>,
+    /// Lists of such domains that could not be read: any domain may be in one of them.
+    pub own_unread: BTreeSet<String>,
     /// What `*` gives.
     pub rest: Option<Route>,
     /// Suffixes of mail hosts whose AAAA records a filter of the administrator's drops.
     pub filtered: BTreeSet<String>,
-    /// Tables that could not be asked, with what was said.
+    /// Tables and lists that could not be asked, with what was said.
     pub unanswered: Vec<(String, String)>,
 }
 
@@ -133,7 +135,10 @@ pub(super) fn observe_further(
         ask_transports(system, config, parameters, &new, routes)?;
     }
     let unanswered = &mut routes.unanswered;
+    let before = unanswered.len();
     routes.own = classes::observe(system, config, parameters, domains, unanswered)?;
+    let unread = unanswered.iter().skip(before);
+    routes.own_unread = unread.map(|(list, _)| list.clone()).collect();
     // A table that gave no answer before gives none now.
     let mut seen = BTreeSet::new();
     let mut number = 0;

@@ -83,6 +83,10 @@ pub fn find(case: &Case<'_>) -> Hosted {
                         sorted.routed.push(domain.clone());
                         continue;
                     }
+                    if !was_listed && !case.facts.routes.own_unread.is_empty() {
+                        sorted.unsure.insert(domain.clone());
+                        continue;
+                    }
                 }
                 None if was_listed => sorted.kept.push(domain.clone()),
                 None => {
@@ -125,6 +129,8 @@ struct Sorted {
     gone: BTreeSet<String>,
     /// Not listed, and nobody could say whether they should be.
     unknown: BTreeSet<String>,
+    /// Hosted, and perhaps in a list of this host's own domains that could not be read.
+    unsure: BTreeSet<String>,
     /// Hosted, and an entry of the administrator's says where their mail goes.
     routed: Vec<String>,
     findings: Vec<Finding>,
@@ -191,6 +197,12 @@ impl Sorted {
             reasons.push(format!(
                 "DNS could not say who takes their mail, so they are not added: {}",
                 named(self.unknown.iter())
+            ));
+        }
+        if !self.unsure.is_empty() {
+            reasons.push(format!(
+                "a list of this host's own domains could not be read, so they are not added: {}",
+                named(self.unsure.iter())
             ));
         }
         if !self.routed.is_empty() {
@@ -429,6 +441,24 @@ $SERVFAIL silent.example.
         // A domain that is declared is routed by what the other remedy knows of routes.
         let found = hosted(&["away.example", "two.example"], &[], &[], edit);
         check(&found, &["two.example"], &[], &["own-domain"]);
+    }
+
+    #[test]
+    fn nothing_new_is_listed_where_a_list_of_own_domains_cannot_be_read() {
+        let edit = |facts: &mut Facts| {
+            facts.routes.own_unread.insert("/etc/domains".to_owned());
+        };
+        let found = hosted(&[], &["two.example"], &["one.example"], edit);
+        check(
+            &found,
+            &["two.example"],
+            &[
+                "a list of this host's own domains could not be read, so they are not added: `one.example`",
+            ],
+            &[],
+        );
+        let found = hosted(&["one.example"], &[], &[], edit);
+        check(&found, &["one.example"], &[], &[]);
     }
 
     #[test]

@@ -547,7 +547,7 @@ fn sent_elsewhere(facts: &Facts) -> Option<String> {
     None
 }
 
-/// Tables of the administrator's that say where mail goes and gave no answer.
+/// Tables and lists of the administrator's that say where mail goes and gave no answer.
 fn unanswered(facts: &Facts) -> Vec<Finding> {
     let unanswered = &facts.routes.unanswered;
     let finding = |(table, said): &(String, String)| {
@@ -555,7 +555,11 @@ fn unanswered(facts: &Facts) -> Vec<Finding> {
             "table-unanswered",
             format!("`{table}` could not be asked: {said}"),
         )
-        .because("where it has an entry for one of these domains, that entry wins over ours")
+        .because(if facts.routes.own_unread.contains(table) {
+            "domains it lists are this host's own, and their mail must not be sent away: so no further domain is listed as hosted elsewhere"
+        } else {
+            "where it has an entry for one of these domains, that entry wins over ours"
+        })
     };
     unanswered.iter().map(finding).collect()
 }
