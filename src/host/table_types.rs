@@ -20,6 +20,9 @@ const CONFIG: &str = "config";
 /// The table that is tried, and what it holds.
 const TRIED: (&str, &str, &str) = ("tried/table", "key", "value");
 
+/// A status above it is that of a program which a signal ended (see [`Output`]).
+const KILLED: i32 = 128;
+
 /// Table types by whether they work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TableTypes {
@@ -169,6 +172,10 @@ fn try_out(
         .iter()
         .zip(outputs.chunks(2))
         .filter_map(|(kind, outputs)| {
+            // Who was killed said nothing about the type.
+            if outputs.iter().any(|output| output.status > KILLED) {
+                return None;
+            }
             let failure = outputs.iter().find(|output| !output.success())?;
             Some(((*kind).clone(), said(failure)))
         });
@@ -264,6 +271,25 @@ mod tests {
             }
         });
         check(&system, "/m", &["hash: `postmap` says: no Berkeley DB"]);
+    }
+
+    #[test]
+    fn a_type_whose_trial_was_killed_is_believed() {
+        let system = MemorySystem::new().rehearsing(|rehearsal| {
+            let outputs = rehearsal.runs.iter().map(|run| Output {
+                status: match run {
+                    Trial::Index { kind, .. } if kind == "hash" => KILLED + 9,
+                    Trial::Lookup { table, .. } if table.starts_with("hash:") => 1,
+                    _ => 0,
+                },
+                ..Output::default()
+            });
+            Rehearsed {
+                outputs: outputs.collect(),
+                collected: Vec::new(),
+            }
+        });
+        check(&system, "/m", &[]);
     }
 
     #[test]
