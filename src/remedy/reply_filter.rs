@@ -444,6 +444,41 @@ pub fn taken_back(facts: &Facts) -> Vec<Setting> {
         .collect()
 }
 
+/// Names the options of the administrator's services that this remedy may have set: they look
+/// like anybody's, so they stay.
+#[must_use]
+pub fn options_left(facts: &Facts) -> Vec<Finding> {
+    let without = without_ipv6(facts);
+    let made = facts.own.services();
+    let mut findings = Vec::new();
+    for service in facts.services.iter().filter(|service| {
+        service.kind == ServiceType::Unix
+            && service.command == "smtp"
+            && !made.contains(&service.name)
+    }) {
+        let spared = is_ipv4_only(service, facts) && service.option(REPLY_FILTER) == Some(without);
+        let raised = service.option(SESSION_LIMIT) == Some(SESSIONS.to_string().as_str());
+        for (option, value) in [
+            (REPLY_FILTER, spared.then(|| without.to_owned())),
+            (SESSION_LIMIT, raised.then(|| SESSIONS.to_string())),
+        ] {
+            let Some(value) = value else { continue };
+            findings.push(
+                Finding::note(
+                    "left-option",
+                    format!(
+                        "`-o {option}={value}` of the service `{}` in master.cf stays",
+                        service.name
+                    ),
+                )
+                .because("whether it is yours or came with the reply filter cannot be told")
+                .mend("delete it if you did not set it; `mailfix undo` of the apply that did brings back what was there"),
+            );
+        }
+    }
+    findings
+}
+
 fn is_ipv4_only(service: &Service, facts: &Facts) -> bool {
     service.kind == ServiceType::Unix
         && service.command == "smtp"

@@ -212,6 +212,7 @@ pub fn decide(
         Ok(sources) => sources,
         Err(why) => {
             target.decide("all mail", "nothing to change", vec![why]);
+            target.findings.extend(ipv6_off(site, providers, facts));
             // IPv6 may be back any time, and then the cure is needed.
             leave(&mut target, facts);
             return Ok(target);
@@ -249,6 +250,7 @@ pub fn decide(
         target.decide(&judged.provider.name, &outcome, judged.why);
     }
     if ill.is_empty() {
+        target.findings.extend(ipv4_first(facts));
         take_away(&mut target, facts)?;
         return Ok(target);
     }
@@ -271,25 +273,7 @@ pub fn decide(
         target.findings.extend(remedy::reply_filter::judged(&case));
     }
     let nothing_fits = used.is_none();
-    for choice in choices {
-        let title = choice.id.sheet().title;
-        match choice.fit {
-            Ok(contribution) => target.take(choice.id, contribution),
-            Err(why) => {
-                if site.remedies.is_some() {
-                    target.findings.push(
-                        Finding::error(
-                            "remedy-unfit",
-                            format!("mailfix.toml asks for `{}`, which does not fit", choice.id),
-                        )
-                        .because(why.clone())
-                        .mend("`mailfix remedies` shows those that do"),
-                    );
-                }
-                target.decide(&title, "left out", vec![why]);
-            }
-        }
-    }
+    target.take_all(choices, site.remedies.is_some());
     if nothing_fits {
         let none = "none of the cures fits this configuration";
         let finding = Finding::error("no-cure", none).mend(RIGHT_RECORDS);
@@ -302,6 +286,41 @@ pub fn decide(
     take_away(&mut target, facts)?;
     job::decide(&mut target, site, facts)?;
     Ok(target)
+}
+
+/// Tells that an option keeps mail off IPv6 although mailfix.toml asks for something else.
+fn ipv6_off(site: &Site, providers: &[Provider], facts: &Facts) -> Option<Finding> {
+    let client = facts.client()?;
+    client.option("inet_protocols")?;
+    let chosen = site.remedies.as_ref();
+    let other = chosen.is_some_and(|chosen| !chosen.contains(&RemedyId::Ipv4Only));
+    let keeps = |provider: &Provider| site.wish(&provider.id).ipv6 == Ipv6Wish::Keep;
+    if !other && !providers.iter().any(keeps) {
+        return None;
+    }
+    Some(
+        Finding::error(
+            "ipv6-off",
+            format!(
+                "`-o inet_protocols` of the service `{}` keeps all mail off IPv6, and mailfix.toml asks for something else",
+                client.name
+            ),
+        )
+        .because("whether it is yours or came with the remedy `ipv4-only` cannot be told, so it stays")
+        .mend("delete that option in master.cf, or `mailfix undo` the apply that set it; then run `mailfix plan` again"),
+    )
+}
+
+/// Tells that a setting still sends mail over IPv4 where nothing needs it any more.
+fn ipv4_first(facts: &Facts) -> Option<Finding> {
+    (facts.of_client("smtp_address_preference") == "ipv4").then(|| {
+        Finding::note(
+            "ipv4-first",
+            "`smtp_address_preference = ipv4` still sends mail over IPv4 where both would do",
+        )
+        .because("whether it is yours or came with the remedy `address-preference` cannot be told, so it stays")
+        .mend("delete it if nothing else needs it, or `mailfix undo` the apply that set it")
+    })
 }
 
 const RIGHT_RECORDS: &str =
@@ -400,6 +419,32 @@ impl Target {
         let filling = remedy::chroot::filling(profile, facts);
         self.copies = filling.copies;
         self.refusals.extend(filling.refusal);
+    }
+
+    /// Takes what fits of the remedies considered; one that mailfix.toml asks for has to fit.
+    fn take_all(&mut self, choices: Vec<Choice>, asked_for: bool) {
+        for choice in choices {
+            let title = choice.id.sheet().title;
+            match choice.fit {
+                Ok(contribution) => self.take(choice.id, contribution),
+                Err(why) => {
+                    if asked_for {
+                        self.findings.push(
+                            Finding::error(
+                                "remedy-unfit",
+                                format!(
+                                    "mailfix.toml asks for `{}`, which does not fit",
+                                    choice.id
+                                ),
+                            )
+                            .because(why.clone())
+                            .mend("`mailfix remedies` shows those that do"),
+                        );
+                    }
+                    self.decide(&title, "left out", vec![why]);
+                }
+            }
+        }
     }
 
     fn take(&mut self, id: RemedyId, contribution: Contribution) {

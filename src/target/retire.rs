@@ -54,20 +54,27 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, 
                 target.settings.push(Setting::Is { name, value });
             }
         }
-        if is_filter && kept.is_none() {
-            let back = remedy::reply_filter::taken_back(facts);
-            gone.extend(back.iter().map(|setting| match setting {
-                Setting::Is { name, value } => format!("`{name}` is {value} again"),
-                other => format!("`{}` is as Postfix has it again", other.name()),
-            }));
-            target.settings.extend(back);
-        }
     }
     for name in &facts.own.files {
         if kept != Some(name.as_str()) && target.tables.iter().all(|table| table.file != *name) {
             gone.push(format!("`{}` goes", facts.own_folder().join(name)));
             target.leftovers.push(name.clone());
         }
+    }
+    // Whatever main.cf names by now: with the table goes the note of what was before.
+    if target
+        .leftovers
+        .iter()
+        .any(|name| name == REPLY_FILTER_FILE)
+    {
+        let back = remedy::reply_filter::taken_back(facts);
+        gone.extend(back.iter().map(|setting| match setting {
+            Setting::Is { name, value } => format!("`{name}` is {value} again"),
+            other => format!("`{}` is as Postfix has it again", other.name()),
+        }));
+        target.settings.extend(back);
+        let options = remedy::reply_filter::options_left(facts);
+        target.findings.extend(options);
     }
     for name in facts.own.services() {
         if target.uses_service(&name) {

@@ -623,6 +623,60 @@ fn a_cure_that_is_no_longer_needed_is_named() {
 }
 
 #[test]
+fn what_cannot_be_told_from_the_administrators_is_named() {
+    let codes = |given: Given| {
+        let findings = decided(&given).findings;
+        findings
+            .iter()
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
+    };
+    let off = Given {
+        master: "smtp unix - - n - - smtp\n -o inet_protocols=ipv4",
+        ..RIGHT
+    };
+    let asks = |site| Given { site, ..off };
+    assert!(codes(off).is_empty());
+    assert!(codes(asks("[remedies]\nuse = [\"ipv4-only\"]")).is_empty());
+    assert_eq!(
+        codes(asks("[remedies]\nuse = [\"mx-filter\"]")),
+        ["ipv6-off"]
+    );
+    assert_eq!(
+        codes(asks("[providers.google]\nipv6 = \"keep\"")),
+        ["ipv6-off"]
+    );
+    let first = Given {
+        main: "smtp_address_preference = ipv4",
+        ..RIGHT
+    };
+    assert_eq!(codes(first), ["ipv4-first"]);
+}
+
+#[test]
+fn options_that_a_reply_filter_may_have_set_are_named_when_it_goes() {
+    let given = Given {
+        main: "smtp_mx_session_limit = 5",
+        master: "smtp unix - - n - - smtp -o smtp_mx_session_limit=5\nv4 unix - - n - - smtp -o inet_protocols=ipv4 -o smtp_reply_filter=",
+        ..RIGHT
+    };
+    let mut facts = facts(&given);
+    facts.own.files = ["reply_filter".to_owned()].into();
+    facts.own.before = [("smtp_mx_session_limit".to_owned(), Some("3".to_owned()))].into();
+    let profile = Profile::built_in("linux").unwrap();
+    let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+    let shown = shown::lines(&target.settings, &[], &[], &target.findings);
+    assert_eq!(
+        shown,
+        [
+            "smtp_mx_session_limit = 3",
+            "left-option: `-o smtp_mx_session_limit=5` of the service `smtp` in master.cf stays",
+            "left-option: `-o smtp_reply_filter=` of the service `v4` in master.cf stays",
+        ]
+    );
+}
+
+#[test]
 fn a_service_that_was_changed_by_hand_stays() {
     let retired = |master| {
         let given = Given { master, ..RIGHT };
