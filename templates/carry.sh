@@ -113,7 +113,14 @@ runs() {
     if [ -f "$queue/pid/master.pid" ]; then
         pid=$(sed 's/[^0-9]//g' "$queue/pid/master.pid")
     fi
-    [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null
+    [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return 1
+    # After a crash another process may have got the number.
+    if has ps && program=$(ps -p "$pid" -o comm= 2>/dev/null); then
+        case $program in
+        *master*) ;;
+        *) return 1 ;;
+        esac
+    fi
 }
 
 check() {

@@ -87,27 +87,33 @@ fi
 # A directory of its own, gone however this ends ----------------------------------------------
 
 work=
-writing=
 end() {
     status=$?
     trap '' HUP INT PIPE TERM
     trap - EXIT
-    [ -z "$work" ] || rm -rf "$work"
-    [ -z "$writing" ] || rm -f "$out"
+    if [ -n "$work" ]; then
+        [ ! -f "$work/opened" ] || rm -f "$out"
+        rm -rf "$work"
+    fi
     exit "$status"
 }
 trap end EXIT
 trap 'say "interrupted; nothing is left behind"; exit 130' HUP INT PIPE TERM
 
+temporary=${TMPDIR:-/tmp}
+case $temporary in
+/*) ;;
+*) temporary=$(pwd)/$temporary ;;
+esac
 number=0
 while [ -z "$work" ]; do
     # mkdir fails where anything stands already, a link of somebody else's too.
-    place=${TMPDIR:-/tmp}/mailfix-collect.$$.$number
+    place=$temporary/mailfix-collect.$$.$number
     if mkdir "$place" 2>/dev/null; then
         work=$place
     fi
     number=$((number + 1))
-    [ -n "$work" ] || [ "$number" -lt 20 ] || fail "cannot make a directory in \`${TMPDIR:-/tmp}\`"
+    [ -n "$work" ] || [ "$number" -lt 20 ] || fail "cannot make a directory in \`$temporary\`"
 done
 pack=$work/mailfix-collected
 paths=$pack/paths
@@ -123,6 +129,16 @@ mkdir "$pack" "$pack/queries" "$pack/addresses" || exit 1
 cat >"$work/redact.awk" <<'AWK'
 {% include "redact.awk" %}
 AWK
+
+# An awk that cannot do this must not be found out by what it lets through.
+tried=$(
+    printf 'a = b\nsmtp_sasl_password_maps = static:me:known\nown_pw =\n known' |
+        awk -v kind=main -v final=1 -f "$work/redact.awk"
+) || tried=
+[ "$tried" = "a = b
+smtp_sasl_password_maps = static:{{ left_out }}2
+own_pw =
+ {{ left_out }}4" ] || fail "\`awk\` does not leave passwords out here; put a POSIX one first on the path"
 
 # Every word of every parameter and of the options of services, with `$name` replaced.
 cat >"$work/words.awk" <<'AWK'
@@ -338,16 +354,19 @@ keep() {
 redact() {
     hidden=0
     if [ "$1" != own ]; then
-        hidden=$(awk -v kind="$1" -v count=1 -f "$work/redact.awk" "$2")
+        hidden=$(awk -v kind="$1" -v count=1 -f "$work/redact.awk" "$2") || hidden=
+        case $hidden in
+        '' | *[!0-9]*) fail "\`awk\` failed, so passwords in \`$2\` cannot be left out" ;;
+        esac
     fi
-    if [ "${hidden:-0}" = 0 ]; then
-        hidden=0
+    if [ "$hidden" = 0 ]; then
         cat "$2" >"$3" || exit 1
         return 0
     fi
     final=1
     [ -z "$(tail -c 1 "$2")" ] || final=0
-    awk -v kind="$1" -v final="$final" -f "$work/redact.awk" "$2" >"$3" || exit 1
+    awk -v kind="$1" -v final="$final" -f "$work/redact.awk" "$2" >"$3" ||
+        fail "\`awk\` failed, so passwords in \`$2\` cannot be left out"
 }
 
 keep_own() {
@@ -381,7 +400,7 @@ ask() {
     postconf "$@" >"$work/said" 2>"$work/errors" </dev/null
     printf '%s\n' "$?" >"$answer/status"
     redact main "$work/said" "$answer/out"
-    redact main "$work/errors" "$answer/err"
+    redact errors "$work/errors" "$answer/err"
 }
 
 # Asks a table for every key: `look_up CONFIGURATION-DIRECTORY TABLE FILE-OF-KEYS`.
@@ -391,8 +410,9 @@ look_up() {
     mkdir "$answer" || exit 1
     printf 'postmap\n%s\n%s\n' "$1" "$2" >"$answer/words"
     cat "$3" >"$answer/keys"
-    postmap -c "$1" -q - "$2" >"$answer/out" 2>"$answer/err" <"$3"
+    postmap -c "$1" -q - "$2" >"$answer/out" 2>"$work/errors" <"$3"
     printf '%s\n' "$?" >"$answer/status"
+    redact errors "$work/errors" "$answer/err"
 }
 
 cat >"$work/transport-keys" <<'END'
@@ -482,9 +502,11 @@ configuration() {
     # Not `said`: what is packed lacks passwords, and names no other files.
     cat "$answer/out" >"$work/main"
     if [ -f "$1/master.cf" ]; then
-        awk -v config="$1" -f "$work/words.awk" "$work/main" "$1/master.cf" >"$work/words"
+        awk -v config="$1" -f "$work/words.awk" "$work/main" "$1/master.cf" >"$work/words" ||
+            fail "\`awk\` failed on \`$1/master.cf\`"
     else
-        awk -v config="$1" -f "$work/words.awk" "$work/main" /dev/null >"$work/words"
+        awk -v config="$1" -f "$work/words.awk" "$work/main" /dev/null >"$work/words" ||
+            fail "\`awk\` failed on \`$1/main.cf\`"
     fi
     : >"$work/secret"
     while IFS='	' read -r depth parameter word; do
@@ -662,17 +684,18 @@ if [ ! -s "$pack/addresses/ip" ] && [ ! -s "$pack/addresses/ifconfig" ]; then
 fi
 
 printf 'end\n' >>"$pack/manifest"
-cd "$work" || exit 1
-case $packer in
-tar) tar cf "$work/packed" mailfix-collected ;;
-pax) pax -w -x ustar -f "$work/packed" mailfix-collected ;;
-esac || fail "\`$packer\` could not pack the files"
-# With -C the shell itself refuses to write over a file that came meanwhile.
-if (set -C && : >"$out") 2>/dev/null; then
-    writing=yes
-else
+(
+    cd "$work" || exit 1
+    case $packer in
+    tar) tar cf "$work/packed" mailfix-collected ;;
+    pax) pax -w -x ustar -f "$work/packed" mailfix-collected ;;
+    esac
+) || fail "\`$packer\` could not pack the files"
+# With -C the shell itself refuses to write over a file that came meanwhile; `opened` tells that
+# the file is ours, to be removed if it stays incomplete.
+if ! (set -C && { : >"$work/opened" && cat "$work/packed"; } >"$out") 2>/dev/null; then
+    [ ! -f "$work/opened" ] || fail "cannot write all of \`$out\`; is the disk full?"
     fail "cannot write \`$out\`"
 fi
-cat "$work/packed" >"$out" || fail "cannot write \`$out\`; is the disk full?"
-writing=
+rm -f "$work/opened"
 say "done: \`$out\`, $(($(wc -c <"$out"))) bytes; take it to the machine that has mailfix"

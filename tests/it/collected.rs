@@ -54,7 +54,7 @@ name = \"example.org\"
 ";
 
 /// What must never leave a machine; each is planted somewhere in it.
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 42] = [
     "planted-1",
     "planted-2",
     "planted-3",
@@ -67,7 +67,78 @@ const SECRETS: [&str; 12] = [
     "planted-8",
     "planted-9",
     "planted-12",
+    "planted-13",
+    "planted-14",
+    "planted-15",
+    "planted-16",
+    "planted-17",
+    "planted-18",
+    "planted-19",
+    "planted-20",
+    "planted-21",
+    "planted-22",
+    "planted-23",
+    "planted-24",
+    "planted-25",
+    "planted-26",
+    "planted-27",
+    "planted-28",
+    "planted-29",
+    "planted-30",
+    "planted-31",
+    "planted-32",
+    "planted-33",
+    "planted-34",
+    "planted-35",
+    "planted-36",
+    "planted-37",
+    "planted-38",
+    "planted-41",
+    "planted-42",
+    "planted-43",
+    "planted-44",
 ];
+
+/// Settings with passwords in all shapes.
+const PLANTED_MAIN: &str = "\
+relay_maps = static:me:planted-13
+sender_maps = $relay_maps
+many_maps = hash:/x
+  inline:{
+  # off
+  { a = me:planted-14 }, {b=me:planted-15} }
+other_sasl_passwd_maps = inline:{ {a=me:planted-16},
+  {b=me:planted-17} }
+urls = http://a:planted-18@h http://a@b:planted-19@x@h http://h?a=b&password=planted-20
+own_command = /bin/true --password=planted-21 --pass planted-22 -v
+db_password2 = planted-23
+ownpw = planted-24
+own_credentials = planted-25
+# own_pw3: planted-26
+# relay_maps = static:me:planted-27
+";
+
+/// Services with passwords in all shapes, and one without.
+const PLANTED_MASTER: &str = "\
+i unix - - n - - smtp
+  -o lmtp_sasl_password_maps=hash:/x/passwd
+  -o syslog_name=kept-for-planning
+a unix - - n - - smtp -o smtp_sasl_password_maps=hash:/x,static:me:planted-28 -o smtp_helo_timeout=9
+b unix - - n - - smtp -o smtp_sasl_password_maps={static:me:planted-29}
+c unix - - n - - smtp
+  -o { smtp_sasl_password_maps =
+  static:me:planted-30 }
+  -o smtp_helo_timeout=9
+d unix - n n - - pipe user=nobody argv=/bin/true --password
+  planted-31 -v
+e unix - - n - - smtp
+  -o { smtp_sasl_password_maps = inline:{ {[h]=me:planted-32}, {[k]=me:planted-33} } }
+f unix - - n - - smtp -o { smtp_sasl_password_maps = inline:{
+  {[h]=me:planted-34}
+  {[k]=me:planted-35} } }
+g unix - - n - - smtp -o relay_maps=static:me:planted-36
+h unix - n n - - pipe user=nobody argv=/bin/true --password=\"a planted-37\" http://a:planted-38@h
+";
 
 /// Puts a folder of `tests/collected/` into an archive.
 fn pack(name: &str, archive: &Path) {
@@ -247,6 +318,7 @@ impl Machine {
              lmtp_sasl_password_maps =\n    inline:{{ a = planted-3 }}\n  # static:planted-4\n\
              relay_domains = regexp:$config_directory/relays hash:{top}/config/sasl_passwd\n\
              canonical_maps = ldap:{top}/config/people.cf\nsmtp_tls_key_file = {top}/config/odd\n\
+             {PLANTED_MAIN}alias_maps = texthash:{top}/config/aliases\n\
              transport_maps = regexp:{top}/config/own_routes"
         );
         // Latin-1, and no final line end.
@@ -264,13 +336,20 @@ impl Machine {
         let master = format!(
             "{stock}other unix - - n - - smtp -o smtp_sasl_password_maps=static:planted-5 -o smtp_helo_timeout=9 \
              -o lmtp_sasl_password_maps=inline:{{a=planted-6}}\n\
-             robot unix - n n - - pipe user=nobody argv=/bin/true --password planted-12 -v\n"
+             robot unix - n n - - pipe user=nobody argv=/bin/true --password planted-12 -v\n\
+             {PLANTED_MASTER}"
         );
         machine.write("config/master.cf", master.as_bytes(), 0o600);
         machine.write("config/relays", b"/^x/ ok\n", 0o644);
         machine.write(
             "config/own_routes",
             b"/@own\\.example$/ smtp:[192.0.2.1]\n",
+            0o644,
+        );
+        machine.write(
+            "config/aliases",
+            b"a \"|cmd --password=planted-41\", b\nc \"|cmd --pass planted-42\"\n\
+              d \"|cmd --password=\\\"x planted-43\\\"\"\ne |cmd http://a:planted-44@h\n",
             0o644,
         );
         machine.write("config/a file", b"with a blank in its name\n", 0o644);
@@ -479,6 +558,7 @@ fn every_shell_collects_applies_and_undoes() {
         );
         assert_eq!(machine.tree(), before, "collecting changes nothing");
         let bytes = fs::read(machine.path("machine.tar")).unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains("kept-for-planning"));
         for secret in SECRETS {
             let is_there = bytes
                 .windows(secret.len())
@@ -568,10 +648,36 @@ fn nothing_is_collected_where_something_is_missing() {
         1,
         &["cannot write `"],
     );
+    // An awk that breaks down, at once or late, lets nothing through.
+    for (script, message) in [
+        ("exit 1", "put a POSIX one first"),
+        ("exec cat", "put a POSIX one first"),
+        (
+            "case $* in *count=1*) exit 2;; esac\nexec $REAL/awk \"$@\"",
+            "failed, so passwords in `",
+        ),
+        (
+            "case $* in *count=1*) exit 0;; esac\nexec $REAL/awk \"$@\"",
+            "failed, so passwords in `",
+        ),
+        (
+            "case $* in *words.awk*) exit 2;; esac\nexec $REAL/awk \"$@\"",
+            "/master.cf`",
+        ),
+    ] {
+        let link = machine.path("bin/awk");
+        let real = fs::read_link(&link).unwrap();
+        machine.replace("awk", script);
+        holds(&machine.collect(&["sh"]), 1, &["`awk`", message]);
+        fs::remove_file(&link).unwrap();
+        symlink(real, &link).unwrap();
+    }
     // A stop in the middle, whoever asks for it.
     for (signal, status) in [("TERM", 130), ("HUP", 130), ("INT", 130)] {
         machine.replace("postmap", &format!("kill -{signal} $PPID; sleep 1"));
-        holds(&machine.collect(&["sh"]), status, &["interrupted"]);
+        // What is ignored on entry stays ignored in a shell, as SIGINT is in the background.
+        let shell = ["env", &format!("--default-signal={signal}"), "sh"];
+        holds(&machine.collect(&shell), status, &["interrupted"]);
     }
     for (name, message) in [
         ("awk", "this machine lacks: awk"),
@@ -586,6 +692,51 @@ fn nothing_is_collected_where_something_is_missing() {
     }
     assert_eq!(machine.tree(), before);
     assert!(!machine.path("machine.tar").exists());
+}
+
+#[test]
+fn a_relative_place_to_work_in_is_left_as_it_was() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let before = machine.tree();
+    let words = ["collect.sh", "-c", "config", "machine.tar"];
+    let mut command = machine.shell(&["sh"], &words);
+    let shown: Shown = command.env("TMPDIR", "tmp").output().unwrap().into();
+    holds(&shown, 0, &["done: "]);
+    assert_eq!(machine.tree(), before);
+}
+
+/// What Postfix complains of, and what an old one does not complain of.
+#[test]
+fn a_broken_line_with_a_password_stays_behind() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    machine.write(
+        "config/relays",
+        b"bind_pw planted-39\npassword: a=planted-40\nquery = whole\n",
+        0o644,
+    );
+    machine.replace(
+        "postconf",
+        "$REAL/postconf \"$@\" >$TOP/said\nstatus=$?\nsed 's/regexp:\\(.*relays\\)/ldap:\\1/' \
+         $TOP/said\nexit $status",
+    );
+    holds(&machine.collect(&["sh"]), 0, &["relays`", "done: "]);
+    let bytes = fs::read(machine.path("machine.tar")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("query = whole"));
+    assert!(!text.contains("planted-39") && !text.contains("planted-40"));
+    fs::remove_file(machine.path("machine.tar")).unwrap();
+    let main = fs::read(machine.path("real/main.cf")).unwrap();
+    let broken = [&b"own_password planted-broken\n"[..], &main].concat();
+    machine.write("real/main.cf", &broken, 0o640);
+    holds(&machine.collect(&["sh"]), 0, &["Postfix cannot read `"]);
+    let bytes = fs::read(machine.path("machine.tar")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("fatal: "), "Postfix did not complain");
+    assert!(!text.contains("planted-broken"));
 }
 
 #[test]
