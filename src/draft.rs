@@ -340,6 +340,7 @@ pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
         replies: replies.into_iter().collect(),
         own_files,
         call: None,
+        one_will_do: true,
         ..Interest::in_tables()
     }
 }

@@ -44,8 +44,8 @@ pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
 pub use routes::{ANYBODY, Questions, Route, Routes};
-use table_types::TableTypes;
 pub use table_types::main_cf_of_copy;
+use table_types::{TableTypes, Tried};
 
 /// The folder below the configuration directory that is ours entirely.
 pub const OWN_FOLDER: &str = "mailfix";
@@ -314,6 +314,8 @@ pub struct Interest {
     pub call: Option<Call>,
     /// Table types to be tried out if Postfix names them; of others the name is believed.
     pub table_types: Vec<String>,
+    /// Whether it is enough to know one type that works, for a table of ours.
+    pub one_will_do: bool,
 }
 
 impl Interest {
@@ -504,10 +506,27 @@ fn table_types(
 ) -> Result<TableTypes, HostError> {
     let named = postconf(system, config, &["-m"])?;
     let named = named.split_whitespace().map(ToOwned::to_owned).collect();
-    let tried = &interest.table_types;
+    let mut kinds = interest.table_types.clone();
+    let tried = if interest.one_will_do {
+        // The one that is in use goes on; a new table gets the host's own type if that works.
+        let default = parameters.get("default_database_type");
+        kinds.sort_by_key(|kind| *kind != default);
+        if names_ours(parameters, config) {
+            kinds.clear();
+        }
+        Tried::UntilOneWorks(&kinds)
+    } else {
+        Tried::All(&kinds)
+    };
     Ok(table_types::observe(
         system, main, parameters, named, tried,
     )?)
+}
+
+/// Tells whether `transport_maps` names a table of ours already.
+fn names_ours(parameters: &Parameters, config: &Utf8Path) -> bool {
+    let own = format!(":{}/", config.join(OWN_FOLDER));
+    parameters.get("transport_maps").contains(&own)
 }
 
 /// Takes a profile's stock configuration for a host, where there is none to look at.

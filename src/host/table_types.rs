@@ -32,13 +32,22 @@ pub(super) struct TableTypes {
     pub broken: BTreeMap<String, String>,
 }
 
-/// Sorts the types that Postfix names; `tried` are those to be tried out if they are among them.
+/// Which types are tried out, if Postfix names them; of others the name is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried<'a> {
+    /// All of these.
+    All(&'a [String]),
+    /// These, until one works: trying costs more than all other looking.
+    UntilOneWorks(&'a [String]),
+}
+
+/// Sorts the types that Postfix names.
 pub(super) fn observe(
     system: &dyn System,
     main: &[u8],
     parameters: &Parameters,
     named: BTreeSet<String>,
-    tried: &[String],
+    tried: Tried<'_>,
 ) -> Result<TableTypes, SystemError> {
     let mut types = TableTypes {
         working: named,
@@ -59,14 +68,25 @@ pub(super) fn observe(
             }
         }
     }
-    let tried: Vec<&String> = tried
+    let (Tried::All(kinds) | Tried::UntilOneWorks(kinds)) = tried;
+    let kinds: Vec<&String> = kinds
         .iter()
         .filter(|kind| types.working.contains(*kind))
         .collect();
-    let failed = try_out(system, main, parameters, &tried)?;
-    for (kind, said) in failed {
-        types.working.remove(&kind);
-        types.broken.insert(kind, said);
+    let at_a_time = match tried {
+        Tried::All(_) => kinds.len().max(1),
+        Tried::UntilOneWorks(_) => 1,
+    };
+    for kinds in kinds.chunks(at_a_time) {
+        let failed = try_out(system, main, parameters, kinds)?;
+        let one_works = failed.len() < kinds.len();
+        for (kind, said) in failed {
+            types.working.remove(&kind);
+            types.broken.insert(kind, said);
+        }
+        if one_works {
+            break;
+        }
     }
     Ok(types)
 }
@@ -212,7 +232,8 @@ mod tests {
     fn observed(system: &MemorySystem, meta: &str) -> TableTypes {
         let named = ["cdb", "hash", "ldap", "lmdb"].map(str::to_owned);
         let tried = ["hash", "cdb", "sdbm"].map(str::to_owned);
-        observe(system, b"a = b", &parameters(meta), named.into(), &tried).unwrap()
+        let all = Tried::All(&tried);
+        observe(system, b"a = b", &parameters(meta), named.into(), all).unwrap()
     }
 
     #[track_caller]
@@ -271,6 +292,32 @@ mod tests {
             }
         });
         check(&system, "/m", &["hash: `postmap` says: no Berkeley DB"]);
+    }
+
+    #[test]
+    fn where_one_will_do_no_more_are_tried() {
+        let system = MemorySystem::new().rehearsing(|rehearsal| {
+            let outputs = rehearsal.runs.iter().map(|run| match run {
+                Trial::Index { kind, .. } if kind != "cdb" => Output {
+                    status: 1,
+                    ..Output::default()
+                },
+                _ => Output::default(),
+            });
+            Rehearsed {
+                outputs: outputs.collect(),
+                collected: Vec::new(),
+            }
+        });
+        let named = || ["cdb", "hash", "lmdb"].map(str::to_owned).into();
+        let order = ["hash", "cdb", "lmdb"].map(str::to_owned);
+        let broken = |tried| {
+            let types = observe(&system, b"", &parameters("/m"), named(), tried).unwrap();
+            types.broken.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(broken(Tried::All(&order)), ["hash", "lmdb"]);
+        assert_eq!(broken(Tried::UntilOneWorks(&order)), ["hash"]);
+        assert!(broken(Tried::UntilOneWorks(&[])).is_empty());
     }
 
     #[test]
