@@ -62,7 +62,7 @@ pub const APPLY: Asking<'_> = Asking {
     explanation: &[
         "a receipt with a copy of every file goes to the state directory first",
         "each file is written under another name, then renamed into its place: Postfix never sees half of one; mode, owner and symbolic links stay",
-        "master.cf comes first and main.cf last, so that whatever is named exists; after each the configuration is checked and reloaded",
+        "what is named comes before what names it; what goes, goes the other way round; after each step the configuration is checked and reloaded",
         "then mailfix looks whether everything is as planned, and watches master and the log for three seconds",
         "if any of it fails, everything is brought back at once; `mailfix undo` brings it back later, byte for byte",
     ],

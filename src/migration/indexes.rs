@@ -13,6 +13,7 @@ use crate::finding::{Finding, escape};
 use crate::host::{Facts, main_cf_of_copy};
 use crate::plan::{FileChange, Nature, ReadFile};
 use crate::postfix::Table;
+use crate::postfix::table::fold_key;
 use crate::system::{File, Indexer, Query, Rehearsal, Stat, System, SystemError, Trial};
 
 /// The largest source that is moved: source, index and both contents are held in memory.
@@ -425,7 +426,8 @@ fn keys(table: &Moved, source: &File, old: Option<&Content>) -> Vec<String> {
         None if table.indexer == Indexer::Postalias => Vec::new(),
         None => Table::parse(&source.bytes)
             .entries()
-            .map(|entry| entry.key.into_owned())
+            // What is built holds them folded, and an answer repeats the key it was asked.
+            .map(|entry| fold_key(&entry.key).into_owned())
             .collect(),
     }
 }

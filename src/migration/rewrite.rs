@@ -10,7 +10,7 @@ use std::ops::Range;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::NewType;
-use super::uses::{BERKELEY, Use, overlaid, takes_tables, uses};
+use super::uses::{BERKELEY, Use, readings, takes_tables, uses};
 use crate::finding::Finding;
 use crate::host::Parameters;
 use crate::postfix::expand::references;
@@ -84,7 +84,12 @@ pub fn rewrite(to: NewType, given: &Given<'_>) -> Result<Rewritten, (&'static st
     let rewriter = Rewriter {
         to,
         cache_type,
-        parameters: overlaid(given.parameters, &before.0),
+        readings: readings(&before.0, &before.1, given.parameters),
+        in_force: used
+            .iter()
+            .filter(|table| table.is_berkeley())
+            .map(|table| table.path.clone())
+            .collect(),
         caches: used
             .iter()
             .filter(|table| table.is_cache())
@@ -103,6 +108,7 @@ pub fn rewrite(to: NewType, given: &Given<'_>) -> Result<Rewritten, (&'static st
         .master(&mut master, &mut rewritten.services)
         .map_err(|error| ("master.cf", error))?;
 
+    rewriter.not_in_force(&main, &master, &mut rewritten.findings);
     let now = uses(&main, &master, given.parameters);
     rewritten.moved = moved(to, &used, &now, given);
     for table in used
@@ -124,7 +130,10 @@ pub fn rewrite(to: NewType, given: &Given<'_>) -> Result<Rewritten, (&'static st
 struct Rewriter {
     to: NewType,
     cache_type: Option<&'static str>,
-    parameters: Parameters,
+    /// What `$name` can mean: in main.cf first, then for each service that has options.
+    readings: Vec<Parameters>,
+    /// The paths of the tables of Berkeley DB that Postfix opens: only these get an index.
+    in_force: BTreeSet<Utf8PathBuf>,
     /// The paths of caches, which a variable may hold.
     caches: BTreeSet<Utf8PathBuf>,
 }
@@ -153,7 +162,7 @@ impl Rewriter {
     fn named(&self, main: &MainCf, master: &MasterCf) -> Vec<String> {
         let mut left: Vec<String> = main
             .names()
-            .filter(|name| takes_tables(name, &self.parameters))
+            .filter(|name| takes_tables(name, self.parameters()))
             .chain([DEFAULT_TYPE, DEFAULT_CACHE_TYPE])
             .map(str::to_owned)
             .collect();
@@ -185,7 +194,7 @@ impl Rewriter {
         for service in master.services().filter(|service| !service.overridden) {
             for (option, value) in service.overrides() {
                 let known = parameter::lookup(option).is_some();
-                if known && !takes_tables(option, &self.parameters) {
+                if known && !takes_tables(option, self.parameters()) {
                     continue;
                 }
                 // Of several of one name the last counts.
@@ -266,9 +275,68 @@ impl Rewriter {
         Ok(())
     }
 
+    fn parameters(&self) -> &Parameters {
+        &self.readings[0]
+    }
+
+    /// What a name can mean.
+    fn paths(&self, name: &[u8]) -> Vec<Utf8PathBuf> {
+        let name = String::from_utf8_lossy(name);
+        let readings = self.readings.iter();
+        readings
+            .map(|parameters| Utf8PathBuf::from(parameters.expand(&name)))
+            .collect()
+    }
+
+    /// Tells whether Postfix opens what a parameter names; a variable may hold the path's start.
+    fn is_opened(&self, parameter: &str, paths: &[Utf8PathBuf]) -> bool {
+        let is_variable = parameter::lookup(parameter).is_none();
+        paths.iter().any(|path| {
+            self.in_force.iter().any(|opened| {
+                opened == path || (is_variable && opened.as_str().starts_with(path.as_str()))
+            })
+        })
+    }
+
+    /// Tells of the names that stay because nothing opens them now, as in the other branch of a
+    /// condition: renamed they would name an index that nobody built.
+    fn not_in_force(&self, main: &MainCf, master: &MasterCf, findings: &mut Vec<Finding>) {
+        let named = self.named(main, master).into_iter();
+        let settings = named.filter_map(|name| Some((main.get(&name)?, name)));
+        let services = master.services().filter(|service| !service.overridden);
+        let options = services.flat_map(Service::overrides).filter(|(name, _)| {
+            parameter::lookup(name).is_none() || takes_tables(name, self.parameters())
+        });
+        let options = options.map(|(name, value)| (value.to_owned(), name.to_owned()));
+        let mut said = BTreeSet::new();
+        for (value, parameter) in settings.chain(options) {
+            for table in table_names(value.as_bytes()) {
+                let kind = value.get(table.kind).unwrap_or_default();
+                let name = value.get(table.name).unwrap_or_default();
+                let paths = self.paths(name.as_bytes());
+                if BERKELEY.contains(&kind)
+                    && !self.is_opened(&parameter, &paths)
+                    && said.insert((parameter.clone(), name.to_owned()))
+                {
+                    findings.push(
+                        Finding::warning(
+                            "still-berkeley-db",
+                            format!("`{parameter}` names `{kind}:{name}`"),
+                        )
+                        .because("nothing opens it as the configuration stands, so it stays")
+                        .mend(format!(
+                            "before it comes into force, write `{to}:{name}` and build its index",
+                            to = self.to.name()
+                        )),
+                    );
+                }
+            }
+        }
+    }
+
     /// The paths of the tables of Berkeley DB in a value.
     fn tables(&self, value: &str) -> Vec<Utf8PathBuf> {
-        let value = self.parameters.expand(value);
+        let value = self.parameters().expand(value);
         table_names(value.as_bytes())
             .into_iter()
             .filter(|table| BERKELEY.contains(&value.get(table.kind.clone()).unwrap_or_default()))
@@ -300,9 +368,12 @@ impl Rewriter {
             .into_iter()
             .filter(|table| is_berkeley(&value[table.kind.clone()]))
             .filter_map(|table| {
-                let name = String::from_utf8_lossy(&value[table.name]);
-                let path = Utf8PathBuf::from(self.parameters.expand(&name));
-                let new = new(is_cache || self.caches.contains(&path))?;
+                let paths = self.paths(&value[table.name]);
+                if !self.is_opened(parameter, &paths) {
+                    return None;
+                }
+                let of_cache = paths.iter().any(|path| self.caches.contains(path));
+                let new = new(is_cache || of_cache)?;
                 Some((table.kind, new))
             })
             .collect()

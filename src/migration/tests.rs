@@ -109,15 +109,40 @@ fn tables_are_found_wherever_they_are_named() {
         &["hash:/c"],
     );
     check(
-        "transport_maps = ${more?{hash:/a}:{hash:/b}}\n",
-        "transport_maps = ${more?{lmdb:/a}:{lmdb:/b}}",
-        &["hash:/b"],
+        "relay_domains = hash:/x\nproxy_read_maps = proxy:hash:/x\n",
+        "relay_domains = lmdb:/x|proxy_read_maps = proxy:lmdb:/x",
+        &["hash:/x"],
     );
-    check(
-        "proxy_read_maps = proxy:hash:/x\n",
-        "proxy_read_maps = proxy:lmdb:/x",
-        &[],
-    );
+}
+
+#[test]
+fn what_nothing_opens_keeps_its_name_and_is_told() {
+    for (main, master, expected) in [
+        (
+            "transport_maps = ${more?{hash:/a}:{hash:/b}}\n",
+            "",
+            "transport_maps = ${more?{hash:/a}:{lmdb:/b}}",
+        ),
+        (
+            "proxy_read_maps = proxy:hash:/a, proxy:hash:/b\nrelay_domains = hash:/b\n",
+            "",
+            "proxy_read_maps = proxy:hash:/a, proxy:lmdb:/b|relay_domains = lmdb:/b",
+        ),
+        (
+            "transport_maps = ${more?{hash:/a}:{hash:$at}}\n",
+            "smtp unix - - n - - smtp -o at=/b\n",
+            "transport_maps = ${more?{hash:/a}:{lmdb:$at}}",
+        ),
+    ] {
+        let done = rewritten(&STOCK, NewType::Lmdb, main, master);
+        let lines = added(main, &done.main);
+        let lines = lines.strip_suffix(DEFAULT).unwrap_or(&lines);
+        assert_eq!(lines.trim_end_matches('|'), expected);
+        let told: Vec<_> = done.findings.iter().map(|one| one.title.as_str()).collect();
+        let parameter = main.split(' ').next().unwrap();
+        assert_eq!(told, [format!("`{parameter}` names `hash:/a`")]);
+        assert!(done.moved.iter().all(|table| table.path != "/a"));
+    }
 }
 
 #[test]
@@ -422,7 +447,7 @@ fn what_is_left_and_wrong_answers_are_found() {
     let wrong = done.answer(query.clone(), answering("a\tx\n"));
     assert_eq!(
         titles(&wrong),
-        ["the table `lmdb:/etc/postfix/t` does not answer `b` for `a`"]
+        ["the table `lmdb:/etc/postfix/t` does not answer for `a` as it should"]
     );
     let undone = system.answer(query, answering("a\tb\n"));
     assert_eq!(

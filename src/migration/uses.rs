@@ -51,12 +51,28 @@ impl Use {
 }
 
 /// The parameters with what a `main.cf` sets laid over them.
-pub(super) fn overlaid(parameters: &Parameters, main: &MainCf) -> Parameters {
+fn overlaid(parameters: &Parameters, main: &MainCf) -> Parameters {
     let mut parameters = parameters.clone();
     for setting in main.settings().filter(|setting| !setting.overridden) {
         parameters.set(setting.name, &setting.value);
     }
     parameters
+}
+
+/// What parameters mean in main.cf, then what they mean to each service that has options.
+pub(super) fn readings(
+    main: &MainCf,
+    master: &MasterCf,
+    parameters: &Parameters,
+) -> Vec<Parameters> {
+    let all = overlaid(parameters, main);
+    let mut services = master.services().collect::<Vec<_>>();
+    services.retain(|service| !service.overridden && service.overrides().next().is_some());
+    let own: Vec<_> = services
+        .into_iter()
+        .map(|service| of_service(service, &all))
+        .collect();
+    [all].into_iter().chain(own).collect()
 }
 
 /// Whether tables can stand in the value of a parameter.
