@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::check;
-use crate::check::{Candidate, Document, Files as CheckedFiles, Report, Subject, TriedTable};
+use crate::check::{
+    Candidate, Document, Files as CheckedFiles, Outdated, Report, Subject, TriedTable,
+};
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 use crate::host::{
@@ -288,6 +290,22 @@ pub fn refusals_of(
     Ok(check::refusals(&before, &after))
 }
 
+/// The tables that are looked up in an index which does not hold what their source says, once a
+/// plan is carried out; `dated` says of what time indexes are that the plan brings back.
+#[must_use]
+pub fn outdated_tables(
+    system: &dyn System,
+    host: &Host,
+    plan: &Plan,
+    dated: &BTreeMap<Utf8PathBuf, i64>,
+) -> Vec<Outdated> {
+    let (laid, planned) = lay(system, plan);
+    let laid = dated.iter().fold(laid, |laid, (path, modified)| {
+        laid.dated(path.clone(), *modified)
+    });
+    with_subject(host, &laid, &planned, check::outdated_tables)
+}
+
 /// The places at which Postfix's programs stop reading a configuration, which therefore
 /// nobody can be asked about.
 ///
@@ -454,10 +472,7 @@ fn settle(system: &dyn System, wish: &Wish<'_>, host: &mut Host) -> Result<Decid
 }
 
 /// The files as they will stand, and those of them that are planned.
-fn lay<'a>(
-    system: &'a dyn System,
-    plan: &Plan,
-) -> (CheckedFiles<'a>, BTreeMap<camino::Utf8PathBuf, File>) {
+fn lay<'a>(system: &'a dyn System, plan: &Plan) -> (CheckedFiles<'a>, BTreeMap<Utf8PathBuf, File>) {
     let mut laid = CheckedFiles::live(system);
     let mut planned = BTreeMap::new();
     for change in plan.changes() {
@@ -596,7 +611,7 @@ pub(crate) fn weigh(
     system: &dyn System,
     host: &Host,
     plan: &Plan,
-    indexes: &BTreeMap<camino::Utf8PathBuf, Vec<u8>>,
+    indexes: &BTreeMap<Utf8PathBuf, Vec<u8>>,
     findings: &[Finding],
 ) -> Result<(Vec<Finding>, Vec<Finding>), SystemError> {
     let before = own_checks(host, &CheckedFiles::live(system), &BTreeMap::new());
@@ -643,7 +658,7 @@ pub fn silenced(site: &Site, findings: Vec<Finding>) -> Vec<Finding> {
 pub(crate) fn rehearse_files(
     system: &dyn System,
     host: &Host,
-    files: &BTreeMap<camino::Utf8PathBuf, File>,
+    files: &BTreeMap<Utf8PathBuf, File>,
     tables: &[TriedTable],
 ) -> Result<Report, SystemError> {
     if host.facts.origin == Origin::Collected {
@@ -669,7 +684,7 @@ pub(crate) fn rehearse_files(
 fn own_checks(
     host: &Host,
     files: &CheckedFiles<'_>,
-    planned: &BTreeMap<camino::Utf8PathBuf, File>,
+    planned: &BTreeMap<Utf8PathBuf, File>,
 ) -> Vec<Finding> {
     with_subject(host, files, planned, check::run)
 }
@@ -677,7 +692,7 @@ fn own_checks(
 fn with_subject<T>(
     host: &Host,
     files: &CheckedFiles<'_>,
-    planned: &BTreeMap<camino::Utf8PathBuf, File>,
+    planned: &BTreeMap<Utf8PathBuf, File>,
     look: impl Fn(&Subject<'_>) -> T,
 ) -> T {
     let facts = &host.facts;

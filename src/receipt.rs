@@ -185,14 +185,19 @@ impl Holding<'_> {
     /// The text that it is built from, if it is an index.
     #[must_use]
     pub fn text(&self) -> Option<&Utf8Path> {
-        let is_index = self.nature == Nature::Index
-            && self
-                .path
-                .extension()
-                .is_some_and(|suffix| INDEX_SUFFIXES.contains(&suffix));
-        let text = self.path.as_str().rsplit_once('.')?.0;
-        is_index.then(|| Utf8Path::new(text))
+        text_of(self.path, self.nature)
     }
+}
+
+/// The text that a file is built from, if it is an index.
+#[must_use]
+pub fn text_of(path: &Utf8Path, nature: Nature) -> Option<&Utf8Path> {
+    let is_index = nature == Nature::Index
+        && path
+            .extension()
+            .is_some_and(|suffix| INDEX_SUFFIXES.contains(&suffix));
+    let text = path.as_str().rsplit_once('.')?.0;
+    is_index.then(|| Utf8Path::new(text))
 }
 
 impl Receipt {

@@ -190,8 +190,35 @@ fn stale_index(subject: &Subject, reference: &TableReference) -> Option<Finding>
         )
         .at(reference.place(subject))
         .because("Postfix reads the index: what was changed since is not in force")
-        .mend(format!("run `postmap {}`", reference.spelled()))
+        .mend(format!("run `{}`", reference.indexer()))
     })
+}
+
+/// A table that is looked up in an index which does not hold what its source says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outdated {
+    /// Its source.
+    pub path: Utf8PathBuf,
+    /// The command that builds the index anew.
+    pub command: String,
+}
+
+/// Lists the tables whose index is older than the source.
+#[must_use]
+pub fn outdated_tables(subject: &Subject) -> Vec<Outdated> {
+    let mut found = Vec::new();
+    for reference in references(subject) {
+        if reference.is_file() && stale_index(subject, &reference).is_some() {
+            let outdated = Outdated {
+                path: reference.name.clone().into(),
+                command: reference.indexer(),
+            };
+            if !found.contains(&outdated) {
+                found.push(outdated);
+            }
+        }
+    }
+    found
 }
 
 fn odd_lines(subject: &Subject, reference: &TableReference) -> Vec<Finding> {

@@ -120,6 +120,7 @@ pub enum Presence {
 #[derive(Clone, Default)]
 pub struct Files<'a> {
     planned: BTreeMap<Utf8PathBuf, Option<File>>,
+    dated: BTreeMap<Utf8PathBuf, i64>,
     live: Option<&'a dyn System>,
 }
 
@@ -136,8 +137,8 @@ impl<'a> Files<'a> {
     #[must_use]
     pub fn live(system: &'a dyn System) -> Self {
         Self {
-            planned: BTreeMap::new(),
             live: Some(system),
+            ..Self::default()
         }
     }
 
@@ -151,6 +152,13 @@ impl<'a> Files<'a> {
     #[must_use]
     pub fn with(mut self, path: impl Into<Utf8PathBuf>, file: Option<File>) -> Self {
         self.planned.insert(path.into(), file);
+        self
+    }
+
+    /// Takes the content of a planned file to be as old as this.
+    #[must_use]
+    pub fn dated(mut self, path: impl Into<Utf8PathBuf>, modified: i64) -> Self {
+        self.dated.insert(path.into(), modified);
         self
     }
 
@@ -185,11 +193,11 @@ impl<'a> Files<'a> {
         Some(system.read(path).ok()??.bytes)
     }
 
-    /// Gives the modification time of a live file; planned ones have none yet.
+    /// Gives the modification time of a live file; planned ones have none unless they are dated.
     #[must_use]
     pub fn modified(&self, path: &Utf8Path) -> Option<i64> {
         if self.planned.contains_key(path) {
-            return None;
+            return self.dated.get(path).copied();
         }
         Some(self.live?.stat(path).ok()??.modified)
     }

@@ -78,6 +78,16 @@ impl TableReference<'_> {
         format!("{}:{}", self.kind, self.name)
     }
 
+    /// The command that builds its index.
+    pub fn indexer(&self) -> String {
+        let program = match self.assignment.name.as_str() {
+            name if name.starts_with("alias_") => "postalias",
+            "tls_server_sni_maps" => "postmap -F",
+            _ => "postmap",
+        };
+        format!("{program} {}", self.spelled())
+    }
+
     /// Whether the name is the path of a file in the whole file system.
     pub fn is_file(&self) -> bool {
         FILE_TYPES.contains(&self.kind.as_str()) && self.name.starts_with('/')

@@ -1,17 +1,21 @@
 //! `mailfix undo`: brings back, byte for byte, what was before an apply.
 
-use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use crate::apply::{Options, with_unfinished};
+use crate::check::Outdated;
 use crate::cli::apply::{Asking, Consent, declined};
 use crate::cli::{Failure, Session, show};
-use crate::draft::refusals_of;
+use crate::draft::{outdated_tables, refusals_of};
 use crate::finding::Finding;
-use crate::host::{self, Interest, Running};
+use crate::host::{self, Host, Interest, Running};
 use crate::plan::Plan;
-use crate::receipt::{Receipt, Receipts};
-use crate::system::System;
+use crate::postfix::MainCf;
+use crate::receipt::{Receipt, Receipts, text_of};
+use crate::system::{File, System, SystemError};
 use crate::undo::{Choice, History, UndoError, undo};
 use crate::watch::{Mark, watch};
 
@@ -33,7 +37,8 @@ const UNDO: Asking<'_> = Asking {
     yes: "put back the files and run the commands shown",
     explanation: &[
         "every file is compared first: what is as the apply left it goes back, what is as it was before stays, what someone else changed since is refused",
-        "main.cf comes first and master.cf last, so that nothing names what is gone",
+        "the steps go the other way round, so that nothing names what is gone",
+        "an index that comes back into force and is older than its table is refused too: it has to be built anew first",
         "directories that were made are removed if they are empty",
         "the undo has a receipt of its own in `mailfix history`",
     ],
@@ -57,12 +62,7 @@ impl Undo {
             Some(id) => Some(receipts.load(session.system.as_ref(), id)?),
             None => history.to_undo().cloned(),
         };
-        let inside =
-            |paths: &[Utf8PathBuf]| paths.iter().map(|path| session.inside(path)).collect();
-        let choice = Choice {
-            only: inside(&self.only),
-            force: inside(&self.force),
-        };
+        let (choice, tables) = self.choice(session, receipt.as_ref());
         let plan = match &receipt {
             Some(receipt) => undo(receipt, &history, &choice, session.system.as_ref())?,
             None => Plan::default(),
@@ -86,17 +86,14 @@ impl Undo {
             &Interest::default(),
         )
         .ok();
-        if let Some(host) = host.as_ref().filter(|_| !choice.only.is_empty()) {
-            let refusals = refusals_of(session.system.as_ref(), host, &plan)?;
-            if !refusals.is_empty() {
-                let mut failure = Failure::failed(
-                    "taking back these files alone would break the configuration, so nothing is written",
-                )
-                .hint("take back the files that name them too (another `--only PATH`), or all");
-                failure.findings = refusals;
-                return Err(failure);
-            }
-        }
+        judge(
+            session.system.as_ref(),
+            host.as_ref(),
+            &plan,
+            &receipt,
+            &choice,
+            &tables,
+        )?;
         let facts = host.map(|host| host.facts);
         let plan = match &facts {
             Some(_) => plan,
@@ -142,6 +139,142 @@ impl Undo {
         });
         Ok(0)
     }
+
+    /// What is chosen, and what is forced beyond the files of the receipt.
+    fn choice(&self, session: &Session, receipt: Option<&Receipt>) -> (Choice, Vec<Utf8PathBuf>) {
+        let inside = |paths: &[Utf8PathBuf]| -> Vec<Utf8PathBuf> {
+            paths.iter().map(|path| session.inside(path)).collect()
+        };
+        // A table that is not of the receipt may be forced too: an old index of it may come back.
+        let (force, tables): (Vec<_>, Vec<_>) = inside(&self.force).into_iter().partition(|path| {
+            let mut entries = receipt.into_iter().flat_map(Receipt::entries);
+            entries.any(|entry| entry.path == *path)
+        });
+        let only = inside(&self.only);
+        (Choice { only, force }, tables)
+    }
+}
+
+/// Stops at what would break the configuration, or bring an old index into force.
+fn judge(
+    system: &dyn System,
+    host: Option<&Host>,
+    plan: &Plan,
+    receipt: &Receipt,
+    choice: &Choice,
+    forced: &[Utf8PathBuf],
+) -> Result<(), Failure> {
+    let mut old = Vec::new();
+    if let Some(host) = host {
+        if !choice.only.is_empty() {
+            let refusals = refusals_of(system, host, plan)?;
+            if !refusals.is_empty() {
+                let mut failure = Failure::failed(
+                    "taking back these files alone would break the configuration, so nothing is written",
+                )
+                .hint("take back the files that name them too (another `--only PATH`), or all");
+                failure.findings = refusals;
+                return Err(failure);
+            }
+        }
+        old = outdated(system, host, plan, receipt)?;
+    }
+    let is_old = |path: &Utf8PathBuf| old.iter().any(|table| table.path == *path);
+    if let Some(path) = forced.iter().find(|path| !is_old(path)) {
+        let (receipt, path) = (receipt.id.clone(), path.clone());
+        return Err(UndoError::NotInReceipt { receipt, path }.into());
+    }
+    refuse(old, forced)
+}
+
+/// The tables that would be looked up in an index which does not hold what they say by now: it
+/// was not in force, so nobody kept it.
+fn outdated(
+    system: &dyn System,
+    host: &Host,
+    plan: &Plan,
+    receipt: &Receipt,
+) -> Result<Vec<Outdated>, SystemError> {
+    // A text that comes back with its index agrees with it.
+    let is_alone = |text: &&Utf8Path| !receipt.entries().any(|entry| entry.path == **text);
+    // An index that comes back was built before the receipt was written.
+    let dated = plan
+        .changes()
+        .filter(|change| change.after.is_some())
+        .filter(|change| {
+            let text = text_of(&change.path, change.nature);
+            text.as_ref().is_some_and(is_alone)
+        })
+        .map(|change| (change.path.clone(), receipt.created.as_second()))
+        .collect();
+    let before = outdated_tables(system, host, &Plan::default(), &BTreeMap::new());
+    let mut tables = outdated_tables(system, host, plan, &dated);
+    let is_ours = |table: &Outdated| {
+        let texts = receipt
+            .entries()
+            .filter_map(|entry| text_of(&entry.path, entry.nature));
+        texts.filter(is_alone).any(|text| text == table.path)
+    };
+    tables.retain(|table| !before.contains(table) || is_ours(table));
+    for change in plan.changes().filter(|change| change.after.is_none()) {
+        let text = text_of(&change.path, change.nature).filter(is_alone);
+        if let Some(text) = text.filter(|text| become_default(host, plan, text)) {
+            tables.extend(outdated_by_default(system, text)?);
+        }
+    }
+    Ok(tables)
+}
+
+/// Tells whether a table of aliases is named by nothing but Postfix's default once a plan is
+/// carried out.
+fn become_default(host: &Host, plan: &Plan, text: &Utf8Path) -> bool {
+    let path = host.facts.config.join("main.cf");
+    let Some(change) = plan.changes().find(|change| change.path == path) else {
+        return false;
+    };
+    let value = |file: &Option<File>| {
+        let main = file.as_ref().map(|file| MainCf::parse(&file.bytes));
+        main.unwrap_or_default().get("alias_maps")
+    };
+    let names = |value: String| value.contains(&format!(":{text}"));
+    value(&change.before).is_some_and(names) && value(&change.after).is_none()
+}
+
+/// A default names no type that could be read anywhere: the database that is there tells.
+fn outdated_by_default(
+    system: &dyn System,
+    text: &Utf8Path,
+) -> Result<Option<Outdated>, SystemError> {
+    let database = system.stat(Utf8Path::new(&format!("{text}.db")))?;
+    let (Some(database), Some(source)) = (database, system.stat(text)?) else {
+        return Ok(None);
+    };
+    Ok((database.modified < source.modified).then(|| Outdated {
+        path: text.to_owned(),
+        command: format!("postalias hash:{text}"),
+    }))
+}
+
+fn refuse(mut outdated: Vec<Outdated>, forced: &[Utf8PathBuf]) -> Result<(), Failure> {
+    outdated.retain(|table| !forced.contains(&table.path));
+    if outdated.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<_> = outdated
+        .iter()
+        .map(|table| format!("`{}`", table.path))
+        .collect();
+    let mut failure = Failure::failed(format!(
+        "an index that comes back into force does not hold what its table says now: {}",
+        paths.join(", ")
+    ));
+    for table in outdated {
+        failure = failure.hint(format!(
+            "run `{}` first; `--force {}` takes the old index as it is",
+            table.command, table.path
+        ));
+    }
+    Err(failure)
 }
 
 /// Removes what a run that was killed before it changed anything has left.

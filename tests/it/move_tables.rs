@@ -125,3 +125,99 @@ fn a_saved_plan_is_stale_once_a_table_changed() {
     );
     assert!(!tree.real("/etc/postfix/t.lmdb").exists());
 }
+
+#[test]
+fn an_undo_does_not_bring_an_old_index_into_force() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = tree();
+    let shown = moved(&tree, &["apply", "--yes", "--migrate-tables", "lmdb"]);
+    assert_eq!(shown.status, 0, "{shown}");
+    // The administrator keeps the table that is in force, and only that.
+    tree.write("/etc/postfix/t", "a 1\nb 2\nc 3\n");
+    date(&tree, "/etc/postfix/t", 1);
+    let real = tree.real("/etc/postfix/t");
+    postmap("postmap", &[&format!("lmdb:{}", real.display())]).unwrap();
+    let before = tree.entries();
+    for words in [
+        &["undo", "--yes"] as &[&str],
+        &["undo", "--yes", "--only", "/etc/postfix/main.cf"],
+    ] {
+        let shown = moved(&tree, words);
+        assert_eq!(shown.status, 1, "{shown}");
+        for expected in [
+            "does not hold what its table says now: `/etc/postfix/t`",
+            "`postmap hash:/etc/postfix/t` first; `--force /etc/postfix/t`",
+        ] {
+            let said = shown.stderr.replace("\n      ", " ");
+            assert!(said.contains(expected), "{shown}");
+        }
+        assert_eq!(tree.entries(), before);
+    }
+    let shown = moved(&tree, &["undo", "--yes", "--force", "/etc/postfix/x"]);
+    assert!(shown.stderr.contains("did not change"), "{shown}");
+    postmap("postmap", &[&format!("hash:{}", real.display())]).unwrap();
+    date(&tree, "/etc/postfix/t.db", 2);
+    let shown = moved(&tree, &["undo", "--yes"]);
+    assert_eq!(shown.status, 0, "{shown}");
+    assert!(!tree.real("/etc/postfix/t.lmdb").exists());
+}
+
+#[test]
+fn an_undo_that_is_forced_takes_an_old_index_as_it_is() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = tree();
+    let shown = moved(&tree, &["apply", "--yes", "--migrate-tables", "lmdb"]);
+    assert_eq!(shown.status, 0, "{shown}");
+    tree.write("/etc/postfix/t", "a 1\nc 3\n");
+    date(&tree, "/etc/postfix/t", 1);
+    let shown = moved(&tree, &["undo", "--yes", "--force", "/etc/postfix/t"]);
+    assert_eq!(shown.status, 0, "{shown}");
+    assert!(!tree.real("/etc/postfix/t.lmdb").exists());
+}
+
+#[test]
+fn the_aliases_that_only_a_default_names_are_looked_at_too() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = tree();
+    tree.write("/etc/aliases", "root: a\n");
+    let real = tree.real("/etc/aliases");
+    let build = |kind: &str| postmap("postalias", &[&format!("{kind}:{}", real.display())]);
+    build("hash").unwrap();
+    tree.settle();
+    let shown = moved(&tree, &["apply", "--yes", "--migrate-tables", "lmdb"]);
+    assert_eq!(shown.status, 0, "{shown}");
+    assert!(tree.real("/etc/aliases.lmdb").exists(), "{shown}");
+    tree.write("/etc/aliases", "root: b\n");
+    date(&tree, "/etc/aliases", 1);
+    build("lmdb").unwrap();
+    let shown = moved(&tree, &["undo", "--yes"]);
+    assert_eq!(shown.status, 1, "{shown}");
+    assert!(
+        shown.stderr.contains("`postalias hash:/etc/aliases`"),
+        "{shown}"
+    );
+    build("hash").unwrap();
+    date(&tree, "/etc/aliases.db", 2);
+    let shown = moved(&tree, &["undo", "--yes"]);
+    assert_eq!(shown.status, 0, "{shown}");
+}
+
+#[test]
+fn capital_letters_in_keys_are_no_difference() {
+    if !has_postfix() {
+        return;
+    }
+    for kind in ["lmdb", "cdb"] {
+        let tree = tree();
+        tree.write("/etc/postfix/t", "Example.ORG 1\nb 2\n");
+        fs::remove_file(tree.real("/etc/postfix/t.db")).unwrap();
+        let shown = plan(&tree, kind);
+        assert_eq!(shown.status, 0, "{shown}");
+    }
+}
