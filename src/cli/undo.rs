@@ -184,7 +184,7 @@ fn judge(
         let (receipt, path) = (receipt.id.clone(), path.clone());
         return Err(UndoError::NotInReceipt { receipt, path }.into());
     }
-    refuse(old, forced)
+    refuse(old, plan, forced)
 }
 
 /// The tables that would be looked up in an index which does not hold what they say by now: it
@@ -255,7 +255,7 @@ fn outdated_by_default(
     }))
 }
 
-fn refuse(mut outdated: Vec<Outdated>, forced: &[Utf8PathBuf]) -> Result<(), Failure> {
+fn refuse(mut outdated: Vec<Outdated>, plan: &Plan, forced: &[Utf8PathBuf]) -> Result<(), Failure> {
     outdated.retain(|table| !forced.contains(&table.path));
     if outdated.is_empty() {
         return Ok(());
@@ -269,9 +269,18 @@ fn refuse(mut outdated: Vec<Outdated>, forced: &[Utf8PathBuf]) -> Result<(), Fai
         paths.join(", ")
     ));
     for table in outdated {
+        let mut changes = plan.changes().filter(|change| change.after.is_some());
+        let comes_back = changes
+            .any(|change| text_of(&change.path, change.nature) == Some(table.path.as_path()));
+        // What is built now would be replaced.
+        let way = if comes_back {
+            format!("run `{}` afterwards", table.command)
+        } else {
+            format!("run `{}` first", table.command)
+        };
         failure = failure.hint(format!(
-            "run `{}` first; `--force {}` takes the old index as it is",
-            table.command, table.path
+            "{way}; `--force {}` takes the old index as it is",
+            table.path
         ));
     }
     Err(failure)

@@ -221,3 +221,47 @@ fn capital_letters_in_keys_are_no_difference() {
         assert_eq!(shown.status, 0, "{shown}");
     }
 }
+
+#[test]
+fn an_index_that_comes_back_itself_may_be_too_old_too() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = tree();
+    // Both types of one table are in force, and one index is out of date.
+    let main = fs::read_to_string(tree.real("/etc/postfix/main.cf")).unwrap();
+    let more = format!("{main}transport_maps = lmdb:/etc/postfix/t\n");
+    tree.write("/etc/postfix/main.cf", more);
+    let real = tree.real("/etc/postfix/t");
+    tree.write("/etc/postfix/t", "a 1\n");
+    postmap("postmap", &[&format!("lmdb:{}", real.display())]).unwrap();
+    tree.write("/etc/postfix/t", "a 1\nb 2\n");
+    tree.settle();
+    let shown = moved(&tree, &["apply", "--yes", "--migrate-tables", "lmdb"]);
+    assert_eq!(shown.status, 0, "{shown}");
+    assert!(
+        shown.stderr.contains("wrote /etc/postfix/t.lmdb"),
+        "{shown}"
+    );
+    tree.write("/etc/postfix/t", "a 1\nb 2\nc 3\n");
+    for kind in ["lmdb", "hash"] {
+        postmap("postmap", &[&format!("{kind}:{}", real.display())]).unwrap();
+    }
+    // After the receipt, whatever the clock says.
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+    for name in ["t", "t.db", "t.lmdb"] {
+        let file = fs::File::open(tree.real(format!("/etc/postfix/{name}"))).unwrap();
+        file.set_modified(later).unwrap();
+    }
+    let shown = moved(&tree, &["undo", "--yes"]);
+    assert_eq!(shown.status, 1, "{shown}");
+    assert!(
+        shown
+            .stderr
+            .contains("`postmap lmdb:/etc/postfix/t` afterwards"),
+        "{shown}"
+    );
+    assert!(!shown.stderr.contains("`postmap hash:"), "{shown}");
+    let shown = moved(&tree, &["undo", "--yes", "--force", "/etc/postfix/t"]);
+    assert_eq!(shown.status, 0, "{shown}");
+}
