@@ -265,7 +265,7 @@ fn refuse(mut outdated: Vec<Outdated>, plan: &Plan, forced: &[Utf8PathBuf]) -> R
         .map(|table| format!("`{}`", table.path))
         .collect();
     let mut failure = Failure::failed(format!(
-        "an index that comes back into force does not hold what its table says now: {}",
+        "an index that comes back into force is older than its table: {}",
         paths.join(", ")
     ));
     for table in outdated {

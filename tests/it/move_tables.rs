@@ -147,7 +147,7 @@ fn an_undo_does_not_bring_an_old_index_into_force() {
         let shown = moved(&tree, words);
         assert_eq!(shown.status, 1, "{shown}");
         for expected in [
-            "does not hold what its table says now: `/etc/postfix/t`",
+            "is older than its table: `/etc/postfix/t`",
             "`postmap hash:/etc/postfix/t` first; `--force /etc/postfix/t`",
         ] {
             let said = shown.stderr.replace("\n      ", " ");
