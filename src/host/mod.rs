@@ -523,10 +523,15 @@ fn table_types(
     )?)
 }
 
+/// Tells whether a text names a table in our own folder, as `type:path`.
+#[must_use]
+pub fn is_own_table(config: &Utf8Path, text: &str) -> bool {
+    text.contains(&format!(":{}/", config.join(OWN_FOLDER)))
+}
+
 /// Tells whether `transport_maps` names a table of ours already.
 fn names_ours(parameters: &Parameters, config: &Utf8Path) -> bool {
-    let own = format!(":{}/", config.join(OWN_FOLDER));
-    parameters.get("transport_maps").contains(&own)
+    is_own_table(config, &parameters.get("transport_maps"))
 }
 
 /// Takes a profile's stock configuration for a host, where there is none to look at.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 
 use super::classes;
-use crate::host::{Facts, HostError, Interest, OWN_FOLDER, Parameters};
+use crate::host::{Facts, HostError, Interest, Parameters, is_own_table};
 use crate::postfix::split_list;
 use crate::system::{Query, System, SystemError};
 
@@ -205,10 +205,9 @@ fn keys_of(domain: &str, exact: bool) -> Vec<String> {
 }
 
 fn foreign_tables(parameters: &Parameters, name: &str, config: &Utf8Path) -> Vec<String> {
-    let own = format!(":{}/", config.join(OWN_FOLDER));
     split_list(&parameters.get(name))
         .into_iter()
-        .filter(|table| !table.contains(&own))
+        .filter(|table| !is_own_table(config, table))
         .collect()
 }
 

@@ -121,18 +121,7 @@ mod tests {
     fn check(given: (&str, &str, &str), expected: Result<&[&str], &str>) {
         let (version, main, master) = given;
         let facts = example::host(version, main, master).facts;
-        let given = shown::fitted(fit, &facts).map(|fitted| {
-            shown::lines(
-                &fitted.settings,
-                &fitted.services,
-                &fitted.tables,
-                &fitted.findings,
-            )
-        });
-        let expected = expected
-            .map(|lines| lines.iter().map(ToString::to_string).collect())
-            .map_err(ToOwned::to_owned);
-        assert_eq!(given, expected);
+        shown::check(fit, &facts, expected);
     }
 
     const SMTP: &str = "smtp: chroot None, options [(\"inet_protocols\", \"ipv4\")]";

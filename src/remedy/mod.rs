@@ -144,6 +144,27 @@ pub(crate) mod shown {
         Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap()
     }
 
+    /// Compares what a remedy adds for Google, or why it does not fit.
+    #[track_caller]
+    pub(crate) fn check(
+        fit: impl Fn(&Case<'_>) -> Fit,
+        facts: &Facts,
+        expected: Result<&[&str], &str>,
+    ) {
+        let given = fitted(fit, facts).map(|fitted| {
+            lines(
+                &fitted.settings,
+                &fitted.services,
+                &fitted.tables,
+                &fitted.findings,
+            )
+        });
+        let expected = expected
+            .map(|lines| lines.iter().map(ToString::to_string).collect())
+            .map_err(ToOwned::to_owned);
+        assert_eq!(given, expected);
+    }
+
     /// A line each, blanks folded.
     pub(crate) fn lines(
         settings: &[Setting],

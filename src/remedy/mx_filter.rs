@@ -153,18 +153,7 @@ mod tests {
         let (version, main, master, filtered) = given;
         let mut facts = example::host(version, main, master).facts;
         facts.routes.filtered = filtered.iter().map(ToString::to_string).collect();
-        let given = shown::fitted(fit, &facts).map(|fitted| {
-            shown::lines(
-                &fitted.settings,
-                &fitted.services,
-                &fitted.tables,
-                &fitted.findings,
-            )
-        });
-        let expected = expected
-            .map(|lines| lines.iter().map(ToString::to_string).collect())
-            .map_err(ToOwned::to_owned);
-        assert_eq!(given, expected);
+        shown::check(fit, &facts, expected);
     }
 
     const BOTH: &str = "regexp:dns_reply_filter: mx.google.com. 300 IN AAAA 2001:db8::1 IGNORE, mx.googlemail.com. 300 IN AAAA 2001:db8::1 IGNORE";

@@ -3,7 +3,7 @@
 //! Owns what is said of each here: whether it fits, whether it is in place, whether it is
 //! what mailfix recommends. Must not know how the table is printed.
 
-use crate::host::Facts;
+use crate::host::{Facts, is_own_table};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy::{self, Case};
@@ -119,8 +119,8 @@ pub fn compare(
 
 /// Tells whether a remedy is in use, whoever set it up.
 fn in_place(id: RemedyId, judged: &[Judged<'_>], facts: &Facts) -> bool {
-    let own = format!(":{}/", facts.own_folder());
-    let names_ours = |parameter: &str| facts.parameters.get(parameter).contains(&own);
+    let names_ours =
+        |parameter: &str| is_own_table(&facts.config, &facts.parameters.get(parameter));
     match id {
         RemedyId::ReverseDns => !judged.is_empty() && judged.iter().all(|judged| !judged.ill),
         RemedyId::SourceAddress => !facts.of_client("smtp_bind_address6").is_empty(),

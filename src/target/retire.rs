@@ -4,7 +4,7 @@
 //! just what we would write. Must not know why it is not wanted.
 
 use crate::finding::Finding;
-use crate::host::{Facts, OWN_FOLDER, REPLY_FILTER, REPLY_FILTER_FILE};
+use crate::host::{Facts, REPLY_FILTER, REPLY_FILTER_FILE, is_own_table};
 use crate::postfix::{ServiceType, split_list};
 use crate::remedy::{self, CONTRIBUTED};
 use crate::template::TemplateError;
@@ -13,11 +13,10 @@ use super::{Ensure, ServiceWanted, Setting, Target};
 
 /// The names main.cf has for tables of ours that the target does not want.
 pub(super) fn left(target: &Target, facts: &Facts) -> Vec<(&'static str, String)> {
-    let own = format!(":{}/", facts.config.join(OWN_FOLDER));
     let mut left = Vec::new();
     for parameter in CONTRIBUTED {
         for item in split_list(&facts.parameters.get(parameter)) {
-            if item.contains(&own) && !target.wants(parameter, &item) {
+            if is_own_table(&facts.config, &item) && !target.wants(parameter, &item) {
                 left.push((parameter, item));
             }
         }

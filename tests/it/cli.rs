@@ -5,25 +5,10 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::{Shown, Snapshots, Tree, binary, has_postfix, normalized};
+use crate::support::{SITE, Shown, Snapshots, Tree, binary, has_postfix, normalized};
 
 /// What texts are folded to.
 const WIDTH: usize = 80;
-
-const SITE: &str = "\
-allow_non_global = true
-
-[server]
-hostname = \"mail.example.org\"
-ipv4 = [\"192.0.2.25\"]
-ipv6 = [\"2001:db8::25\"]
-
-[dns]
-reverse6 = \"none\"
-
-[[domain]]
-name = \"example.org\"
-";
 
 const COMMANDS: &[&[&str]] = &[
     &[],

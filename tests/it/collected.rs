@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use mailfix::profile::Profile;
 use tempfile::TempDir;
 
-use crate::support::{Shown, Snapshots, binary, has_postfix, normalized, run};
+use crate::support::{SITE, Shown, Snapshots, binary, has_postfix, normalized, run};
 
 /// The time in all runs.
 const NOW: &str = "2026-11-25T19:30:00Z";
@@ -37,21 +37,6 @@ const UTILITIES: [&str; 25] = [
     "mv", "printf", "ps", "rm", "rmdir", "sed", "sleep", "sh", "tail", "tar", "touch", "uname",
     "wc",
 ];
-
-const SITE: &str = "\
-allow_non_global = true
-
-[server]
-hostname = \"mail.example.org\"
-ipv4 = [\"192.0.2.25\"]
-ipv6 = [\"2001:db8::25\"]
-
-[dns]
-reverse6 = \"none\"
-
-[[domain]]
-name = \"example.org\"
-";
 
 /// What must never leave a machine; each is planted somewhere in it.
 const SECRETS: [&str; 42] = [

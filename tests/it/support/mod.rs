@@ -9,3 +9,19 @@ mod tree;
 pub use run::{Shown, binary, run};
 pub use snapshot::{Snapshots, normalized};
 pub use tree::{Entry, Tree, has_postfix, postmap};
+
+/// The site file of a host whose IPv6 address gets no PTR record.
+pub const SITE: &str = "\
+allow_non_global = true
+
+[server]
+hostname = \"mail.example.org\"
+ipv4 = [\"192.0.2.25\"]
+ipv6 = [\"2001:db8::25\"]
+
+[dns]
+reverse6 = \"none\"
+
+[[domain]]
+name = \"example.org\"
+";
