@@ -41,7 +41,7 @@ const LINES: usize = 650;
 
 /// Packages in `Cargo.lock`, ours and those of the tests included. Each is code that others may
 /// change under us, so more needs a reason here: the number is what the present list needs.
-const PACKAGES: usize = 125;
+const PACKAGES: usize = 145;
 
 /// Words that say nothing of what a thing is.
 const EMPTY_WORDS: [&str; 9] = [

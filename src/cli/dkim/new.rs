@@ -1,7 +1,7 @@
-//! `mailfix dkim`: the key mail is signed with.
+//! `mailfix dkim new`: a key that mail is signed with.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use crate::apply::Options;
 use crate::cli::apply::{Asking, Consent, declined};
@@ -18,24 +18,15 @@ const PARENT_MODE: u32 = 0o755;
 /// The selector of a first key.
 const SELECTOR: &str = "mail";
 
-/// Make the key mail is signed with (DKIM)
+/// Make an RSA-2048 key pair and print the record to publish; the key is never shown
 #[derive(Debug, Args)]
-pub struct Dkim {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Make an RSA-2048 key pair and print the record to publish; the key is never shown
-    New {
-        /// The selector the record is published under [default: the site file's, else `mail`]
-        #[arg(long, value_name = "NAME")]
-        selector: Option<String>,
-        /// The file of the private key [default: the site file's, else below `dkim/` beside it]
-        #[arg(long, value_name = "FILE")]
-        key: Option<Utf8PathBuf>,
-    },
+pub struct New {
+    /// The selector the record is published under [default: the site file's, else `mail`]
+    #[arg(long, value_name = "NAME")]
+    selector: Option<String>,
+    /// The file of the private key [default: the site file's, else below `dkim/` beside it]
+    #[arg(long, value_name = "FILE")]
+    key: Option<Utf8PathBuf>,
 }
 
 const MAKE: Asking<'_> = Asking {
@@ -48,10 +39,10 @@ const MAKE: Asking<'_> = Asking {
     ],
 };
 
-impl Dkim {
+impl New {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        let Verb::New { selector, key } = self.verb;
+        let Self { selector, key } = self;
         let (site, chosen, site_path) = session.site_with_path()?;
         let selector = selector
             .or_else(|| site.dkim.as_ref().map(|dkim| dkim.selector.clone()))

@@ -1,0 +1,39 @@
+//! `mailfix dns`: the records the site needs, one file a verb.
+
+mod show;
+mod wanted;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::{Failure, Session};
+
+pub use show::files;
+pub use wanted::key_records;
+
+/// Show the DNS records this site needs
+#[derive(Debug, Args)]
+pub struct Dns {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Show(show::Show),
+}
+
+impl Dns {
+    /// Tells whether the answer is for a program.
+    pub fn is_json(&self) -> bool {
+        match &self.verb {
+            Verb::Show(show) => show.json,
+        }
+    }
+
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        match self.verb {
+            Verb::Show(show) => show.run(session),
+        }
+    }
+}
