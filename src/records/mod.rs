@@ -5,6 +5,9 @@
 //! record to be kept is handed in), or how records are written down.
 //! Follows RFC 1912, 2.1; RFC 7208; RFC 6376; RFC 9989.
 
+pub mod live;
+mod needed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -12,6 +15,8 @@ use crate::dns::{Name, NameError, Record, RecordData};
 use crate::mail::dkim::KeyRecord;
 use crate::mail::dmarc::Dmarc;
 use crate::mail::spf::{self, Closing, Spf, SpfError};
+
+pub use needed::{Needed, Role};
 
 /// What the records are computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,15 +62,6 @@ pub struct Records {
     pub needed: Vec<Needed>,
     /// What stands in the way of others; one faulty domain does not hide the rest.
     pub refused: Vec<RecordRefused>,
-}
-
-/// A record that must stand in DNS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needed {
-    /// The record.
-    pub record: Record,
-    /// Why, in one line.
-    pub why: String,
 }
 
 /// Why a record could not be made.
@@ -118,6 +114,7 @@ pub fn records(wanted: &RecordsWanted) -> Records {
             IpAddr::V6(v6) => RecordData::Aaaa(v6),
         };
         records.add(
+            Role::Address,
             wanted.ttl,
             wanted.server.clone(),
             data,
@@ -126,6 +123,7 @@ pub fn records(wanted: &RecordsWanted) -> Records {
     }
     for &address in &addresses {
         records.add(
+            Role::Reverse,
             wanted.ttl,
             Name::reverse_of(address),
             RecordData::Ptr(wanted.server.clone()),
@@ -135,14 +133,15 @@ pub fn records(wanted: &RecordsWanted) -> Records {
     let mut seen = BTreeSet::new();
     for domain in wanted.domains.iter().filter(|domain| seen.insert(*domain)) {
         let outcomes = [
-            spf_record(wanted, domain).map(Some),
-            dkim_record(wanted, domain),
-            dmarc_record(wanted, domain),
+            (Role::Spf, spf_record(wanted, domain).map(Some)),
+            (Role::Dkim, dkim_record(wanted, domain)),
+            (Role::Dmarc, dmarc_record(wanted, domain)),
         ];
-        for outcome in outcomes {
+        for (role, outcome) in outcomes {
             match outcome {
                 Ok(Some((owner, text, why))) => {
-                    records.add(wanted.ttl, owner, RecordData::Txt(text.into_bytes()), why);
+                    let data = RecordData::Txt(text.into_bytes());
+                    records.add(role, wanted.ttl, owner, data, why);
                 }
                 Ok(None) => {}
                 Err(refused) => records.refused.push(refused),
@@ -153,9 +152,9 @@ pub fn records(wanted: &RecordsWanted) -> Records {
 }
 
 impl Records {
-    fn add(&mut self, ttl: u32, owner: Name, data: RecordData, why: String) {
+    fn add(&mut self, role: Role, ttl: u32, owner: Name, data: RecordData, why: String) {
         let record = Record { owner, ttl, data };
-        self.needed.push(Needed { record, why });
+        self.needed.push(Needed::new(role, record, why));
     }
 }
 

@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ipnet::IpNet;
 
 use crate::data_file::{self, DataError};
+use crate::dns::Name;
 use crate::remedy_sheet::RemedyId;
 
 pub use data::{All, Control, Ipv6Wish, Policy};
@@ -168,6 +169,15 @@ impl Site {
                 },
                 |reverse| reverse.control,
             )
+    }
+
+    /// Tells who controls the zone of a name: that of an address where it is the reverse name of
+    /// one that sends, else the zone of the domains.
+    #[must_use]
+    pub fn control_of(&self, owner: &Name) -> Control {
+        self.sending_addresses()
+            .find(|&address| Name::reverse_of(address) == *owner)
+            .map_or(self.dns.forward, |address| self.reverse_control(address))
     }
 
     /// Lists the addresses that mail leaves from, IPv4 first.

@@ -60,11 +60,7 @@ pub fn files(session: &mut Session, site: &Site) -> Result<Vec<OutFile>, Failure
 
 /// Who has to do it, in words.
 fn who(record: &Record, site: &Site) -> &'static str {
-    let reversed = site
-        .addresses()
-        .find(|&address| Name::reverse_of(address) == record.owner);
-    let control = reversed.map_or(site.dns.forward, |address| site.reverse_control(address));
-    match control {
+    match site.control_of(&record.owner) {
         Control::Own => "yours to set",
         Control::Provider => "ask the provider for it",
         Control::None => "nobody here can set it",
