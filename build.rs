@@ -47,6 +47,12 @@ const FOLDERS: &[(&str, &str, &str, &str)] = &[
         ".toml",
         "The schedulers, by id.",
     ),
+    (
+        "SIGNERS",
+        "profiles/signers",
+        ".toml",
+        "The signers, by id.",
+    ),
     ("TEMPLATES", "templates", "", "The templates, by file name."),
 ];
 

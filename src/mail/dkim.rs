@@ -7,11 +7,14 @@
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::encoding::{
+    AsBigEndian as _, AsDer as _, Curve25519SeedBin, Pkcs8V1Der, PublicKeyX509Der,
+};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use data_encoding::BASE64;
 use pem_rfc7468::LineEnding;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::tag_list::{self, TagError, TagFault};
@@ -52,9 +55,31 @@ pub enum PublicKey {
     Revoked,
 }
 
-/// An RSA private key.
-pub struct PrivateKey {
-    pair: KeyPair,
+/// An algorithm that mail is signed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// `rsa-sha256`: what every receiver checks.
+    Rsa,
+    /// `ed25519-sha256` (RFC 8463): what some receivers check beside it.
+    Ed25519,
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rsa => "RSA",
+            Self::Ed25519 => "Ed25519",
+        })
+    }
+}
+
+/// A private key.
+pub enum PrivateKey {
+    /// Of RSA.
+    Rsa(KeyPair),
+    /// Of Ed25519.
+    Ed25519(Ed25519KeyPair),
 }
 
 /// Why there is no private key.
@@ -76,13 +101,15 @@ pub enum PrivateKeyError {
     #[error("the private key is encrypted; signing needs one without a passphrase")]
     Encrypted,
     /// The key is shorter than receivers take, or longer than they must.
-    #[error("the private key is no RSA key of 2048 to 8192 bits ({reason})")]
+    #[error(
+        "the private key is neither an RSA key of 2048 to 8192 bits nor one of Ed25519 ({reason})"
+    )]
     Rejected {
         /// What the cryptography library says.
         reason: String,
     },
     /// No key could be made.
-    #[error("no RSA key could be made: the system gave no randomness or memory")]
+    #[error("no key could be made: the system gave no randomness or memory")]
     Generate,
 }
 
@@ -190,22 +217,24 @@ impl PublicKey {
 }
 
 impl PrivateKey {
-    /// Makes a new RSA key of 2048 bits (RFC 8301, 3.2: "SHOULD use at least 2048").
+    /// Makes a new key: of RSA one of 2048 bits (RFC 8301, 3.2: "SHOULD use at least 2048").
     ///
     /// Longer ones do not fit into one DNS datagram and some verifiers refuse them.
     ///
     /// # Errors
     /// When the system has no randomness or memory.
-    pub fn generate() -> Result<Self, PrivateKeyError> {
-        KeyPair::generate(KeySize::Rsa2048)
-            .map(|pair| Self { pair })
-            .map_err(|_| PrivateKeyError::Generate)
+    pub fn generate(algorithm: Algorithm) -> Result<Self, PrivateKeyError> {
+        match algorithm {
+            Algorithm::Rsa => KeyPair::generate(KeySize::Rsa2048).map(Self::Rsa),
+            Algorithm::Ed25519 => Ed25519KeyPair::generate().map(Self::Ed25519),
+        }
+        .map_err(|_| PrivateKeyError::Generate)
     }
 
     /// Reads a private key from PEM text, in the form of PKCS#8 or PKCS#1.
     ///
     /// # Errors
-    /// When the text is no PEM, or holds no RSA key that can sign.
+    /// When the text is no PEM, or holds no key that can sign.
     pub fn from_pem(text: &[u8]) -> Result<Self, PrivateKeyError> {
         let (label, der) = match pem_rfc7468::decode_vec(text) {
             Ok((label, der)) => (label, Zeroizing::new(der)),
@@ -214,7 +243,11 @@ impl PrivateKey {
             Err(source) => return Err(PrivateKeyError::Pem { source }),
         };
         let pair = match label {
-            PKCS8 => KeyPair::from_pkcs8(&der),
+            // RFC 8410, 7: without the public half, as OpenSSL writes it.
+            PKCS8 => match Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der) {
+                Ok(pair) => return Ok(Self::Ed25519(pair)),
+                Err(_) => KeyPair::from_pkcs8(&der),
+            },
             PKCS1 => KeyPair::from_der(&der),
             ENCRYPTED => return Err(PrivateKeyError::Encrypted),
             other => {
@@ -223,7 +256,7 @@ impl PrivateKey {
                 });
             }
         };
-        pair.map(|pair| Self { pair })
+        pair.map(Self::Rsa)
             .map_err(|error| PrivateKeyError::Rejected {
                 reason: error.to_string(),
             })
@@ -234,10 +267,34 @@ impl PrivateKey {
     /// # Errors
     /// When there is no memory for it.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, PrivateKeyError> {
-        let der: Pkcs8V1Der<'_> = self.pair.as_der().map_err(|_| PrivateKeyError::Generate)?;
-        pem_rfc7468::encode_string(PKCS8, LineEnding::LF, der.as_ref())
-            .map(Zeroizing::new)
+        let print = |der: &[u8]| pem_rfc7468::encode_string(PKCS8, LineEnding::LF, der);
+        let text = match self {
+            Self::Rsa(pair) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| PrivateKeyError::Generate)?;
+                print(der.as_ref())
+            }
+            Self::Ed25519(pair) => {
+                let der = pair.to_pkcs8v1().map_err(|_| PrivateKeyError::Generate)?;
+                print(der.as_ref())
+            }
+        };
+        text.map(Zeroizing::new)
             .map_err(|source| PrivateKeyError::Pem { source })
+    }
+
+    /// Writes an Ed25519 key as the bytes themselves in base64, the public half behind the seed;
+    /// `None` where it is of RSA. The text is wiped when dropped.
+    #[must_use]
+    pub fn to_base64(&self) -> Option<Zeroizing<String>> {
+        let Self::Ed25519(pair) = self else {
+            return None;
+        };
+        let seed = pair.seed().ok()?;
+        let seed: Curve25519SeedBin<'_> = seed.as_be_bytes().ok()?;
+        let mut both = Zeroizing::new(Vec::with_capacity(2 * ED25519_LENGTH));
+        both.extend_from_slice(seed.as_ref());
+        both.extend_from_slice(pair.public_key().as_ref());
+        Some(Zeroizing::new(BASE64.encode(&both)))
     }
 
     /// Gives the record that publishes the key's other half.
@@ -245,25 +302,47 @@ impl PrivateKey {
     /// # Errors
     /// When there is no memory for it.
     pub fn record(&self) -> Result<KeyRecord, PrivateKeyError> {
-        // The SubjectPublicKeyInfo; `as_ref` would give the form of PKCS#1.
-        let der: PublicKeyX509Der<'_> = self
-            .pair
-            .public_key()
-            .as_der()
-            .map_err(|_| PrivateKeyError::Generate)?;
-        Ok(KeyRecord::rsa(der.as_ref().to_vec()))
+        match self {
+            Self::Rsa(pair) => {
+                // The SubjectPublicKeyInfo; `as_ref` would give the form of PKCS#1.
+                let der: PublicKeyX509Der<'_> = pair
+                    .public_key()
+                    .as_der()
+                    .map_err(|_| PrivateKeyError::Generate)?;
+                Ok(KeyRecord::rsa(der.as_ref().to_vec()))
+            }
+            Self::Ed25519(pair) => {
+                let bytes = pair.public_key().as_ref().try_into();
+                Ok(KeyRecord {
+                    key: PublicKey::Ed25519(bytes.map_err(|_| PrivateKeyError::Generate)?),
+                    other: Vec::new(),
+                })
+            }
+        }
+    }
+
+    /// The algorithm it signs with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Rsa(_) => Algorithm::Rsa,
+            Self::Ed25519(_) => Algorithm::Ed25519,
+        }
     }
 
     /// Gives the length of the key in bits.
     #[must_use]
     pub fn bits(&self) -> usize {
-        self.pair.public_modulus_len() * 8
+        match self {
+            Self::Rsa(pair) => pair.public_modulus_len() * 8,
+            Self::Ed25519(_) => ED25519_LENGTH * 8,
+        }
     }
 }
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKey({} bits)", self.bits())
+        write!(f, "PrivateKey({}, {} bits)", self.algorithm(), self.bits())
     }
 }
 
@@ -312,7 +391,9 @@ fn der_value(der: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use aws_lc_rs::rand::SystemRandom;
-    use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
+    use aws_lc_rs::signature::{
+        ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey,
+    };
     use proptest::prelude::*;
 
     /// An RSA key of 1024 bits, published.
@@ -322,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_new_key_publishes_what_verifies_its_signatures() {
-        let key = PrivateKey::generate().unwrap();
+        let key = PrivateKey::generate(Algorithm::Rsa).unwrap();
         assert_eq!(key.bits(), 2048);
         let text = key.record().unwrap().to_string();
         assert!(
@@ -336,14 +417,16 @@ mod tests {
             panic!("{record:?}");
         };
         let mut signature = vec![0; 256];
-        key.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                b"mail",
-                &mut signature,
-            )
-            .unwrap();
+        let PrivateKey::Rsa(pair) = &key else {
+            panic!("{key:?}");
+        };
+        pair.sign(
+            &RSA_PKCS1_SHA256,
+            &SystemRandom::new(),
+            b"mail",
+            &mut signature,
+        )
+        .unwrap();
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki)
             .verify(b"mail", &signature)
             .unwrap();
@@ -351,7 +434,7 @@ mod tests {
 
     #[test]
     fn keys_are_read_back_in_both_forms_and_never_shown() {
-        let key = PrivateKey::generate().unwrap();
+        let key = PrivateKey::generate(Algorithm::Rsa).unwrap();
         let pem = key.to_pem().unwrap();
         assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
         assert!(pem.ends_with("-----END PRIVATE KEY-----\n"));
@@ -362,7 +445,46 @@ mod tests {
         let old = pem_rfc7468::encode_string(PKCS1, LineEnding::CRLF, &der[26..]).unwrap();
         let old = PrivateKey::from_pem(old.as_bytes()).unwrap();
         assert_eq!(old.record(), key.record());
-        assert_eq!(format!("{old:?}"), "PrivateKey(2048 bits)");
+        assert_eq!(format!("{old:?}"), "PrivateKey(RSA, 2048 bits)");
+    }
+
+    #[test]
+    fn an_ed25519_key_signs_for_its_record() {
+        let key = PrivateKey::generate(Algorithm::Ed25519).unwrap();
+        assert_eq!((key.algorithm(), key.bits()), (Algorithm::Ed25519, 256));
+        let text = key.record().unwrap().to_string();
+        assert!(text.starts_with("v=DKIM1; k=ed25519; p="), "{text}");
+        let again = PrivateKey::from_pem(key.to_pem().unwrap().as_bytes()).unwrap();
+        assert_eq!(again.record(), key.record());
+        let PrivateKey::Ed25519(pair) = &again else {
+            panic!("{again:?}");
+        };
+        let PublicKey::Ed25519(public) = KeyRecord::parse(&text).unwrap().key else {
+            panic!("{text}");
+        };
+        UnparsedPublicKey::new(&ED25519, public)
+            .verify(b"mail", pair.sign(b"mail").as_ref())
+            .unwrap();
+        let both = BASE64.decode(key.to_base64().unwrap().as_bytes()).unwrap();
+        assert_eq!((both.len(), &both[32..]), (64, &public[..]));
+        let rsa = PrivateKey::generate(Algorithm::Rsa).unwrap();
+        assert_eq!(rsa.to_base64(), None);
+    }
+
+    #[test]
+    fn the_key_of_rfc_8463_has_the_record_given_there() {
+        // RFC 8463, A.2: the seed, in the form of RFC 8410, 7.
+        let seed = BASE64
+            .decode(b"nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=")
+            .unwrap();
+        let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+        der.extend(seed);
+        let pem = pem_rfc7468::encode_string(PKCS8, LineEnding::LF, &der).unwrap();
+        let key = PrivateKey::from_pem(pem.as_bytes()).unwrap();
+        assert_eq!(
+            key.record().unwrap().to_string(),
+            "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+        );
     }
 
     #[test]
@@ -389,15 +511,7 @@ mod tests {
         );
         check(
             &pem(PKCS8, b"x"),
-            "the private key is no RSA key of 2048 to 8192 bits",
-        );
-        // Ed25519 (RFC 8410, 7)
-        let mut ed25519 =
-            b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
-        ed25519.extend([7; 32]);
-        check(
-            &pem(PKCS8, &ed25519),
-            "the private key is no RSA key of 2048 to 8192 bits",
+            "the private key is neither an RSA key of 2048 to 8192 bits nor one of Ed25519",
         );
     }
 

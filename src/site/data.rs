@@ -185,6 +185,17 @@ pub(super) struct ThirdParties {
 pub(super) struct Dkim {
     pub selector: Spanned<String>,
     pub key: Spanned<String>,
+    pub signer: Option<Spanned<String>>,
+    #[serde(default)]
+    pub beside: Vec<String>,
+    pub ed25519: Option<SecondKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SecondKey {
+    pub selector: Spanned<String>,
+    pub key: Spanned<String>,
 }
 
 #[derive(Default, Deserialize)]

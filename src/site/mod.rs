@@ -18,7 +18,7 @@ use crate::dns::Name;
 use crate::remedy_sheet::RemedyId;
 
 pub use data::{All, Control, Ipv6Wish, Policy};
-pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector};
+pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector, signer};
 
 /// A site file that is wrong: every fault in it, with its place.
 pub type SiteError = DataError;
@@ -101,13 +101,61 @@ pub struct OtherServer {
     pub ipv6: Vec<Ipv6Addr>,
 }
 
-/// The DKIM key that mail is signed with.
+/// What mail is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dkim {
     /// The selector its record is published under.
     pub selector: String,
     /// The file of the private key; the public part is derived from it.
     pub key: Utf8PathBuf,
+    /// A second key, of Ed25519, that signs beside it.
+    pub ed25519: Option<SecondKey>,
+    /// Who signs; `None` where the operator has not said.
+    pub signer: Option<SignerWish>,
+    /// Milters and content filters that neither sign nor change what is signed, as Postfix
+    /// names them.
+    pub beside: Vec<String>,
+}
+
+/// A key that mail is signed with beside the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecondKey {
+    /// The selector its record is published under.
+    pub selector: String,
+    /// The file of the private key.
+    pub key: Utf8PathBuf,
+}
+
+/// Who signs mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerWish {
+    /// A program that mailfix sets up, by its id.
+    SetUp(String),
+    /// Something the operator takes care of.
+    Other,
+}
+
+impl SignerWish {
+    /// The word for what the operator takes care of.
+    pub const OTHER: &str = "other";
+
+    /// The word for it in the site file.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::SetUp(id) => id,
+            Self::Other => Self::OTHER,
+        }
+    }
+}
+
+impl Dkim {
+    /// Selector and file of each key, the one every receiver can check first.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &Utf8Path)> {
+        let second = self.ed25519.as_ref();
+        let second = second.map(|second| (second.selector.as_str(), second.key.as_path()));
+        std::iter::once((self.selector.as_str(), self.key.as_path())).chain(second)
+    }
 }
 
 /// What the DMARC record says.

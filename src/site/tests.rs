@@ -29,6 +29,9 @@ spf_includes = ["_spf.example.net"]
 [dkim]
 selector = "mail"
 key = "/etc/mailfix/dkim/mail.private"
+signer = "opendkim"
+beside = ["inet:127.0.0.1:8893"]
+ed25519 = { selector = "mail-ed", key = "/etc/mailfix/dkim/mail-ed.private" }
 [dmarc]
 policy = "quarantine"
 reports = "mailto:postmaster@example.org"
@@ -61,7 +64,11 @@ fn every_key_is_read() {
     assert_eq!(site.spf_includes, ["_spf.example.net"]);
     assert_eq!(site.spf_all, All::Fail);
     assert_eq!(site.dmarc.policy, Policy::Quarantine);
-    assert_eq!(site.dkim.as_ref().unwrap().selector, "mail");
+    let dkim = site.dkim.as_ref().unwrap();
+    let keys: Vec<_> = dkim.keys().map(|(selector, _)| selector).collect();
+    assert_eq!(keys, ["mail", "mail-ed"]);
+    assert_eq!(dkim.signer, Some(SignerWish::SetUp("opendkim".to_owned())));
+    assert_eq!(dkim.beside, ["inet:127.0.0.1:8893"]);
     assert_eq!(site.wish("google").ipv6, Ipv6Wish::Avoid);
     assert_eq!(site.wish("yahoo").ipv6, Ipv6Wish::Auto);
     assert_eq!(
@@ -92,7 +99,7 @@ fn remedies_are_chosen_by_their_words() {
         "\"mx-filter\"",
         "\"mxfilter\"",
         &[
-            "37 [unknown-remedy] \"\\\"mxfilter\\\"\": unknown remedy `mxfilter`; \
+            "40 [unknown-remedy] \"\\\"mxfilter\\\"\": unknown remedy `mxfilter`; \
            allowed here: `reverse-dns`, `source-address`, `mx-filter`, `ipv4-transport`, \
            `hosted-domains`, `reply-filter`, `address-preference`, `ipv4-only`; \
            did you mean `mx-filter`?",
@@ -101,7 +108,7 @@ fn remedies_are_chosen_by_their_words() {
     check(
         "[\"reply-filter\", \"mx-filter\"]",
         "[]",
-        &["37 [no-remedy] \"[]\": no remedy is named; \
+        &["40 [no-remedy] \"[]\": no remedy is named; \
            leave `use` out, and mailfix chooses; `mailfix remedies` compares them"],
     );
 }
@@ -212,7 +219,7 @@ fn unknown_words_come_with_the_near_miss() {
         "[providers.google]",
         "[providers.gogle]",
         &[
-            "33 [unknown-provider] \"gogle\": unknown provider `gogle`; \
+            "36 [unknown-provider] \"gogle\": unknown provider `gogle`; \
            allowed here: `google`; did you mean `google`?",
         ],
     );
@@ -226,7 +233,7 @@ fn unknown_words_come_with_the_near_miss() {
         "all = \"-all\"",
         "all = \"+all\"",
         &[
-            "32 [unknown-value] \"\\\"+all\\\"\": unknown value `+all`; \
+            "35 [unknown-value] \"\\\"+all\\\"\": unknown value `+all`; \
            allowed here: `~all`, `-all`; did you mean `~all`?",
         ],
     );
@@ -343,6 +350,21 @@ fn the_rest_is_validated() {
         ],
     );
     check(
+        "signer = \"opendkim\"",
+        "signer = \"open-dkim\"",
+        &[
+            "28 [unknown-signer] \"\\\"open-dkim\\\"\": there is no signer `open-dkim`; did you \
+             mean `opendkim`?",
+        ],
+    );
+    check(
+        "\"mail-ed\"",
+        "\"mail\"",
+        &[
+            "30 [same-key] \"\\\"mail\\\"\": both keys have the same selector; give each key its own",
+        ],
+    );
+    check(
         "selector = \"mail\"",
         "selector = \"ma il\"",
         &[
@@ -354,7 +376,7 @@ fn the_rest_is_validated() {
         "reports = \"mailto:",
         "reports = \"",
         &[
-            "30 [bad-address] \"\\\"postmaster@example.org\\\"\": `postmaster@example.org` is no \
+            "33 [bad-address] \"\\\"postmaster@example.org\\\"\": `postmaster@example.org` is no \
            place for reports; write `mailto:postmaster@example.org`",
         ],
     );

@@ -7,18 +7,23 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use ipnet::IpNet;
 use toml::Spanned;
 
 use super::data::{self, Data};
-use super::{Dkim, Dmarc, Dns, OtherServer, ProviderWish, Reverse, Server, Site, SiteError};
+use super::{
+    Dkim, Dmarc, Dns, OtherServer, ProviderWish, Reverse, SecondKey, Server, SignerWish, Site,
+    SiteError,
+};
 use crate::address::Scope;
 use crate::data_file::{self, Faults};
+use crate::embedded::SIGNERS;
 use crate::finding::Finding;
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::remedy_sheet::RemedyId;
+use crate::spelling::{listed, near_miss};
 
 /// Length of the longest domain name in text, without the final dot (RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -201,6 +206,26 @@ pub fn selector(text: &str) -> Verdict<String> {
     let finding =
         finding.because("letters, digits, `-` and dots between them, such as `mail` or `2026a`");
     Err(Box::new(finding))
+}
+
+/// Validates who signs mail: a signer mailfix sets up, by its id, or `other`.
+///
+/// # Errors
+/// When it is neither; the finding has no place yet.
+pub fn signer(text: &str) -> Verdict<SignerWish> {
+    if text == SignerWish::OTHER {
+        return Ok(SignerWish::Other);
+    }
+    let ids = || SIGNERS.iter().map(|(id, _)| *id);
+    if ids().any(|id| id == text) {
+        return Ok(SignerWish::SetUp(text.to_owned()));
+    }
+    let words = || ids().chain([SignerWish::OTHER]);
+    let finding = Finding::error("unknown-signer", format!("there is no signer `{text}`"));
+    Err(Box::new(match near_miss(text, words()) {
+        Some(near) => finding.mend(format!("did you mean `{near}`?")),
+        None => finding.mend(format!("it is one of {}", listed(words()))),
+    }))
 }
 
 /// Validates where DMARC reports go: `mailto:` addresses, separated by commas.
@@ -424,7 +449,40 @@ impl Judge<'_> {
     }
 
     fn dkim(&mut self, dkim: &data::Dkim) -> Dkim {
-        let key = self.value(&dkim.key, |text| {
+        let (selector, key) = self.signing_key(&dkim.selector, &dkim.key);
+        let ed25519 = dkim.ed25519.as_ref().map(|second| {
+            let found = self.signing_key(&second.selector, &second.key);
+            let same = [
+                (found.0 == selector, &second.selector, "selector"),
+                (found.1 == key, &second.key, "file"),
+            ];
+            for (_, text, what) in same.iter().filter(|(is_same, ..)| *is_same) {
+                let title = format!("both keys have the same {what}");
+                let finding = Finding::error("same-key", title);
+                self.faults
+                    .add(text.span(), finding.mend("give each key its own"));
+            }
+            SecondKey {
+                selector: found.0,
+                key: found.1,
+            }
+        });
+        let wish = dkim.signer.as_ref();
+        Dkim {
+            selector,
+            key,
+            ed25519,
+            signer: wish.and_then(|word| self.value(word, signer)),
+            beside: dkim.beside.clone(),
+        }
+    }
+
+    fn signing_key(
+        &mut self,
+        name: &Spanned<String>,
+        file: &Spanned<String>,
+    ) -> (String, Utf8PathBuf) {
+        let file = self.value(file, |text| {
             let path = Utf8Path::new(text);
             if path.is_absolute() {
                 return Ok(path.to_owned());
@@ -435,10 +493,8 @@ impl Judge<'_> {
                 .mend("write it from the root, beginning with `/`")
                 .into())
         });
-        Dkim {
-            selector: self.value(&dkim.selector, selector).unwrap_or_default(),
-            key: key.unwrap_or_default(),
-        }
+        let name = self.value(name, selector);
+        (name.unwrap_or_default(), file.unwrap_or_default())
     }
 
     fn remedies(&mut self, chosen: Spanned<Vec<Spanned<String>>>) -> Vec<RemedyId> {

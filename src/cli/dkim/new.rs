@@ -7,7 +7,7 @@ use crate::apply::Options;
 use crate::cli::apply::{Asking, Consent, declined};
 use crate::cli::{Failure, Session, dns, show};
 use crate::data_file;
-use crate::mail::dkim::{PrivateKey, PrivateKeyError};
+use crate::mail::dkim::{Algorithm, PrivateKey, PrivateKeyError};
 use crate::plan::{FileChange, Nature, NewDirectory, Plan, Step};
 use crate::system::File;
 use crate::wizard::{Answers, Id, site_file};
@@ -62,7 +62,7 @@ impl New {
                 "`--selector NAME --key FILE` makes a second one, to change over without a gap",
             ));
         }
-        let private = PrivateKey::generate()?;
+        let private = PrivateKey::generate(Algorithm::Rsa)?;
         let pem = private.to_pem()?;
         let (uid, gid) = session.user;
         let mut steps = vec![Step {
