@@ -29,7 +29,7 @@ mod show;
 mod undo;
 
 use std::ffi::OsString;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Parser, Subcommand};
@@ -56,7 +56,7 @@ pub struct World {
     /// Where our program lies, if that is known.
     pub program: Option<Utf8PathBuf>,
     /// Who answers about DNS; without one, the servers that `/etc/resolv.conf` names.
-    pub resolver: Option<Rc<dyn Resolver>>,
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// Where colour is wanted, what strips it elsewhere.
     pub out: Box<dyn std::io::Write>,
     /// The same for all that is not data.
@@ -196,7 +196,7 @@ pub(crate) struct Session {
     /// Where our program lies, if that is known.
     pub program: Option<Utf8PathBuf>,
     /// Who answers about DNS, if it was handed in.
-    pub resolver: Option<Rc<dyn Resolver>>,
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// The time of the start.
     pub now: Timestamp,
     /// Whether questions can be asked.

@@ -1,6 +1,6 @@
 //! What most commands begin with: profile, site file, resolver, draft.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -263,19 +263,24 @@ impl Session {
     }
 
     /// A resolver; its time begins with its first question.
-    pub fn resolver(&self) -> Result<Rc<dyn Resolver>, Failure> {
+    pub fn resolver(&self) -> Result<Arc<dyn Resolver>, Failure> {
         if self.common.offline {
-            return Ok(Rc::new(OfflineResolver));
+            return Ok(Arc::new(OfflineResolver));
         }
         if let Some(resolver) = &self.resolver {
-            return Ok(Rc::clone(resolver));
+            return Ok(Arc::clone(resolver));
         }
-        let file = self.outside.read(Utf8Path::new("/etc/resolv.conf"))?;
-        let text = file.map(|file| file.bytes).unwrap_or_default();
+        let text = self.resolv_conf()?;
         let (all, each) = MANY_DEADLINE;
         let resolver =
             UnhurriedResolver::from_resolv_conf(text, DNS_DEADLINE).allowing_many(all, each);
-        Ok(Rc::new(resolver))
+        Ok(Arc::new(resolver))
+    }
+
+    /// The text that names the DNS servers of this machine.
+    pub fn resolv_conf(&self) -> Result<Vec<u8>, Failure> {
+        let file = self.outside.read(Utf8Path::new("/etc/resolv.conf"))?;
+        Ok(file.map(|file| file.bytes).unwrap_or_default())
     }
 
     /// Reads what is wished for: the site file, with all it is read by.

@@ -2,11 +2,9 @@
 //!
 //! Owns the step between our types and the `domain` package's. Must not know
 //! sockets; whatever the bytes are, nothing here panics.
-//! Follows RFC 1035, 4; RFC 2308, 2.
+//! Follows RFC 1035, 4; RFC 2308, 2; RFC 6891, 6.
 
-use std::collections::BTreeSet;
-
-use domain::base::iana::{Class, Opcode, Rcode, Rtype};
+use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::message::RecordSection;
 use domain::base::name::ToName;
 use domain::base::rdata::ComposeRecordData;
@@ -16,79 +14,158 @@ use domain::rdata::ZoneRecordData;
 
 use super::{Answer, Name, Record, RecordData, RecordType, StartOfAuthority};
 
-/// What a server's message says of our question.
+/// The largest datagram we announce to take: it passes every path in one piece.
+///
+/// It is what the makers of DNS servers agreed on, and what RFC 9715 asks for.
+const PAYLOAD: u16 = 1232;
+
+/// Most aliases followed one after the other; resolvers stop at about as many.
+pub(super) const MAX_ALIASES: usize = 16;
+
+/// A question, with and without EDNS (RFC 6891) under one id.
+#[derive(Debug)]
+pub(super) struct Query {
+    /// The name asked for.
+    pub name: Name,
+    /// The type asked for.
+    pub kind: RecordType,
+    plain: Vec<u8>,
+    extended: Vec<u8>,
+}
+
+/// What a server says of our question, as far as it answers at all.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// It answers.
-    Answer(Answer),
+pub(super) struct Said {
+    /// It speaks for the zone (`aa`).
+    pub is_authoritative: bool,
+    /// It asks others for us (`ra`).
+    recurses: bool,
+    /// There is no such name, where aliases lead to in the end.
+    pub no_such_name: bool,
+    /// The records that answer.
+    pub answer: Vec<Record>,
+    /// Who speaks for the zone.
+    pub authority: Vec<Record>,
+    /// Addresses of those.
+    pub additional: Vec<Record>,
+}
+
+/// Why a message is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not about our question at all.
+    Foreign,
     /// The answer did not fit; it is to be fetched over TCP.
     Truncated,
     /// The server could not, or would not, answer.
-    Failure(Rcode),
+    Failure(OptRcode),
     /// The server sends us to others instead of answering.
     Referral,
     /// It answers our question, and breaks off or contradicts itself.
     Malformed,
-    /// It is not about our question at all.
-    Foreign,
 }
 
-/// Writes a question with a random id.
-pub(super) fn query(name: &Name, kind: RecordType) -> Vec<u8> {
-    let mut message = MessageBuilder::new_vec();
-    message.header_mut().set_random_id();
-    message.header_mut().set_rd(true);
-    let mut question = message.question();
-    let owner =
-        domain::base::Name::from_octets(name.wire()).expect("a name holds the wire form of a name");
-    question
-        .push((owner, Rtype::from_int(kind.number()), Class::IN))
-        .expect("a question fits into any message");
-    question.finish()
-}
-
-/// Reads a server's message as the answer to `query`, which asks for `name` and `kind`.
-pub(super) fn read(bytes: &[u8], query: &[u8], name: &Name, kind: RecordType) -> Reply {
-    let (Ok(message), Ok(asked)) = (Message::from_octets(bytes), Message::from_octets(query))
-    else {
-        return Reply::Foreign;
-    };
-    let header = message.header();
-    if header.opcode() != Opcode::QUERY
-        || message.header_counts().qdcount() != 1
-        || message.question().any(|question| question.is_err())
-        || !message.is_answer(&asked)
-    {
-        return Reply::Foreign;
-    }
-    if header.tc() {
-        return Reply::Truncated;
-    }
-    match header.rcode() {
-        Rcode::NOERROR => {}
-        Rcode::NXDOMAIN => return Reply::Answer(Answer::NoSuchName),
-        other => return Reply::Failure(other),
-    }
-    let (Some(answers), Some(authority)) =
-        (records(message.answer()), records(message.authority()))
-    else {
-        return Reply::Malformed;
-    };
-    match follow(&answers, name, kind) {
-        None => Reply::Malformed,
-        Some((_, found)) if !found.is_empty() => Reply::Answer(Answer::Records(found)),
-        Some((end, _)) => {
-            // RFC 2308, 2.2: an SOA says "no data"; name servers without it are a referral. A
-            // server that does not recurse knows its own zones only, and where an alias leads
-            // out of them it has not looked.
-            let has = |kind| authority.iter().any(|record| record.data.kind() == kind);
-            let looked = header.ra() || (header.aa() && end == *name);
-            if !has(RecordType::Soa) && (has(RecordType::Ns) || !looked) {
-                Reply::Referral
-            } else {
-                Reply::Answer(Answer::NoData)
-            }
+impl Query {
+    /// Makes a question with a random id; a server may be asked to find the answer elsewhere.
+    pub(super) fn new(name: &Name, kind: RecordType, recursion: bool) -> Self {
+        let mut message = MessageBuilder::new_vec();
+        message.header_mut().set_random_id();
+        message.header_mut().set_rd(recursion);
+        let mut question = message.question();
+        let owner = domain::base::Name::from_octets(name.wire())
+            .expect("a name holds the wire form of a name");
+        question
+            .push((owner, Rtype::from_int(kind.number()), Class::IN))
+            .expect("a question fits into any message");
+        let plain = question.clone().finish();
+        let mut additional = question.additional();
+        additional
+            .opt(|opt| {
+                opt.set_udp_payload_size(PAYLOAD);
+                Ok(())
+            })
+            .expect("an OPT record fits behind a question");
+        Self {
+            name: name.clone(),
+            kind,
+            plain,
+            extended: additional.finish(),
         }
+    }
+
+    /// The bytes, with EDNS or without.
+    pub(super) fn bytes(&self, edns: bool) -> &[u8] {
+        if edns { &self.extended } else { &self.plain }
+    }
+
+    /// Reads a server's message as what it says of this question.
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Said, Fault> {
+        let (Ok(message), Ok(asked)) = (
+            Message::from_octets(bytes),
+            Message::from_octets(self.plain.as_slice()),
+        ) else {
+            return Err(Fault::Foreign);
+        };
+        let header = message.header();
+        if header.opcode() != Opcode::QUERY {
+            return Err(Fault::Foreign);
+        }
+        // A server from before EDNS may not even repeat the question it did not understand.
+        let repeats = message.header_counts().qdcount() == 1
+            && message.question().all(|question| question.is_ok())
+            && message.is_answer(&asked);
+        let is_bare = message.header_counts().qdcount() == 0
+            && header.qr()
+            && header.id() == asked.header().id()
+            && [Rcode::FORMERR, Rcode::NOTIMP].contains(&header.rcode());
+        if !repeats && !is_bare {
+            return Err(Fault::Foreign);
+        }
+        if header.tc() {
+            return Err(Fault::Truncated);
+        }
+        let no_such_name = match message.opt_rcode() {
+            OptRcode::NOERROR => false,
+            OptRcode::NXDOMAIN => true,
+            other => return Err(Fault::Failure(other)),
+        };
+        let read = |section| records(section).ok_or(Fault::Malformed);
+        Ok(Said {
+            is_authoritative: header.aa(),
+            recurses: header.ra(),
+            no_such_name,
+            answer: read(message.answer())?,
+            authority: read(message.authority())?,
+            additional: read(message.additional())?,
+        })
+    }
+}
+
+impl Said {
+    /// What it means, of a server that is asked to find out all of it.
+    pub(super) fn answer(&self, name: &Name, kind: RecordType) -> Result<Answer, Fault> {
+        let (end, found) = follow(&self.answer, name, kind).ok_or(Fault::Malformed)?;
+        match (found.is_empty(), self.no_such_name) {
+            (false, false) => return Ok(Answer::Records(found)),
+            (false, true) => return Err(Fault::Malformed),
+            (true, true) => return Ok(Answer::NoSuchName),
+            (true, false) => {}
+        }
+        // RFC 2308, 2.2: an SOA says "no data"; name servers without it are a referral. A
+        // server that does not recurse knows its own zones only, and where an alias leads
+        // out of them it has not looked.
+        let looked = self.recurses || (self.is_authoritative && end == *name);
+        if !self.has(RecordType::Soa) && (self.has(RecordType::Ns) || !looked) {
+            return Err(Fault::Referral);
+        }
+        Ok(Answer::NoData)
+    }
+
+    /// Tells whether the authority section holds records of a type.
+    pub(super) fn has(&self, kind: RecordType) -> bool {
+        self.authority
+            .iter()
+            .any(|record| record.data.kind() == kind)
     }
 }
 
@@ -115,7 +192,7 @@ fn records(section: Result<RecordSection<'_, &[u8]>, ParseError>) -> Option<Vec<
 /// Picks the records asked for, along the aliases that stand beside them.
 ///
 /// Gives the name the aliases end at and what stands there; `None` when they lead round in a
-/// circle.
+/// circle, or on for too long.
 pub(super) fn follow(
     records: &[Record],
     name: &Name,
@@ -130,9 +207,10 @@ pub(super) fn follow(
         })
     };
     let mut current = name;
-    let mut seen = BTreeSet::new();
+    let mut aliases = 0;
     while let Some(target) = alias(current) {
-        if !seen.insert(current) {
+        aliases += 1;
+        if aliases > MAX_ALIASES {
             return None;
         }
         current = target;
@@ -201,6 +279,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// What a server that is asked to find out all of it means.
+    fn judge(query: &Query, bytes: &[u8]) -> Result<Answer, Fault> {
+        query.read(bytes)?.answer(&query.name, query.kind)
+    }
+
     /// What a server that knows the zone text would send as answer and authority.
     fn reply(query: &[u8], rcode: Rcode, answer: &str, authority: &str) -> Vec<u8> {
         let asked = Message::from_octets(query.to_vec()).unwrap();
@@ -234,18 +317,28 @@ mod tests {
     #[test]
     fn answers_are_told_apart() {
         let asked = name("mail.example.org");
-        let query = query(&asked, RecordType::A);
-        let check = |rcode, answer: &str, authority: &str, expected: Reply| {
-            let bytes = reply(&query, rcode, answer, authority);
-            assert_eq!(read(&bytes, &query, &asked, RecordType::A), expected);
+        let query = Query::new(&asked, RecordType::A, true);
+        let check = |rcode, answer: &str, authority: &str, expected: Result<Answer, Fault>| {
+            let bytes = reply(&query.plain, rcode, answer, authority);
+            assert_eq!(judge(&query, &bytes), expected);
         };
-        let none = || Reply::Answer(Answer::NoData);
+        let none = || Ok(Answer::NoData);
         check(Rcode::NOERROR, "", SOA, none());
         check(Rcode::NOERROR, "", "", none());
-        check(Rcode::NOERROR, "", NS, Reply::Referral);
-        check(Rcode::NXDOMAIN, "", SOA, Reply::Answer(Answer::NoSuchName));
-        check(Rcode::SERVFAIL, "", "", Reply::Failure(Rcode::SERVFAIL));
-        check(Rcode::REFUSED, "", "", Reply::Failure(Rcode::REFUSED));
+        check(Rcode::NOERROR, "", NS, Err(Fault::Referral));
+        check(Rcode::NXDOMAIN, "", SOA, Ok(Answer::NoSuchName));
+        check(
+            Rcode::SERVFAIL,
+            "",
+            "",
+            Err(Fault::Failure(OptRcode::SERVFAIL)),
+        );
+        check(
+            Rcode::REFUSED,
+            "",
+            "",
+            Err(Fault::Failure(OptRcode::REFUSED)),
+        );
         let a = "x.example.org. 60 IN A 192.0.2.1\n";
         let chain = format!(
             "Mail.example.org. 60 IN CNAME y.example.org.\n{a}y.example.org. 60 IN CNAME x.example.org.\n"
@@ -255,7 +348,7 @@ mod tests {
             ttl: 60,
             data: RecordData::A("192.0.2.1".parse().unwrap()),
         };
-        let found = || Reply::Answer(Answer::Records(vec![found.clone()]));
+        let found = || Ok(Answer::Records(vec![found.clone()]));
         check(Rcode::NOERROR, &chain, "", found());
         // A record of a name that was not asked for is none of ours.
         check(Rcode::NOERROR, a, "", none());
@@ -263,42 +356,50 @@ mod tests {
             Rcode::NOERROR,
             "mail.example.org. 60 IN CNAME mail.example.org.\n",
             "",
-            Reply::Malformed,
+            Err(Fault::Malformed),
         );
     }
 
     #[test]
     fn only_the_answer_to_our_question_counts() {
         let asked = name("mail.example.org");
-        let query = query(&asked, RecordType::A);
-        let good = reply(&query, Rcode::NOERROR, "", SOA);
-        let judge = |bytes: &[u8]| read(bytes, &query, &asked, RecordType::A);
+        let query = Query::new(&asked, RecordType::A, true);
+        let good = reply(&query.plain, Rcode::NOERROR, "", SOA);
+        let judge = |bytes: &[u8]| judge(&query, bytes);
         let altered = |at: usize, bits: u8| {
             let mut bytes = good.clone();
             bytes[at] ^= bits;
             bytes
         };
-        assert_eq!(judge(&good), Reply::Answer(Answer::NoData));
-        assert_eq!(judge(&altered(0, 1)), Reply::Foreign, "another id");
-        assert_eq!(judge(&altered(2, 0x80)), Reply::Foreign, "a question");
-        assert_eq!(judge(&altered(2, 0x08)), Reply::Foreign, "another opcode");
-        assert_eq!(judge(&altered(13, 1)), Reply::Foreign, "another name");
-        assert_eq!(judge(&altered(5, 1)), Reply::Foreign, "no question");
-        let end = query.len();
-        assert_eq!(judge(&altered(end - 3, 2)), Reply::Foreign, "another type");
-        assert_eq!(judge(&altered(end - 1, 2)), Reply::Foreign, "another class");
+        assert_eq!(judge(&good), Ok(Answer::NoData));
+        assert_eq!(judge(&altered(0, 1)), Err(Fault::Foreign), "another id");
+        assert_eq!(judge(&altered(2, 0x80)), Err(Fault::Foreign), "a question");
         assert_eq!(
-            judge(&altered(13, 0x20)),
-            Reply::Answer(Answer::NoData),
-            "case"
+            judge(&altered(2, 0x08)),
+            Err(Fault::Foreign),
+            "another opcode"
         );
-        assert_eq!(judge(&altered(2, 0x02)), Reply::Truncated);
-        assert_eq!(judge(&[]), Reply::Foreign);
-        assert_eq!(judge(&query), Reply::Foreign);
+        assert_eq!(judge(&altered(13, 1)), Err(Fault::Foreign), "another name");
+        assert_eq!(judge(&altered(5, 1)), Err(Fault::Foreign), "no question");
+        let end = query.plain.len();
+        assert_eq!(
+            judge(&altered(end - 3, 2)),
+            Err(Fault::Foreign),
+            "another type"
+        );
+        assert_eq!(
+            judge(&altered(end - 1, 2)),
+            Err(Fault::Foreign),
+            "another class"
+        );
+        assert_eq!(judge(&altered(13, 0x20)), Ok(Answer::NoData), "case");
+        assert_eq!(judge(&altered(2, 0x02)), Err(Fault::Truncated));
+        assert_eq!(judge(&[]), Err(Fault::Foreign));
+        assert_eq!(judge(&query.plain), Err(Fault::Foreign));
         for length in 0..good.len() {
             let cut = judge(&good[..length]);
             assert!(
-                matches!(cut, Reply::Foreign | Reply::Malformed),
+                matches!(cut, Err(Fault::Foreign | Fault::Malformed)),
                 "{length} {cut:?}"
             );
         }
@@ -307,7 +408,7 @@ mod tests {
     #[test]
     fn ids_are_random() {
         let ids: std::collections::BTreeSet<_> = (0..50)
-            .map(|_| query(&Name::root(), RecordType::A)[..2].to_vec())
+            .map(|_| Query::new(&Name::root(), RecordType::A, true).plain[..2].to_vec())
             .collect();
         assert!(ids.len() > 40);
     }
@@ -316,32 +417,32 @@ mod tests {
         #[test]
         fn no_bytes_panic(tail in prop::collection::vec(any::<u8>(), 0..300), counts in any::<[u8; 3]>()) {
             let asked = name("mail.example.org");
-            let query = query(&asked, RecordType::Txt);
+            let query = Query::new(&asked, RecordType::Txt, true);
             // A head that is ours, so that what follows is looked at.
-            let mut bytes = query.clone();
+            let mut bytes = query.plain.clone();
             bytes[2] |= 0x80;
             bytes[7] = counts[0] % 8;
             bytes[9] = counts[1] % 4;
             bytes[11] = counts[2] % 4;
             bytes.extend(&tail);
-            let _ = read(&bytes, &query, &asked, RecordType::Txt);
-            let _ = read(&tail, &query, &asked, RecordType::Txt);
+            let _ = judge(&query, &bytes);
+            let _ = judge(&query, &tail);
         }
 
         #[test]
         fn damaged_answers_do_not_panic(at in 0usize..400, bits in any::<u8>(), cut in 0usize..400) {
             let asked = name("example.org");
-            let query = query(&asked, RecordType::Mx);
+            let query = Query::new(&asked, RecordType::Mx, true);
             let answer = "example.org. 60 IN MX 10 mail.example.org.\n\
                           example.org. 60 IN TXT \"a\" \"b\"\n\
                           example.org. 60 IN SRV 0 0 25 mail.example.org.\n\
                           example.org. 60 IN AAAA 2001:db8::1\n\
                           example.org. 60 IN TYPE65280 \\# 2 ABCD\n";
-            let mut bytes = reply(&query, Rcode::NOERROR, answer, SOA);
+            let mut bytes = reply(&query.plain, Rcode::NOERROR, answer, SOA);
             let length = bytes.len();
             bytes[at % length] ^= bits;
             bytes.truncate(cut % length + 1);
-            let _ = read(&bytes, &query, &asked, RecordType::Mx);
+            let _ = judge(&query, &bytes);
         }
     }
 }

@@ -15,5 +15,6 @@ pub mod zone;
 pub use name::{Name, NameError};
 pub use record::{Record, RecordData, RecordType, StartOfAuthority};
 pub use resolver::{
-    Answer, DnsError, FixedResolver, OfflineResolver, RealResolver, Resolver, UnhurriedResolver,
+    Answer, CachedResolver, DnsError, FixedResolver, OfflineResolver, RealResolver, Resolver,
+    UnhurriedResolver, server_address, side_by_side,
 };

@@ -1,5 +1,6 @@
 //! `mailfix dns`: the records the site needs, one file a verb.
 
+mod servers;
 mod show;
 mod wanted;
 
@@ -7,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::{Failure, Session};
 
+pub use servers::Asking;
 pub use show::files;
 pub use wanted::key_records;
 

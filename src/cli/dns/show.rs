@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
 
+use super::Asking;
 use crate::cli::out::OutFile;
 use crate::cli::ui::fold;
 use crate::cli::{Failure, Session, json};
@@ -20,6 +21,8 @@ pub struct Show {
     /// Print them as JSON
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 /// A form of records.
@@ -34,6 +37,7 @@ enum Format {
 impl Show {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        self.asking.begin(session)?;
         let (site, _) = session.site()?;
         let records = session.records(&site)?;
         let text = if self.json {

@@ -5,20 +5,26 @@
 //! and the two are never confused.
 //! Must not know what an answer is good for.
 
+mod cached;
+mod exchange;
 mod fixed;
+mod parallel;
 mod real;
 
 use std::io;
+use std::sync::Arc;
 
 use super::{Name, Record, RecordType};
 
+pub use cached::CachedResolver;
 pub use fixed::FixedResolver;
-pub use real::{RealResolver, UnhurriedResolver};
+pub use parallel::side_by_side;
+pub use real::{RealResolver, UnhurriedResolver, server_address};
 
 /// Answers questions to DNS.
 ///
 /// Lookups take `&self` and may run side by side in threads.
-pub trait Resolver: Sync {
+pub trait Resolver: Send + Sync {
     /// Asks for the records of one type at a name; aliases are followed.
     ///
     /// # Errors
@@ -31,6 +37,16 @@ pub trait Resolver: Sync {
     /// As [`Self::lookup`].
     fn lookup_among_many(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
         self.lookup(name, kind)
+    }
+}
+
+impl<R: Resolver + ?Sized> Resolver for Arc<R> {
+    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        (**self).lookup(name, kind)
+    }
+
+    fn lookup_among_many(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        (**self).lookup_among_many(name, kind)
     }
 }
 

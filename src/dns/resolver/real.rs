@@ -1,25 +1,24 @@
-//! The resolver that asks servers.
+//! The resolver that asks servers which find out the rest.
 //!
-//! Owns the sockets. Must not read files: what stands in resolv.conf is handed
-//! in. Only the asked server's answer to our own question counts; everything
-//! happens before one deadline.
-//! Follows RFC 1035, 4.2; RFC 5452, 9; RFC 7766; resolv.conf(5).
+//! Owns which server is asked when, and for how long. Must not read files: what
+//! stands in resolv.conf is handed in.
+//! Follows resolv.conf(5).
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
-use std::sync::OnceLock;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use domain::base::iana::Rcode;
 use resolv_conf::ScopedIp;
 
+use super::exchange::{Asked, Miss};
 use super::{Answer, DnsError, Resolver};
-use crate::dns::message::{self, Reply};
+use crate::dns::message::Query;
 use crate::dns::{Name, RecordType};
 
 /// The port of DNS.
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 
 /// Most servers taken from resolv.conf; the C library takes no more either.
 const MAX_SERVERS: usize = 3;
@@ -30,15 +29,29 @@ const ATTEMPTS: u32 = 2;
 /// Most times a silent server is asked, whatever resolv.conf says.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Largest datagram taken. We do not announce more than 512 bytes; some servers send more.
-const MAX_DATAGRAM: usize = 4096;
+/// How many questions in a row may go without an answer before the servers count as gone.
+const PATIENCE: usize = 16;
+
+/// How long a question waits for servers that count as gone.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Asks servers over UDP, and over TCP where an answer is too long.
 #[derive(Clone, Debug)]
 pub struct RealResolver {
     servers: Vec<SocketAddr>,
     attempts: u32,
-    deadline: Instant,
+    time: Time,
+    /// Questions in a row that nobody answered.
+    unanswered: Arc<AtomicUsize>,
+}
+
+/// How long is asked.
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    /// All questions together, until then.
+    Until(Instant),
+    /// Each question for so long.
+    Each(Duration),
 }
 
 /// A [`RealResolver`] whose time runs from the first question on.
@@ -90,30 +103,8 @@ impl Resolver for UnhurriedResolver {
     fn lookup_among_many(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
         let (all, each) = self.many;
         let begun = self.begun_many.get_or_init(|| self.begin(all));
-        let hurried = RealResolver {
-            deadline: begun.deadline.min(Instant::now() + each),
-            ..begun.clone()
-        };
-        hurried.lookup(name, kind)
+        begun.lookup_until(name, kind, begun.deadline().min(Instant::now() + each))
     }
-}
-
-/// One server in the course of one lookup.
-struct Asked {
-    server: SocketAddr,
-    /// Open from the first try on: an answer to an earlier try still counts.
-    socket: Option<UdpSocket>,
-    tries_left: u32,
-}
-
-/// Why one try came to nothing.
-enum Miss {
-    /// Nothing was heard in the time given.
-    Silence,
-    /// The server cannot be reached.
-    Unreachable(io::ErrorKind),
-    /// It gave an answer that is none.
-    Said(Reply),
 }
 
 impl RealResolver {
@@ -123,7 +114,8 @@ impl RealResolver {
         Self {
             servers,
             attempts: ATTEMPTS,
-            deadline,
+            time: Time::Until(deadline),
+            unanswered: Arc::default(),
         }
     }
 
@@ -137,17 +129,26 @@ impl RealResolver {
         let mut servers: Vec<SocketAddr> = config
             .nameservers
             .iter()
-            .filter_map(server_address)
+            .filter_map(with_port)
             .take(MAX_SERVERS)
             .collect();
         if config.nameservers.is_empty() {
             servers.push(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
         }
         Self {
-            servers,
             attempts: config.attempts.clamp(1, MAX_ATTEMPTS),
-            deadline,
+            ..Self::new(servers, deadline)
         }
+    }
+
+    /// Allows each question so much time, and all of them as much as they need.
+    ///
+    /// Servers that leave many in a row unanswered are only glanced at until they answer again:
+    /// a thousand domains shall not wait for a server that is gone.
+    #[must_use]
+    pub fn allowing_each(mut self, time: Duration) -> Self {
+        self.time = Time::Each(time);
+        self
     }
 
     /// The servers, in the order they are asked.
@@ -156,47 +157,47 @@ impl RealResolver {
         &self.servers
     }
 
-    /// Tells when this turn ends, so that each of `turns` gets its share of what time is left.
-    fn share(&self, turns: u32) -> Instant {
-        let now = Instant::now();
-        now + self.deadline.saturating_duration_since(now) / turns.max(1)
+    /// When a question that is asked now must be answered.
+    fn deadline(&self) -> Instant {
+        match self.time {
+            Time::Until(deadline) => deadline,
+            Time::Each(time) if self.unanswered.load(Ordering::Relaxed) < PATIENCE => {
+                Instant::now() + time
+            }
+            Time::Each(time) => Instant::now() + time.min(GLANCE),
+        }
     }
-}
 
-impl Resolver for RealResolver {
-    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
-        let question = Question {
-            bytes: message::query(name, kind),
-            name,
-            kind,
-        };
+    fn lookup_until(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        deadline: Instant,
+    ) -> Result<Answer, DnsError> {
+        let query = Query::new(name, kind, true);
         let mut failure = None;
-        let mut queue: VecDeque<Asked> = self
+        let mut queue: VecDeque<(Asked<'_>, u32)> = self
             .servers
             .iter()
-            .map(|&server| Asked {
-                server,
-                socket: None,
-                tries_left: self.attempts,
-            })
+            .map(|&server| (Asked::new(&query, server), self.attempts))
             .collect();
-        while let Some(mut asked) = queue.pop_front() {
-            let turns = asked.tries_left + queue.iter().map(|other| other.tries_left).sum::<u32>();
-            let tried = match question.over_udp(&mut asked, self.share(turns)) {
-                Err(Miss::Said(Reply::Truncated)) => {
-                    question.over_tcp(asked.server, self.share(turns))
-                }
-                other => other,
-            };
-            match tried {
+        while let Some((mut asked, tries_left)) = queue.pop_front() {
+            let turns = tries_left + queue.iter().map(|(_, tries)| tries).sum::<u32>();
+            if tries_left == 1 && self.attempts > 1 {
+                asked.plainly();
+            }
+            let answer = asked.ask(share(deadline, turns)).and_then(|said| {
+                let answer = said.answer(name, kind);
+                answer.map_err(Miss::Said)
+            });
+            match answer {
                 Ok(answer) => return Ok(answer),
-                Err(Miss::Silence) if asked.tries_left > 1 && Instant::now() < self.deadline => {
-                    asked.tries_left -= 1;
-                    queue.push_back(asked);
+                Err(Miss::Silence) if tries_left > 1 && Instant::now() < deadline => {
+                    queue.push_back((asked, tries_left - 1));
                 }
                 // What a server said tells more than another one's silence.
                 Err(Miss::Silence) if failure.is_some() => {}
-                Err(miss) => failure = Some(question.error(asked.server, &miss)),
+                Err(miss) => failure = Some(miss.of(&query, &asked.server)),
             }
         }
         Err(failure.unwrap_or_else(|| DnsError::NoServer {
@@ -206,130 +207,45 @@ impl Resolver for RealResolver {
     }
 }
 
-/// A question and its bytes.
-struct Question<'a> {
-    bytes: Vec<u8>,
-    name: &'a Name,
-    kind: RecordType,
-}
-
-impl Question<'_> {
-    /// Sends the question in a datagram and waits for its answer.
-    fn over_udp(&self, asked: &mut Asked, until: Instant) -> Result<Answer, Miss> {
-        let socket = match asked.socket.take() {
-            Some(open) => asked.socket.insert(open),
-            None => asked.socket.insert(connect(asked.server)?),
-        };
-        socket.send(&self.bytes)?;
-        let mut buffer = [0; MAX_DATAGRAM];
-        loop {
-            socket.set_read_timeout(Some(time_left(until)?))?;
-            let length = match socket.recv(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            };
-            match self.read(&buffer[..length]) {
-                Err(Miss::Said(Reply::Foreign)) => {}
-                other => return other,
-            }
+impl Resolver for RealResolver {
+    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        let answer = self.lookup_until(name, kind, self.deadline());
+        if matches!(answer, Err(DnsError::Timeout { .. })) {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.unanswered.store(0, Ordering::Relaxed);
         }
-    }
-
-    /// Asks over a connection (RFC 1035, 4.2.2).
-    fn over_tcp(&self, server: SocketAddr, until: Instant) -> Result<Answer, Miss> {
-        let mut stream = TcpStream::connect_timeout(&server, time_left(until)?)?;
-        stream.set_write_timeout(Some(time_left(until)?))?;
-        let length = u16::try_from(self.bytes.len()).expect("a question is short");
-        stream.write_all(&[&length.to_be_bytes(), self.bytes.as_slice()].concat())?;
-        let mut length = [0; 2];
-        read_exactly(&mut stream, &mut length, until)?;
-        let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
-        read_exactly(&mut stream, &mut bytes, until)?;
-        match self.read(&bytes) {
-            Err(Miss::Said(Reply::Foreign | Reply::Truncated)) => Err(Miss::Said(Reply::Malformed)),
-            other => other,
-        }
-    }
-
-    fn read(&self, bytes: &[u8]) -> Result<Answer, Miss> {
-        match message::read(bytes, &self.bytes, self.name, self.kind) {
-            Reply::Answer(answer) => Ok(answer),
-            other => Err(Miss::Said(other)),
-        }
-    }
-
-    fn error(&self, server: SocketAddr, miss: &Miss) -> DnsError {
-        let (name, kind, server) = (self.name.clone(), self.kind, server.to_string());
-        match miss {
-            Miss::Silence => DnsError::Timeout { name, kind, server },
-            Miss::Unreachable(reason) => DnsError::Unreachable {
-                name,
-                kind,
-                server,
-                reason: *reason,
-            },
-            Miss::Said(Reply::Failure(Rcode::SERVFAIL)) => {
-                DnsError::ServerFailure { name, kind, server }
-            }
-            Miss::Said(Reply::Failure(Rcode::REFUSED)) => DnsError::Refused { name, kind, server },
-            Miss::Said(Reply::Failure(code)) => DnsError::Code {
-                name,
-                kind,
-                server,
-                code: code.to_string(),
-            },
-            Miss::Said(Reply::Referral) => DnsError::Referral { name, kind, server },
-            Miss::Said(_) => DnsError::Malformed { name, kind, server },
-        }
+        answer
     }
 }
 
-impl From<io::Error> for Miss {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Silence,
-            kind => Self::Unreachable(kind),
-        }
-    }
+/// Tells when this turn ends, so that each of `turns` gets its share of what time is left.
+fn share(deadline: Instant, turns: u32) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / turns.max(1)
 }
 
-/// Opens a socket that hears the server only; the kernel picks a random port.
-fn connect(server: SocketAddr) -> io::Result<UdpSocket> {
-    let local: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+/// Reads the address of a server: an IP address, with a port behind it or without.
+///
+/// IPv6 stands in brackets before a port; `%` and an interface behind a link-local one.
+#[must_use]
+pub fn server_address(text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return (address.port() != 0).then_some(address);
+    }
+    let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, ""))) => (host, PORT),
+        Some(Some((host, port))) => (host, port.strip_prefix(':')?.parse().ok()?),
+        Some(None) => return None,
+        None => (text, PORT),
     };
-    let socket = UdpSocket::bind((local, 0))?;
-    socket.connect(server)?;
-    Ok(socket)
-}
-
-/// Fills the buffer before the deadline, however small the pieces come.
-fn read_exactly(stream: &mut TcpStream, buffer: &mut [u8], until: Instant) -> Result<(), Miss> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        stream.set_read_timeout(Some(time_left(until)?))?;
-        match stream.read(&mut buffer[filled..]) {
-            Ok(0) => return Err(Miss::Unreachable(io::ErrorKind::UnexpectedEof)),
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// The time until then; never zero, which sockets take for "for ever".
-fn time_left(until: Instant) -> Result<Duration, Miss> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Miss::Silence);
-    }
-    Ok(left)
+    let mut address = with_port(&host.parse().ok()?)?;
+    address.set_port(port);
+    (port != 0).then_some(address)
 }
 
 /// The address of a server as resolv.conf names it; `None` for an interface that is not there.
-fn server_address(server: &ScopedIp) -> Option<SocketAddr> {
+fn with_port(server: &ScopedIp) -> Option<SocketAddr> {
     match server {
         ScopedIp::V4(address) => Some((*address, PORT).into()),
         ScopedIp::V6(address, None) => Some((*address, PORT).into()),
@@ -339,6 +255,40 @@ fn server_address(server: &ScopedIp) -> Option<SocketAddr> {
                 Err(_) => nix::net::if_::if_nametoindex(scope.as_str()).ok()?,
             };
             Some(SocketAddrV6::new(*address, PORT, 0, index).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_servers_are_read() {
+        let check = |text: &str, expected: Option<&str>| {
+            let address = server_address(text).map(|address| address.to_string());
+            assert_eq!(address.as_deref(), expected, "{text}");
+        };
+        check("192.0.2.53", Some("192.0.2.53:53"));
+        check("192.0.2.53:5353", Some("192.0.2.53:5353"));
+        check("2001:db8::53", Some("[2001:db8::53]:53"));
+        check("[2001:db8::53]", Some("[2001:db8::53]:53"));
+        check("[2001:db8::53]:5353", Some("[2001:db8::53]:5353"));
+        check("fe80::1%lo", Some("[fe80::1%1]:53"));
+        check("[fe80::1%lo]:5353", Some("[fe80::1%1]:5353"));
+        for wrong in [
+            "",
+            "ns.example.org",
+            "192.0.2",
+            "192.0.2.53:",
+            "192.0.2.53:0",
+            "192.0.2.53:65536",
+            "[2001:db8::53",
+            "[2001:db8::53]5353",
+            "[2001:db8::53]:x",
+            "fe80::1%nosuchif0",
+        ] {
+            check(wrong, None);
         }
     }
 }

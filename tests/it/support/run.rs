@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anstream::StripStream;
 use jiff::Timestamp;
@@ -89,7 +90,7 @@ pub fn run(words: &[&str], now: Timestamp, zone: Option<&str>) -> Shown {
             nix::unistd::getegid().as_raw(),
         ),
         program: None,
-        resolver: resolver.map(|resolver| Rc::new(resolver) as Rc<dyn Resolver>),
+        resolver: resolver.map(|resolver| Arc::new(resolver) as Arc<dyn Resolver>),
         out: out.plain(),
         err: err.plain(),
     });
