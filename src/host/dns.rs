@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::dns::{Answer, Name, RecordData, RecordType, Resolver};
-use crate::mail::spf::{self, Spf};
+use crate::mail::spf::{self, Identity, Spf};
 
 /// What was asked and answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,35 +179,38 @@ fn look_up_spf(resolver: &dyn Resolver, domain: &str, addresses: &[IpAddr]) -> D
             ));
         }
     };
-    let record = match Spf::parse(&text) {
-        Ok(record) => record,
-        Err(errors) => {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            let problem = format!("its SPF record is wrong: {}", errors.join("; "));
-            return DomainFacts {
-                spf: Some(text),
-                problem: Some(problem),
-                covers: BTreeMap::new(),
-            };
-        }
-    };
-    let lookup = |name: &Name, kind: RecordType| resolver.lookup(name, kind);
+    if let Err(errors) = Spf::parse(&text) {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let problem = format!("its SPF record is wrong: {}", errors.join("; "));
+        return DomainFacts {
+            spf: Some(text),
+            problem: Some(problem),
+            covers: BTreeMap::new(),
+        };
+    }
     let covers = addresses
         .iter()
         .map(|&address| {
-            let verdict = spf::evaluate(&record, &name, address, &lookup);
-            (
-                address,
-                verdict
-                    .map(|verdict| verdict.covers())
-                    .map_err(|error| error.to_string()),
-            )
+            let lookup = |name: &Name, kind: RecordType| resolver.lookup(name, kind);
+            let known = spf::as_if(&name, &text, &lookup);
+            (address, covers(domain, address, &known))
         })
         .collect();
     DomainFacts {
         spf: Some(text),
         problem: None,
         covers,
+    }
+}
+
+/// Whether a domain names an address as a sender, whatever the message; or why that is not known.
+fn covers(domain: &str, address: IpAddr, lookup: &spf::Lookup<'_>) -> Result<bool, String> {
+    let identity = Identity::mail_from(address, domain, &format!("postmaster@{domain}"));
+    let judgement = spf::check_host(&identity, lookup);
+    match (&judgement.why, &judgement.message_term) {
+        (Some(why), _) => Err(why.to_string()),
+        (None, Some(term)) => Err(term.to_string()),
+        (None, None) => Ok(judgement.covers()),
     }
 }
 

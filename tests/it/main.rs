@@ -23,6 +23,7 @@ mod plan_changes_nothing;
 mod receipts;
 mod resolver;
 mod samples;
+mod spf;
 mod support;
 mod system;
 mod tidy;

@@ -1,19 +1,24 @@
 //! SPF: which hosts may send mail for a domain.
 //!
-//! Owns the record ([`Spf`]), what it says of an address ([`evaluate`]) and
-//! the adding of senders to it ([`merge`]).
+//! Owns the record ([`Spf`]), what a receiver makes of it ([`check_host`]) and the adding of
+//! senders to it ([`merge`]).
 //! Must not know where records come from or go to.
 //! Follows RFC 7208.
 
 mod evaluate;
+mod identity;
+mod macros;
 mod merge;
+mod published;
 mod record;
 
 pub use evaluate::{
-    Lookup, MAX_LOOKUPS, Matched, Status, Unconfirmed, Verdict, evaluate, is_spf, published,
-    spf_texts,
+    Judgement, Lookup, MAX_LOOKUPS, MAX_NAMES, MAX_VOID_LOOKUPS, Matched, MessageTerm, Status,
+    Unconfirmed, check_host,
 };
+pub use identity::Identity;
 pub use merge::{Closing, Wanted, merge};
+pub use published::{as_if, is_spf, published, spf_texts};
 pub use record::{
     Content, Directive, DomainSpec, Mechanism, Modifier, Oddity, Qualifier, Spf, SpfError,
     SpfFault, Term,

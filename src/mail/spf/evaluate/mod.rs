@@ -1,52 +1,86 @@
-//! What an SPF record says of an address.
+//! What the SPF record of a domain says of a message: `check_host()`.
 //!
-//! Owns the walk through a record and those it includes, with the limits that
-//! receivers keep. It knows the address and the domain and not yet a message:
-//! macros, which need a sender, end the walk unconfirmed. Lookups are handed in.
-//! Follows RFC 7208, 4 and 5.
+//! Owns the walk through a record and those it leads to, with the limits that receivers keep.
+//! It stops at the first term that matches, as receivers do. Lookups are handed in.
+//! Follows RFC 7208, 2.6, 4, 5 and 6.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::Serialize;
 
-use super::record::strip_version;
-use super::{Directive, DomainSpec, Mechanism, Qualifier, Spf, SpfError};
+use super::macros::{Letter, MacroString, Place};
+use super::published::sole_record;
+use super::record::target_name;
+use super::{Directive, DomainSpec, Identity, Mechanism, Qualifier, Spf, SpfError};
 use crate::dns::{Answer, DnsError, Name, RecordData, RecordType};
+use crate::finding::escape;
 
 /// Most terms that may cause lookups in one walk (RFC 7208, 4.6.4).
 pub const MAX_LOOKUPS: usize = 10;
 
 /// Most lookups in one walk that may find nothing (RFC 7208, 4.6.4).
-const MAX_VOID_LOOKUPS: usize = 2;
+pub const MAX_VOID_LOOKUPS: usize = 2;
 
 /// Most mail exchangers or PTR names of one term that are looked up (RFC 7208, 4.6.4).
-const MAX_NAMES: usize = 10;
+pub const MAX_NAMES: usize = 10;
 
 /// Asks DNS; aliases are followed.
 pub type Lookup<'a> = dyn Fn(&Name, RecordType) -> Result<Answer, DnsError> + 'a;
 
-/// What a record says of an address (RFC 7208, 2.6).
-///
-/// `none`, `temperror` and `permerror` are the cases of [`Unconfirmed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The results of RFC 7208, 2.6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// There is no record to go by.
+    None,
+    /// Nothing is said.
+    Neutral,
     /// It may send.
     Pass,
     /// It may not.
     Fail,
     /// It probably may not.
     SoftFail,
-    /// Nothing is said.
-    Neutral,
+    /// DNS could not say.
+    TempError,
+    /// The record, or one it leads to, is wrong.
+    PermError,
 }
 
-/// What a record says of an address, and by which term.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Neutral => "neutral",
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::SoftFail => "softfail",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+        })
+    }
+}
+
+/// What a receiver makes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// What is said.
+pub struct Judgement {
+    /// The result.
     pub status: Status,
     /// The innermost term that matched; none where no term did.
     pub by: Option<Matched>,
+    /// Why it is `none`, `temperror` or `permerror`.
+    pub why: Option<Unconfirmed>,
+    /// What the domain has to say to those whose mail fails.
+    pub explanation: Option<String>,
+    /// How many terms caused lookups.
+    pub lookups: usize,
+    /// How many lookups found nothing.
+    pub void_lookups: usize,
+    /// The first term that asked for the local part of the sender or for the HELO name: with
+    /// others, the result may be another.
+    pub message_term: Option<MessageTerm>,
 }
 
 /// The term that decided.
@@ -60,10 +94,32 @@ pub struct Matched {
     pub mechanism: Mechanism,
 }
 
+/// A term whose macros take from the message more than address and domain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{term}` in the SPF record of `{}` depends on the message", .domain.host())]
+pub struct MessageTerm {
+    /// The domain whose record it stands in.
+    pub domain: Name,
+    /// The term.
+    pub term: String,
+}
+
 /// Why nothing can be said of an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unconfirmed {
-    /// A lookup failed: receivers see `temperror`.
+    /// The sender's domain cannot be looked up: `none` (RFC 7208, 4.3).
+    #[error("`{domain}` is no domain that SPF could be asked of")]
+    NoDomain {
+        /// The domain, escaped.
+        domain: String,
+    },
+    /// The sender's domain has no record: `none`.
+    #[error("`{}` has no SPF record", .domain.host())]
+    NotPublished {
+        /// The domain.
+        domain: Name,
+    },
+    /// A lookup failed: `temperror`.
     #[error(transparent)]
     Lookup(#[from] DnsError),
     /// A domain named by `include` or `redirect` has no record: `permerror`.
@@ -73,6 +129,14 @@ pub enum Unconfirmed {
         domain: Name,
         /// The term that names it.
         term: String,
+    },
+    /// What `include` or `redirect` names is no domain: `permerror`.
+    #[error("`{term}` leads to `{target}`, which is no domain that DNS could hold")]
+    Target {
+        /// The term.
+        term: String,
+        /// What it names, macros expanded, escaped.
+        target: String,
     },
     /// A domain has several records: `permerror` (RFC 7208, 4.5).
     #[error("`{}` has {count} SPF records; receivers take that for an error", .domain.host())]
@@ -108,17 +172,9 @@ pub enum Unconfirmed {
         /// The domain.
         domain: Name,
     },
-    /// The term holds macros, which only a message fills.
-    #[error("`{term}` in the SPF record of `{}` depends on the message", .domain.host())]
-    Macro {
-        /// The domain whose record it stands in.
-        domain: Name,
-        /// The term.
-        term: String,
-    },
 }
 
-impl Verdict {
+impl Judgement {
     /// Tells whether `ip4:`, `ip6:`, `a` or `mx` of a record names the address as a sender.
     ///
     /// A pass by `all`, `ptr` or `exists` is too thin to rely on.
@@ -134,107 +190,135 @@ impl Verdict {
     }
 }
 
-/// Tells whether the text of a TXT record is an SPF record (RFC 7208, 4.5).
-#[must_use]
-pub fn is_spf(text: &[u8]) -> bool {
-    strip_version(&String::from_utf8_lossy(text)).is_some()
-}
-
-/// Picks the SPF records out of the TXT records of a domain, as text; more than one is an error.
-#[must_use]
-pub fn spf_texts(answer: &Answer) -> Vec<String> {
-    answer
-        .records()
-        .iter()
-        .filter_map(|record| match &record.data {
-            RecordData::Txt(text) if is_spf(text) => {
-                Some(String::from_utf8_lossy(text).into_owned())
-            }
-            _ => None,
-        })
-        .collect()
-}
-
-/// Fetches the SPF record of a domain; `None` where it has none.
-///
-/// # Errors
-/// When the lookup fails, there are several records, or the one has faults.
-pub fn published(domain: &Name, lookup: &Lookup<'_>) -> Result<Option<Spf>, Unconfirmed> {
-    sole_record(domain, &lookup(domain, RecordType::Txt)?)
-}
-
-/// Reads the one SPF record among the TXT records of a domain (RFC 7208, 4.5).
-fn sole_record(domain: &Name, answer: &Answer) -> Result<Option<Spf>, Unconfirmed> {
-    match spf_texts(answer).as_slice() {
-        [] => Ok(None),
-        [one] => Spf::parse(one)
-            .map(Some)
-            .map_err(|errors| Unconfirmed::Syntax {
-                domain: domain.clone(),
-                errors,
-            }),
-        many => Err(Unconfirmed::SeveralRecords {
-            domain: domain.clone(),
-            count: many.len(),
-        }),
+impl Unconfirmed {
+    /// The result that receivers come to.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::NoDomain { .. } | Self::NotPublished { .. } => Status::None,
+            Self::Lookup(_) => Status::TempError,
+            _ => Status::PermError,
+        }
     }
 }
 
-/// Finds out what the record of `domain` says of an address.
-///
-/// # Errors
-/// Whenever a receiver might come to another conclusion: a lookup failed, a record is wrong, a
-/// limit is passed, or the answer depends on the message.
-pub fn evaluate(
-    record: &Spf,
-    domain: &Name,
-    address: IpAddr,
-    lookup: &Lookup<'_>,
-) -> Result<Verdict, Unconfirmed> {
+impl From<Qualifier> for Status {
+    fn from(qualifier: Qualifier) -> Self {
+        match qualifier {
+            Qualifier::Pass => Self::Pass,
+            Qualifier::Fail => Self::Fail,
+            Qualifier::SoftFail => Self::SoftFail,
+            Qualifier::Neutral => Self::Neutral,
+        }
+    }
+}
+
+/// Judges a message as a receiver does (RFC 7208, 4).
+#[must_use]
+pub fn check_host(identity: &Identity, lookup: &Lookup<'_>) -> Judgement {
     let mut walk = Walk {
-        start: domain,
-        address: address.to_canonical(), // RFC 7208, 5: ::ffff:192.0.2.1 is an IPv4 address
+        identity,
+        address: identity.address.to_canonical(),
         lookup,
         terms: 0,
         void: 0,
+        limited: true,
+        pointers: None,
+        message_term: None,
     };
-    walk.record(record, domain)
+    let outcome = walk.begin();
+    let (lookups, void_lookups) = (walk.terms, walk.void);
+    let (verdict, why) = match outcome {
+        Ok(verdict) => (verdict, None),
+        Err(why) => (Verdict::new(why.status()), Some(why)),
+    };
+    let explanation = walk.explanation(&verdict);
+    Judgement {
+        status: verdict.status,
+        by: verdict.by,
+        why,
+        explanation,
+        lookups,
+        void_lookups,
+        message_term: walk.message_term,
+    }
+}
+
+/// A domain whose record is read: its name, and the text that `%{d}` stands for.
+#[derive(Clone)]
+struct Domain {
+    name: Name,
+    text: String,
+}
+
+/// What one record says, and where it asks for an explanation.
+struct Verdict {
+    status: Status,
+    by: Option<Matched>,
+    explanation: Option<(DomainSpec, Domain)>,
+}
+
+impl Verdict {
+    fn new(status: Status) -> Self {
+        Self {
+            status,
+            by: None,
+            explanation: None,
+        }
+    }
 }
 
 /// One walk through a record and those it leads to.
 struct Walk<'a> {
-    start: &'a Name,
+    identity: &'a Identity,
     address: IpAddr,
     lookup: &'a Lookup<'a>,
     /// Terms that caused lookups.
     terms: usize,
     /// Lookups that found nothing.
     void: usize,
+    /// Whether lookups count: those for an explanation do not (RFC 7208, 4.6.4).
+    limited: bool,
+    /// The confirmed names of the address, once `%{p}` has asked for them.
+    pointers: Option<Vec<Name>>,
+    message_term: Option<MessageTerm>,
 }
 
 impl Walk<'_> {
+    /// RFC 7208, 4.3 to 4.5; this first lookup counts for no limit.
+    fn begin(&mut self) -> Result<Verdict, Unconfirmed> {
+        let text = self.identity.domain.as_str();
+        let domain = domain_named(text).ok_or_else(|| Unconfirmed::NoDomain {
+            domain: escape(text),
+        })?;
+        let answer = (self.lookup)(&domain.name, RecordType::Txt)?;
+        let record =
+            sole_record(&domain.name, &answer)?.ok_or_else(|| Unconfirmed::NotPublished {
+                domain: domain.name.clone(),
+            })?;
+        self.record(&record, &domain)
+    }
+
     /// RFC 7208, 4.6.
-    fn record(&mut self, record: &Spf, domain: &Name) -> Result<Verdict, Unconfirmed> {
+    fn record(&mut self, record: &Spf, domain: &Domain) -> Result<Verdict, Unconfirmed> {
         for (term, directive) in record.directives() {
             let matched = self.directive(directive, &term.text, domain)?;
             if let Some(by) = matched {
+                let explanation = record.explanation().cloned();
                 return Ok(Verdict {
                     status: directive.qualifier.into(),
                     by: Some(by),
+                    explanation: explanation.map(|spec| (spec, domain.clone())),
                 });
             }
         }
         let Some(target) = record.redirect() else {
-            return Ok(Verdict {
-                status: Status::Neutral,
-                by: None,
-            });
+            return Ok(Verdict::new(Status::Neutral));
         };
         let term = format!("redirect={}", target.text());
         self.count()?;
-        let target = name(target, &term, domain)?;
-        let next = self.fetch(&target, &term)?;
-        self.record(&next, &target)
+        let (record, target) = self.fetch(target, &term, domain)?;
+        self.record(&record, &target)
     }
 
     /// Tells whether a mechanism matches, and by which term in the end.
@@ -242,16 +326,12 @@ impl Walk<'_> {
         &mut self,
         directive: &Directive,
         term: &str,
-        domain: &Name,
+        domain: &Domain,
     ) -> Result<Option<Matched>, Unconfirmed> {
         let mechanism = &directive.mechanism;
         if mechanism.costs_a_lookup() {
             self.count()?;
         }
-        let target = |spec: &Option<DomainSpec>| match spec {
-            Some(spec) => name(spec, term, domain),
-            None => Ok(domain.clone()),
-        };
         let matches = match mechanism {
             Mechanism::All => true,
             Mechanism::Ip4(_) | Mechanism::Ip6(_) => mechanism.holds_literally(self.address),
@@ -259,27 +339,39 @@ impl Walk<'_> {
                 domain: spec,
                 ipv4_bits,
                 ipv6_bits,
-            } => self.has_address(&target(spec)?, *ipv4_bits, *ipv6_bits)?,
+            } => match self.target(spec.as_ref(), term, domain)? {
+                Some(target) => self.has_address(&target, *ipv4_bits, *ipv6_bits)?,
+                None => false,
+            },
             Mechanism::Mx {
                 domain: spec,
                 ipv4_bits,
                 ipv6_bits,
-            } => self.has_exchanger(&target(spec)?, *ipv4_bits, *ipv6_bits)?,
-            Mechanism::Ptr(spec) => self.has_pointer(&target(spec)?)?,
-            Mechanism::Exists(spec) => {
-                let found = self.ask(&name(spec, term, domain)?, RecordType::A)?;
-                !found.records().is_empty()
-            }
+            } => match self.target(spec.as_ref(), term, domain)? {
+                Some(target) => self.has_exchanger(&target, *ipv4_bits, *ipv6_bits)?,
+                None => false,
+            },
+            Mechanism::Ptr(spec) => match self.target(spec.as_ref(), term, domain)? {
+                // RFC 7208, 5.5
+                Some(target) => self
+                    .confirmed_pointers()?
+                    .iter()
+                    .any(|pointer| pointer.is_subdomain_of(&target)),
+                None => false,
+            },
+            Mechanism::Exists(spec) => match self.target(Some(spec), term, domain)? {
+                Some(target) => !self.ask(&target, RecordType::A)?.records().is_empty(),
+                None => false,
+            },
             Mechanism::Include(spec) => {
-                let target = name(spec, term, domain)?;
-                let inner = self.fetch(&target, term)?;
+                let (record, target) = self.fetch(spec, term, domain)?;
                 // RFC 7208, 5.2: only a pass matches.
-                let verdict = self.record(&inner, &target)?;
+                let verdict = self.record(&record, &target)?;
                 return Ok(verdict.by.filter(|_| verdict.status == Status::Pass));
             }
         };
         Ok(matches.then(|| Matched {
-            domain: domain.clone(),
+            domain: domain.name.clone(),
             term: term.to_owned(),
             mechanism: mechanism.clone(),
         }))
@@ -296,20 +388,12 @@ impl Walk<'_> {
             IpAddr::V4(_) => RecordType::A,
             IpAddr::V6(_) => RecordType::Aaaa,
         };
-        let network = |data: &RecordData| match data {
-            RecordData::A(v4) => Ipv4Net::new(*v4, ipv4_bits).ok().map(IpNet::from),
-            RecordData::Aaaa(v6) => Ipv6Net::new(*v6, ipv6_bits).ok().map(IpNet::from),
-            _ => None,
-        };
         let answer = self.ask(target, kind)?;
-        Ok(answer
-            .records()
-            .iter()
-            .filter_map(|record| network(&record.data))
-            .any(|network| network.contains(&self.address)))
+        Ok(networks(&answer, ipv4_bits, ipv6_bits).any(|network| network.contains(&self.address)))
     }
 
-    /// RFC 7208, 5.4.
+    /// RFC 7208, 5.4: every exchanger is looked up, so that the order in which they come does
+    /// not matter.
     fn has_exchanger(
         &mut self,
         target: &Name,
@@ -322,44 +406,144 @@ impl Walk<'_> {
                 domain: target.clone(),
             });
         }
-        for record in answer.records() {
-            // RFC 7505: the root as exchanger means no mail at all.
-            if let RecordData::Mx { exchange, .. } = &record.data
-                && !exchange.is_root()
-                && self.has_address(exchange, ipv4_bits, ipv6_bits)?
-            {
-                return Ok(true);
-            }
+        let mut found = false;
+        for exchange in exchangers(&answer) {
+            found |= self.has_address(exchange, ipv4_bits, ipv6_bits)?;
         }
-        Ok(false)
+        Ok(found)
     }
 
-    /// RFC 7208, 5.5: names that lead back to the address count; failed lookups do not.
-    fn has_pointer(&mut self, target: &Name) -> Result<bool, Unconfirmed> {
-        let answer = self.ask(&Name::reverse_of(self.address), RecordType::Ptr)?;
+    /// The names that lead back to the address; failed lookups confirm nothing (RFC 7208, 5.5).
+    fn confirmed_pointers(&mut self) -> Result<Vec<Name>, Unconfirmed> {
+        let answer = match self.ask(&Name::reverse_of(self.address), RecordType::Ptr) {
+            Err(Unconfirmed::Lookup(_)) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut confirmed = Vec::new();
         for record in answer.records().iter().take(MAX_NAMES) {
             let RecordData::Ptr(pointer) = &record.data else {
                 continue;
             };
-            if !pointer.is_subdomain_of(target) {
-                continue;
-            }
             match self.has_address(pointer, 32, 128) {
-                Ok(true) => return Ok(true),
+                Ok(true) => confirmed.push(pointer.clone()),
                 Ok(false) | Err(Unconfirmed::Lookup(_)) => {}
                 Err(other) => return Err(other),
             }
         }
-        Ok(false)
+        Ok(confirmed)
+    }
+
+    /// The name a term means; `None` where DNS cannot hold it, which matches nothing
+    /// (RFC 7208, 4.8).
+    fn target(
+        &mut self,
+        spec: Option<&DomainSpec>,
+        term: &str,
+        domain: &Domain,
+    ) -> Result<Option<Name>, Unconfirmed> {
+        let Some(spec) = spec else {
+            return Ok(Some(domain.name.clone()));
+        };
+        let text = self.expand(spec.macros(), term, domain)?;
+        Ok(target_name(&text))
     }
 
     /// Fetches the record of another domain, which must be there (RFC 7208, 5.2 and 6.1).
-    fn fetch(&mut self, domain: &Name, term: &str) -> Result<Spf, Unconfirmed> {
-        let answer = self.ask(domain, RecordType::Txt)?;
-        sole_record(domain, &answer)?.ok_or_else(|| Unconfirmed::NoRecord {
-            domain: domain.clone(),
+    fn fetch(
+        &mut self,
+        spec: &DomainSpec,
+        term: &str,
+        domain: &Domain,
+    ) -> Result<(Spf, Domain), Unconfirmed> {
+        let text = self.expand(spec.macros(), term, domain)?;
+        let target = domain_named(&text).ok_or_else(|| Unconfirmed::Target {
+            term: escape(term),
+            target: escape(&text),
+        })?;
+        let answer = self.ask(&target.name, RecordType::Txt)?;
+        let record = sole_record(&target.name, &answer)?.ok_or_else(|| Unconfirmed::NoRecord {
+            domain: target.name.clone(),
             term: term.to_owned(),
+        })?;
+        Ok((record, target))
+    }
+
+    /// Puts the values of the message into macros.
+    fn expand(
+        &mut self,
+        text: &MacroString,
+        term: &str,
+        domain: &Domain,
+    ) -> Result<String, Unconfirmed> {
+        text.expand(|letter| {
+            if matches!(letter, Letter::Sender | Letter::LocalPart | Letter::Helo) {
+                self.message_term.get_or_insert_with(|| MessageTerm {
+                    domain: domain.name.clone(),
+                    term: term.to_owned(),
+                });
+            }
+            self.value(letter, domain)
         })
+    }
+
+    /// RFC 7208, 7.2 and 7.3.
+    fn value(&mut self, letter: Letter, domain: &Domain) -> Result<String, Unconfirmed> {
+        let identity = self.identity;
+        Ok(match letter {
+            Letter::Sender => identity.sender(),
+            Letter::LocalPart => identity.local_part.clone(),
+            Letter::SenderDomain => identity.domain.clone(),
+            Letter::Domain => domain.text.clone(),
+            Letter::Address => dotted(self.address),
+            Letter::Pointer => self.pointer(&domain.name)?,
+            Letter::Family if self.address.is_ipv4() => "in-addr".to_owned(),
+            Letter::Family => "ip6".to_owned(),
+            Letter::Helo => identity.helo.clone(),
+            Letter::ReadableAddress => self.address.to_string(),
+            Letter::Receiver => identity.receiver.clone(),
+            Letter::Time => identity.time.to_string(),
+        })
+    }
+
+    /// The confirmed name of the address: best the domain itself, then one below it
+    /// (RFC 7208, 7.3).
+    fn pointer(&mut self, domain: &Name) -> Result<String, Unconfirmed> {
+        let pointers = match self.pointers.take() {
+            Some(known) => known,
+            None => self.confirmed_pointers()?,
+        };
+        let best = pointers
+            .iter()
+            .find(|name| *name == domain)
+            .or_else(|| pointers.iter().find(|name| name.is_subdomain_of(domain)))
+            .or(pointers.first());
+        let text = best.map_or_else(|| "unknown".to_owned(), plain);
+        self.pointers = Some(pointers);
+        Ok(text)
+    }
+
+    /// What the domain says to those whose mail fails; whatever is wrong with it, the result
+    /// stays as it is (RFC 7208, 6.2).
+    fn explanation(&mut self, verdict: &Verdict) -> Option<String> {
+        if verdict.status != Status::Fail {
+            return None;
+        }
+        let (spec, domain) = verdict.explanation.as_ref()?;
+        self.limited = false;
+        let expand = |walk: &mut Self, text: &MacroString| {
+            text.expand(|letter| walk.value(letter, domain)).ok()
+        };
+        let target = target_name(&expand(self, spec.macros())?)?;
+        let answer = (self.lookup)(&target, RecordType::Txt).ok()?;
+        let [record] = answer.records() else {
+            return None;
+        };
+        let RecordData::Txt(text) = &record.data else {
+            return None;
+        };
+        let text = std::str::from_utf8(text).ok().filter(|t| t.is_ascii())?;
+        let text = MacroString::parse(text, Place::Explanation)?;
+        expand(self, &text)
     }
 
     /// Counts a term that causes lookups.
@@ -367,46 +551,89 @@ impl Walk<'_> {
         self.terms += 1;
         if self.terms > MAX_LOOKUPS {
             return Err(Unconfirmed::TooManyLookups {
-                domain: self.start.clone(),
+                domain: self.start(),
             });
         }
         Ok(())
     }
 
-    /// Asks, and counts what finds nothing.
+    /// Asks, and counts what finds nothing: each lookup of a term, as the receivers in use do.
     fn ask(&mut self, name: &Name, kind: RecordType) -> Result<Answer, Unconfirmed> {
         let answer = (self.lookup)(name, kind)?;
-        if answer.records().is_empty() {
+        if self.limited && answer.records().is_empty() {
             self.void += 1;
             if self.void > MAX_VOID_LOOKUPS {
                 return Err(Unconfirmed::TooManyVoidLookups {
-                    domain: self.start.clone(),
+                    domain: self.start(),
                 });
             }
         }
         Ok(answer)
     }
-}
 
-impl From<Qualifier> for Status {
-    fn from(qualifier: Qualifier) -> Self {
-        match qualifier {
-            Qualifier::Pass => Self::Pass,
-            Qualifier::Fail => Self::Fail,
-            Qualifier::SoftFail => Self::SoftFail,
-            Qualifier::Neutral => Self::Neutral,
-        }
+    /// The domain the walk began at.
+    fn start(&self) -> Name {
+        domain_named(&self.identity.domain).map_or_else(Name::root, |domain| domain.name)
     }
 }
 
-/// The name a term means.
-fn name(spec: &DomainSpec, term: &str, domain: &Name) -> Result<Name, Unconfirmed> {
-    // A text that the grammar takes and DNS cannot hold leads to no record either way; it is
-    // reported like a macro, as something we cannot follow.
-    spec.name().ok_or_else(|| Unconfirmed::Macro {
-        domain: domain.clone(),
-        term: term.to_owned(),
+/// A domain that can have a record: of several labels, and no address (RFC 7208, 4.3).
+fn domain_named(text: &str) -> Option<Domain> {
+    let name = target_name(text).filter(|name| name.labels().count() > 1)?;
+    let is_literal = text.starts_with('[');
+    (!is_literal).then(|| Domain {
+        name,
+        text: text.strip_suffix('.').unwrap_or(text).to_owned(),
     })
+}
+
+/// The networks that the addresses of an answer stand for.
+pub(super) fn networks(
+    answer: &Answer,
+    ipv4_bits: u8,
+    ipv6_bits: u8,
+) -> impl Iterator<Item = IpNet> {
+    answer
+        .records()
+        .iter()
+        .filter_map(move |record| match &record.data {
+            RecordData::A(v4) => Ipv4Net::new(*v4, ipv4_bits).ok().map(IpNet::from),
+            RecordData::Aaaa(v6) => Ipv6Net::new(*v6, ipv6_bits).ok().map(IpNet::from),
+            _ => None,
+        })
+}
+
+/// The mail exchangers of an answer; the root means no mail at all (RFC 7505).
+pub(super) fn exchangers(answer: &Answer) -> impl Iterator<Item = &Name> {
+    answer
+        .records()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RecordData::Mx { exchange, .. } if !exchange.is_root() => Some(exchange),
+            _ => None,
+        })
+}
+
+/// A name as it goes into another: nothing escaped.
+fn plain(name: &Name) -> String {
+    let labels: Vec<_> = name.labels().map(String::from_utf8_lossy).collect();
+    labels.join(".")
+}
+
+/// The address with dots: IPv6 as its nibbles (RFC 7208, 7.3).
+fn dotted(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let nibbles: Vec<String> = v6
+                .octets()
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 15])
+                .map(|nibble| format!("{nibble:X}"))
+                .collect();
+            nibbles.join(".")
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::dns::{FixedResolver, Resolver};
+use crate::mail::spf::{as_if, is_spf, published};
 
 const ZONE: &str = "\
 mail.example.org.  300 IN A    192.0.2.1
@@ -21,14 +22,23 @@ text.example.org.  300 IN TXT  \"v=spf10 is something else\"
 $SERVFAIL broken.example.org.
 ";
 
-fn judge(text: &str, address: &str) -> Result<Verdict, Unconfirmed> {
+fn judge(text: &str, address: &str) -> Result<Judgement, Unconfirmed> {
     let resolver = FixedResolver::from_zone(ZONE).unwrap();
-    evaluate(
-        &Spf::parse(text).unwrap(),
-        &"example.org".parse().unwrap(),
+    let domain = "example.org".parse().unwrap();
+    let lookup = |name: &Name, kind| resolver.lookup(name, kind);
+    let identity = Identity::mail_from(
         address.parse().unwrap(),
-        &|name, kind| resolver.lookup(name, kind),
-    )
+        "mail.example.org",
+        "bob@example.org",
+    );
+    let judgement = check_host(&identity, &as_if(&domain, text, &lookup));
+    match &judgement.why {
+        Some(why) => {
+            assert_eq!(judgement.status, why.status());
+            Err(why.clone())
+        }
+        None => Ok(judgement),
+    }
 }
 
 /// Expected: status, deciding term, whether the address counts as named.
@@ -221,8 +231,9 @@ fn what_cannot_be_confirmed() {
         "the SPF record of `example.org` causes more than 2 lookups that find nothing",
     );
     check(
-        "v=spf1 exists:%{i}.spf.example.org ip6:2001:db8::1 -all",
-        "`exists:%{i}.spf.example.org` in the SPF record of `example.org` depends on the message",
+        "v=spf1 include:%{l}..example.org -all",
+        "`include:%{l}..example.org` leads to `bob..example.org`, which is no domain that DNS could \
+         hold",
     );
 }
 
@@ -290,4 +301,39 @@ fn spf_records_are_told_from_other_text() {
     ] {
         assert!(!is_spf(text.as_bytes()), "{text}");
     }
+}
+
+#[test]
+fn results_that_depend_on_the_message_say_so() {
+    let judgement = judge("v=spf1 exists:%{l}.example.org -all", "192.0.2.1").unwrap();
+    assert_eq!(
+        judgement.message_term.unwrap().to_string(),
+        "`exists:%{l}.example.org` in the SPF record of `example.org` depends on the message"
+    );
+    let judgement = judge("v=spf1 exists:%{i}.example.org -all", "192.0.2.1").unwrap();
+    assert_eq!(judgement.message_term, None);
+}
+
+#[test]
+fn senders_without_a_record_get_none() {
+    let resolver = FixedResolver::from_zone(ZONE).unwrap();
+    let status = |sender: &str| {
+        let identity = Identity::mail_from("192.0.2.1".parse().unwrap(), "localhost", sender);
+        let judgement = check_host(&identity, &|name, kind| resolver.lookup(name, kind));
+        (judgement.status, judgement.why.map(|why| why.to_string()))
+    };
+    let none = |why: &str| (Status::None, Some(why.to_owned()));
+    assert_eq!(
+        status(""),
+        none("`localhost` is no domain that SPF could be asked of")
+    );
+    assert_eq!(
+        status("bob@[192.0.2.1]"),
+        none("`[192.0.2.1]` is no domain that SPF could be asked of")
+    );
+    assert_eq!(
+        status("bob@nobody.example.org"),
+        none("`nobody.example.org` has no SPF record")
+    );
+    assert_eq!(status("bob@broken.example.org").0, Status::TempError);
 }

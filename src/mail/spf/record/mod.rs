@@ -11,6 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::dns::Name;
 use crate::finding::escape;
+use crate::mail::spf::macros::{MacroString, Place};
 
 /// What every record begins with.
 pub(in crate::mail::spf) const VERSION: &str = "v=spf1";
@@ -121,6 +122,7 @@ pub enum Modifier {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainSpec {
     text: String,
+    macros: MacroString,
 }
 
 /// Why a text is no SPF record, and where.
@@ -343,6 +345,15 @@ impl Spf {
         })
     }
 
+    /// Gives where the explanation of a failure stands.
+    #[must_use]
+    pub fn explanation(&self) -> Option<&DomainSpec> {
+        self.terms.iter().find_map(|term| match &term.content {
+            Content::Modifier(Modifier::Explanation(domain)) => Some(domain),
+            _ => None,
+        })
+    }
+
     /// Gives what the first `all` says.
     #[must_use]
     pub fn all(&self) -> Option<Qualifier> {
@@ -496,11 +507,11 @@ impl Modifier {
 impl DomainSpec {
     /// Reads a domain name with macros.
     fn parse(text: &str) -> Result<Self, SpfFault> {
-        let end = check_macros(text, false)?;
+        let macros = macros(text)?;
         // RFC 7208, 7.1: it ends in a macro, or in a dot and a top label.
         let name = text.strip_suffix('.').unwrap_or(text);
         let ends_well = match name.rsplit_once('.') {
-            _ if end == End::Macro => true,
+            _ if macros.ends_in_macro() => true,
             Some((_, top)) => is_top_label(top),
             None => false,
         };
@@ -511,6 +522,7 @@ impl DomainSpec {
         }
         Ok(Self {
             text: text.to_owned(),
+            macros,
         })
     }
 
@@ -520,17 +532,37 @@ impl DomainSpec {
         &self.text
     }
 
-    /// Tells whether macros stand in it.
+    /// Tells whether it may mean another name for another message.
     #[must_use]
     pub fn has_macros(&self) -> bool {
-        self.text.contains('%')
+        self.macros.letters().next().is_some()
     }
 
-    /// Gives the name, if no macro stands in it and it is one.
+    /// Gives the macros read.
+    pub(in crate::mail::spf) fn macros(&self) -> &MacroString {
+        &self.macros
+    }
+
+    /// Gives the name, if it is the same for every message and DNS can hold it.
     #[must_use]
     pub fn name(&self) -> Option<Name> {
-        self.text.parse().ok().filter(|_| !self.has_macros())
+        let text = self.macros.expand(|_| Err(())).ok()?;
+        target_name(&text)
     }
+}
+
+/// The name a domain of a record means, its macros expanded; `None` where DNS cannot hold it.
+///
+/// Every character stands for itself, a backslash too. What is too long loses labels at its
+/// left (RFC 7208, 7.3).
+pub(in crate::mail::spf) fn target_name(text: &str) -> Option<Name> {
+    /// Most bytes of a name as text (RFC 7208, 7.3).
+    const LONGEST: usize = 253;
+    let mut name = text.strip_suffix('.').unwrap_or(text);
+    while name.len() > LONGEST {
+        (_, name) = name.split_once('.')?;
+    }
+    Name::from_labels(name.split('.')).ok()
 }
 
 /// Cuts off the version, if the text is an SPF record (RFC 7208, 4.5).
@@ -701,10 +733,16 @@ fn modifier(name: &str, value: &str) -> Result<Modifier, SpfFault> {
     if name.eq_ignore_ascii_case("exp") {
         return DomainSpec::parse(value).map(Modifier::Explanation);
     }
-    check_macros(value, true)?;
+    macros(value)?;
     Ok(Modifier::Unknown {
         name: name.to_owned(),
         value: value.to_owned(),
+    })
+}
+
+fn macros(text: &str) -> Result<MacroString, SpfFault> {
+    MacroString::parse(text, Place::Record).ok_or_else(|| SpfFault::Macro {
+        value: escape(text),
     })
 }
 
@@ -722,62 +760,6 @@ fn is_top_label(label: &str) -> bool {
         && !label.starts_with('-')
         && !label.ends_with('-')
         && !is_number(label)
-}
-
-/// What a text with macros ends in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Macro,
-    Literal,
-}
-
-/// Checks the macros of a text (RFC 7208, 7.1); `c`, `r` and `t` belong to explanations alone.
-fn check_macros(text: &str, anywhere: bool) -> Result<End, SpfFault> {
-    let bad = || SpfFault::Macro {
-        value: escape(text),
-    };
-    let mut end = End::Literal;
-    let mut rest = text;
-    while let Some((_, tail)) = rest.split_once('%') {
-        let mut after = tail.chars();
-        rest = match after.next().ok_or_else(bad)? {
-            '%' | '_' | '-' => after.as_str(),
-            '{' => {
-                let (inside, tail) = after.as_str().split_once('}').ok_or_else(bad)?;
-                if !is_macro(inside, anywhere) {
-                    return Err(bad());
-                }
-                tail
-            }
-            _ => return Err(bad()),
-        };
-        // RFC 7208, 12, "macro-expand": `%%`, `%_` and `%-` count too.
-        end = if rest.is_empty() {
-            End::Macro
-        } else {
-            End::Literal
-        };
-    }
-    Ok(end)
-}
-
-/// Checks what stands between `%{` and `}`.
-fn is_macro(inside: &str, anywhere: bool) -> bool {
-    let mut characters = inside.chars();
-    let letters = if anywhere { "slodiphvcrt" } else { "slodiphv" };
-    let letter = characters.next().map(|c| c.to_ascii_lowercase());
-    if !letter.is_some_and(|c| letters.contains(c)) {
-        return false;
-    }
-    let rest = characters.as_str();
-    let digits_end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let (digits, rest) = rest.split_at(digits_end);
-    let delimiters = rest.strip_prefix(['r', 'R']).unwrap_or(rest);
-    // RFC 7208, 7.1: "DIGIT" must be nonzero.
-    let counts = digits.is_empty() || digits.bytes().any(|digit| digit != b'0');
-    counts && delimiters.chars().all(|c| ".-+,/_=".contains(c))
 }
 
 #[cfg(test)]
