@@ -278,6 +278,24 @@ impl FromStr for ReportUri {
     }
 }
 
+impl ReportUri {
+    /// Gives the scheme, as it is written.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+
+    /// Gives the domain of a mail address; `None` for other places.
+    #[must_use]
+    pub fn mail_domain(&self) -> Option<Name> {
+        let (scheme, address) = self.0.split_once(':')?;
+        let address = address.split(['!', '?']).next()?;
+        let (_, domain) = address.rsplit_once('@')?;
+        let is_mail = scheme.eq_ignore_ascii_case("mailto");
+        domain.parse().ok().filter(|_| is_mail)
+    }
+}
+
 impl fmt::Display for ReportUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

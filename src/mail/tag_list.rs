@@ -1,4 +1,4 @@
-//! Lists of `tag=value`, the syntax that DKIM and DMARC share.
+//! Lists of `tag=value`, the syntax that DKIM, DMARC, TLS-RPT and MTA-STS share.
 //!
 //! Owns the splitting and its faults. Must not know any tag.
 //! Follows RFC 6376, 3.2; RFC 9989, 4.8.
@@ -84,6 +84,17 @@ impl Tag {
                 expected,
             },
         }
+    }
+}
+
+/// Refuses a list whose first tag is not the version, letter by letter.
+pub(super) fn version(first: Option<&Tag>, version: &'static str) -> Result<(), TagError> {
+    match first {
+        Some(tag) if format!("{}={}", tag.name, tag.value) == version => Ok(()),
+        other => Err(TagError {
+            span: other.map(|tag| tag.span.clone()).unwrap_or_default(),
+            fault: TagFault::Version { version },
+        }),
     }
 }
 

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::mail::mta_sts::Mode;
+
 /// Who controls a DNS zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -108,6 +110,8 @@ pub(super) struct Data {
     pub dkim: Option<Dkim>,
     #[serde(default)]
     pub dmarc: Dmarc,
+    pub tls_rpt: Option<TlsRpt>,
+    pub mta_sts: Option<MtaSts>,
     #[serde(default)]
     pub spf: Spf,
     #[serde(default)]
@@ -124,6 +128,7 @@ pub(super) struct Data {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Server {
     pub hostname: Spanned<String>,
+    pub shared_name: Option<Spanned<String>>,
     #[serde(default)]
     pub ipv4: Vec<Spanned<String>>,
     #[serde(default)]
@@ -162,6 +167,13 @@ pub(super) struct Reverse {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Domain {
     pub name: Spanned<String>,
+    pub mx: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default = "yes")]
+    pub sends: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -203,6 +215,20 @@ pub(super) struct SecondKey {
 pub(super) struct Dmarc {
     pub policy: Policy,
     pub reports: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct TlsRpt {
+    pub reports: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct MtaSts {
+    #[serde(default)]
+    pub mode: Mode,
+    pub max_age: Option<Spanned<i64>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -5,6 +5,7 @@
 //! Must not know what a platform is like, nor what DNS says.
 
 mod data;
+mod declared;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,11 @@ use ipnet::IpNet;
 
 use crate::data_file::{self, DataError};
 use crate::dns::Name;
+use crate::mail::mta_sts::Mode;
 use crate::remedy_sheet::RemedyId;
 
 pub use data::{All, Control, Ipv6Wish, Policy};
+pub use declared::{exchange, tls_reports};
 pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector, signer};
 
 /// A site file that is wrong: every fault in it, with its place.
@@ -36,6 +39,10 @@ pub struct Site {
     pub dns: Dns,
     /// The domains that mail is sent for, in lower case; never empty.
     pub domains: Vec<String>,
+    /// The names that no mail is sent for, in lower case.
+    pub silent_domains: Vec<String>,
+    /// The hosts that take mail, of the domains that say so; none where a domain takes no mail.
+    pub exchanges: BTreeMap<String, Vec<Exchange>>,
     /// Further servers that send for these domains.
     pub other_servers: Vec<OtherServer>,
     /// SPF records of third parties that send for these domains.
@@ -46,6 +53,10 @@ pub struct Site {
     pub dkim: Option<Dkim>,
     /// The DMARC record.
     pub dmarc: Dmarc,
+    /// Where reports about TLS go: `mailto:` and `https:` places, separated by commas.
+    pub tls_reports: Option<String>,
+    /// The policy about TLS, if there is to be one.
+    pub mta_sts: Option<MtaSts>,
     /// Wishes about providers, by their id.
     pub providers: BTreeMap<String, ProviderWish>,
     /// The remedies to use where one is needed, in their own order; `None` leaves the choice to
@@ -62,6 +73,8 @@ pub struct Site {
 pub struct Server {
     /// Its host name, in lower case.
     pub hostname: String,
+    /// A name that has the addresses of this and of every other server, in lower case.
+    pub shared_name: Option<String>,
     /// The IPv4 addresses that mail leaves from.
     pub ipv4: Vec<Ipv4Addr>,
     /// The IPv6 addresses that mail leaves from.
@@ -99,6 +112,24 @@ pub struct OtherServer {
     pub ipv4: Vec<Ipv4Addr>,
     /// Its IPv6 addresses.
     pub ipv6: Vec<Ipv6Addr>,
+}
+
+/// A host that takes mail for a domain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exchange {
+    /// Lower is tried first.
+    pub preference: u16,
+    /// Its name, in lower case.
+    pub host: String,
+}
+
+/// The policy about TLS of mail to the domains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MtaSts {
+    /// What senders do where it is not kept.
+    pub mode: Mode,
+    /// How long senders may keep it, in seconds.
+    pub max_age: u32,
 }
 
 /// What mail is signed with.

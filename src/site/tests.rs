@@ -204,7 +204,7 @@ fn unknown_words_come_with_the_near_miss() {
         "hostname",
         "hostnam",
         &["3 [unknown-key] \"hostnam\": unknown key `hostnam`; \
-           allowed here: `hostname`, `ipv4`, `ipv6`; did you mean `hostname`?"],
+           allowed here: `hostname`, `shared_name`, `ipv4`, `ipv6`; did you mean `hostname`?"],
     );
     check(
         "profile = \"linux\"",

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::data::{self, Data};
+use super::declared;
 use super::{
     Dkim, Dmarc, Dns, OtherServer, ProviderWish, Reverse, SecondKey, Server, SignerWish, Site,
     SiteError,
@@ -278,6 +279,7 @@ pub(super) fn site(
         }
         profile.into_inner()
     });
+    let place_of_server = data.server.get_ref().hostname.span();
     let server = judge.server(data.server);
     let dns = Dns {
         forward: data.dns.forward,
@@ -285,18 +287,29 @@ pub(super) fn site(
         reverse6: data.dns.reverse6,
         reverse: judge.reverse(data.dns.reverse),
     };
-    let domains = judge.domains(data.domains, text.len());
-    let other_servers = data
+    let places_of_others: Vec<_> = data
+        .other_servers
+        .iter()
+        .map(|other| other.get_ref().name.span())
+        .collect();
+    let other_servers: Vec<OtherServer> = data
         .other_servers
         .into_iter()
         .map(|other| judge.other_server(other))
         .collect();
+    let places = std::iter::once(place_of_server).chain(places_of_others);
+    judge.servers(&server, &other_servers, places);
+    let domains = judge.domains(data.domains, text.len(), &server, &other_servers);
     let spf_includes = judge.names(data.third_parties.spf_includes, "include");
     let dkim = data.dkim.map(|dkim| judge.dkim(&dkim));
     let reports = data
         .dmarc
         .reports
         .and_then(|text| judge.value(&text, reports));
+    let tls_reports = data
+        .tls_rpt
+        .and_then(|tls_rpt| judge.value(&tls_rpt.reports, declared::tls_reports));
+    let mta_sts = data.mta_sts.map(|mta_sts| judge.mta_sts(mta_sts));
     let providers = judge.providers(data.providers);
     let remedies = data.remedies.chosen.map(|chosen| judge.remedies(chosen));
     let allow_non_global = judge.allow_non_global;
@@ -305,7 +318,9 @@ pub(super) fn site(
         allow_non_global,
         server,
         dns,
-        domains,
+        domains: domains.senders,
+        silent_domains: domains.silent,
+        exchanges: domains.exchanges,
         other_servers,
         spf_includes,
         spf_all: data.spf.all,
@@ -314,6 +329,8 @@ pub(super) fn site(
             policy: data.dmarc.policy,
             reports,
         },
+        tls_reports,
+        mta_sts,
         providers,
         remedies,
         timer: data.refresh.timer,
@@ -322,14 +339,18 @@ pub(super) fn site(
 }
 
 /// What is gathered while a file is judged.
-struct Judge<'a> {
-    faults: Faults<'a>,
+pub(super) struct Judge<'a> {
+    pub(super) faults: Faults<'a>,
     allow_non_global: bool,
 }
 
 impl Judge<'_> {
     /// Applies a rule to one value; a fault gets the value's place.
-    fn value<T>(&mut self, text: &Spanned<String>, rule: impl Fn(&str) -> Verdict<T>) -> Option<T> {
+    pub(super) fn value<T>(
+        &mut self,
+        text: &Spanned<String>,
+        rule: impl Fn(&str) -> Verdict<T>,
+    ) -> Option<T> {
         rule(text.get_ref())
             .map_err(|finding| self.faults.add(text.span(), *finding))
             .ok()
@@ -339,6 +360,8 @@ impl Judge<'_> {
         let span = server.span();
         let server = server.into_inner();
         let hostname = self.value(&server.hostname, host_name);
+        let shared_name = server.shared_name;
+        let shared_name = shared_name.and_then(|name| self.value(&name, host_name));
         if server.ipv4.is_empty() && server.ipv6.is_empty() {
             self.faults.add(
                 span,
@@ -348,6 +371,7 @@ impl Judge<'_> {
         }
         Server {
             hostname: hostname.unwrap_or_default(),
+            shared_name,
             ipv4: self.addresses(&server.ipv4),
             ipv6: self.addresses(&server.ipv6),
         }
@@ -391,19 +415,6 @@ impl Judge<'_> {
         addresses
     }
 
-    fn domains(&mut self, domains: Vec<data::Domain>, end: usize) -> Vec<String> {
-        if domains.is_empty() {
-            self.faults.add(
-                end..end,
-                Finding::error("no-domain", "no domain is named")
-                    .because("what DNS must say depends on the domains that mail is sent for")
-                    .mend("add `[[domain]]` and below it `name = \"example.org\"`"),
-            );
-        }
-        let names = domains.into_iter().map(|domain| domain.name);
-        self.names(names.collect(), "domain")
-    }
-
     /// Validates domain names that must differ from one another.
     fn names(&mut self, list: Vec<Spanned<String>>, what: &str) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -419,7 +430,7 @@ impl Judge<'_> {
         names
     }
 
-    fn twice(&mut self, text: &Spanned<String>, what: &str) {
+    pub(super) fn twice(&mut self, text: &Spanned<String>, what: &str) {
         self.faults.add(
             text.span(),
             Finding::error(

@@ -81,7 +81,7 @@ fn edit(document: &mut DocumentMut, id: Id, value: &str, answers: &Answers) {
         Id::Hostname => set(table(document, "server"), "hostname", value),
         Id::Ipv4 => set_list(table(document, "server"), "ipv4", answers.list(id)),
         Id::Ipv6 => set_list(table(document, "server"), "ipv6", answers.list(id)),
-        Id::Domain => set_tables(document, "domain", answers.list(id)),
+        Id::Domain => set_tables(document, "domain", answers.list(id), sends),
         Id::ForwardDns => set(table(document, "dns"), "forward", value),
         Id::ReverseDns4 => set(table(document, "dns"), "reverse4", value),
         Id::ReverseDns6 => set(table(document, "dns"), "reverse6", value),
@@ -262,13 +262,24 @@ fn tables<'a>(document: &'a mut DocumentMut, key: &str) -> &'a mut ArrayOfTables
         .expect("what is no array of tables was made one")
 }
 
+/// Tells whether the table of a domain is one of those that mail is sent for.
+fn sends(table: &Table) -> bool {
+    table.get("sends").and_then(Item::as_bool) != Some(false)
+}
+
 fn name_of(table: &Table) -> String {
     let name = table.get("name").and_then(Item::as_str);
     name.unwrap_or_default().to_owned()
 }
 
 /// Makes an array hold one table for each wanted name.
-fn set_tables<'a>(document: &mut DocumentMut, key: &str, wanted: impl Iterator<Item = &'a str>) {
+/// Only tables that are `asked` about are touched.
+fn set_tables<'a>(
+    document: &mut DocumentMut,
+    key: &str,
+    wanted: impl Iterator<Item = &'a str>,
+    asked: fn(&Table) -> bool,
+) {
     let wanted: Vec<&str> = wanted.collect();
     let tables = tables(document, key);
     let written: Vec<String> = tables.iter().map(name_of).collect();
@@ -277,7 +288,8 @@ fn set_tables<'a>(document: &mut DocumentMut, key: &str, wanted: impl Iterator<I
         .filter(|name| !written.iter().any(|old| same(old, name)));
     let mut superfluous = Vec::new();
     for (index, old) in written.iter().enumerate() {
-        if wanted.iter().any(|name| same(old, name)) {
+        let is_other = tables.get(index).is_some_and(|table| !asked(table));
+        if is_other || wanted.iter().any(|name| same(old, name)) {
             continue;
         }
         match (missing.next(), tables.get_mut(index)) {
@@ -314,7 +326,7 @@ fn set_tables<'a>(document: &mut DocumentMut, key: &str, wanted: impl Iterator<I
 fn set_other_servers(document: &mut DocumentMut, answers: &Answers) {
     let servers = answers.other_servers();
     let names = servers.iter().map(|server| server.name.as_str());
-    set_tables(document, "other_server", names);
+    set_tables(document, "other_server", names, |_| true);
     let Some(tables) = document
         .get_mut("other_server")
         .and_then(Item::as_array_of_tables_mut)

@@ -454,6 +454,15 @@ fn only_changed_values_change_in_a_file_that_is_there() {
     );
 }
 
+#[test]
+fn names_that_send_nothing_are_not_asked_about_and_stay() {
+    let text = "[server]\nhostname = 'mail.example.org'\nipv4 = ['8.8.4.4']\n\
+                [[domain]]\nname = 'www.example.org'\nsends = false\n\
+                [[domain]]\nname = 'example.org'\n";
+    let written = write(&given(&["domain=example.net"]), Some(text));
+    assert_eq!(written, text.replace("'example.org'", "\"example.net\""));
+}
+
 const OTHER_STYLE: &str = "server.hostname = 'mail.example.org'\nserver.ipv4 = ['8.8.4.4']\n\
     domain = [{ name = 'example.org' }]\ndns = { forward = 'self' }\n";
 
@@ -549,7 +558,7 @@ prop_compose! {
         all in "[~-]all",
     ) -> Answers {
         let others = others.into_iter()
-            .map(|n| format!("b{n}.example.org=8.8.4.{n}+2001:470:1::{n}"))
+            .map(|n| format!("b{n}.example.org=9.9.8.{n}+2001:470:1::{n}"))
             .collect::<Vec<_>>();
         let others = if others.is_empty() { NONE.to_owned() } else { others.join(", ") };
         complete(&[
