@@ -1,6 +1,6 @@
 //! Internet addresses: which of them the world can reach.
 //!
-//! Owns [`Scope`]. Must not know mail or DNS.
+//! Owns [`Scope`], and the finding of addresses in words. Must not know mail or DNS.
 //! Follows the IANA special-purpose address registries (RFC 6890 and its updates).
 
 use std::fmt;
@@ -103,6 +103,13 @@ impl fmt::Display for Scope {
             Self::Reserved => "a reserved address",
         })
     }
+}
+
+/// The addresses that words of another host name, such as `[2001:db8::1      16]`.
+pub fn named(words: &str) -> impl Iterator<Item = IpAddr> {
+    words
+        .split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')' | ',' | ';' | '='))
+        .filter_map(|word| word.trim_end_matches(['.', ':']).parse().ok())
 }
 
 #[cfg(test)]

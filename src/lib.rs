@@ -45,8 +45,9 @@
 //! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
-//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal. [`diagnose`]:
-//!    why a message was not taken.
+//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
+//!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
+//!    sent for, one file a check. [`diagnose`]: why a message was not taken.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
 //!    [`scheduler`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
@@ -101,6 +102,7 @@ pub mod data_file;
 pub mod diagnose;
 pub mod diff;
 pub mod dns;
+pub mod dns_check;
 pub mod draft;
 pub mod embedded;
 pub mod finding;

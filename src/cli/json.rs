@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Failure;
 use crate::diff;
+use crate::dns_check::Report;
 use crate::draft::Draft;
 use crate::finding::Finding;
 use crate::plan::{FileChange, Nature, Plan};
@@ -43,6 +44,19 @@ pub fn findings_only(all: &[Finding], checked: bool) -> Value {
         "mailfix": env!("CARGO_PKG_VERSION"),
         "postfix_check": checked,
         "findings": findings(all),
+    })
+}
+
+/// What DNS says of the server's mail.
+pub fn dns_check(report: &Report) -> Value {
+    json!({
+        "format": FORMAT,
+        "mailfix": env!("CARGO_PKG_VERSION"),
+        "outcome": report.outcome(),
+        "addresses": report.addresses,
+        "unknown": report.unknown,
+        "domains": report.domains,
+        "findings": findings(&report.findings),
     })
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::dns::{Answer, Name, RecordData, RecordType, Resolver};
+use crate::dns::{Answer, Name, RecordData, RecordType, Resolver, Reverse};
 use crate::mail::spf::{self, Identity, Spf};
 
 /// What was asked and answered.
@@ -98,50 +98,17 @@ pub fn observe_dns(resolver: &dyn Resolver, addresses: &[IpAddr], domains: &[Str
 }
 
 fn confirm(resolver: &dyn Resolver, address: IpAddr) -> Confirmation {
-    let names: Vec<Name> = match resolver.lookup(&Name::reverse_of(address), RecordType::Ptr) {
-        Ok(Answer::Records(records)) => records
-            .into_iter()
-            .filter_map(|record| match record.data {
-                RecordData::Ptr(name) => Some(name),
-                _ => None,
-            })
-            .collect(),
-        Ok(Answer::NoData | Answer::NoSuchName) => Vec::new(),
+    let reverse = match Reverse::look_up(resolver, address) {
+        Ok(reverse) => reverse,
         Err(error) => return Confirmation::Unknown(error.to_string()),
     };
-    let Some(first) = names.first() else {
-        return Confirmation::NoPtr;
-    };
-    let kind = if address.is_ipv6() {
-        RecordType::Aaaa
-    } else {
-        RecordType::A
-    };
-    let mut failure = None;
-    for name in &names {
-        match resolver.lookup(name, kind) {
-            Ok(Answer::Records(records))
-                if records
-                    .iter()
-                    .any(|record| has_address(&record.data, address)) =>
-            {
-                return Confirmation::Confirmed(name.host());
-            }
-            Ok(_) => {}
-            Err(error) => failure = Some(error.to_string()),
-        }
+    if let Some(name) = reverse.confirmed(address) {
+        return Confirmation::Confirmed(name.host());
     }
-    failure.map_or_else(
-        || Confirmation::Unconfirmed(first.host()),
-        Confirmation::Unknown,
-    )
-}
-
-fn has_address(data: &RecordData, address: IpAddr) -> bool {
-    match (data, address) {
-        (RecordData::A(found), IpAddr::V4(wanted)) => *found == wanted,
-        (RecordData::Aaaa(found), IpAddr::V6(wanted)) => *found == wanted,
-        _ => false,
+    match (reverse.names.first(), reverse.failure()) {
+        (None, _) => Confirmation::NoPtr,
+        (Some(_), Some(error)) => Confirmation::Unknown(error.to_string()),
+        (Some(first), None) => Confirmation::Unconfirmed(first.host()),
     }
 }
 

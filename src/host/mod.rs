@@ -16,6 +16,7 @@ mod jobs;
 mod reply_filter;
 mod routes;
 mod table_types;
+mod way_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

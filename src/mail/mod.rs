@@ -12,6 +12,7 @@ pub mod dkim;
 pub mod dmarc;
 mod mailbox;
 pub mod mta_sts;
+pub mod organization;
 pub mod spf;
 mod tag_list;
 pub mod tls_rpt;

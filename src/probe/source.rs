@@ -8,9 +8,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::Ending;
-use crate::address::Scope;
+use crate::address::{Scope, named};
 use crate::host::Facts;
-use crate::postfix::split_list;
 use crate::system::{System, SystemError};
 
 /// An address, and how it is known.
@@ -58,47 +57,13 @@ pub(super) fn find(
     Ok(found.map(|(address, known_by)| Source { address, known_by }))
 }
 
-/// The addresses that a reply names, such as `[2001:db8::1      16]`.
-fn named(reply: &str) -> impl Iterator<Item = IpAddr> {
-    reply
-        .split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')' | ',' | ';' | '='))
-        .filter_map(|word| word.trim_end_matches(['.', ':']).parse().ok())
-}
-
 /// The address that Postfix binds to for a protocol, if it is the same for every service.
 fn bound(facts: &Facts, ipv6: bool) -> Option<IpAddr> {
-    let name = if ipv6 {
-        "smtp_bind_address6"
-    } else {
-        "smtp_bind_address"
-    };
-    let address = |word: &str| {
-        let address = word.trim_matches(['[', ']']).parse::<IpAddr>().ok()?;
-        (address.is_ipv6() == ipv6).then_some(address)
-    };
-    let services = facts
-        .services
-        .iter()
-        .filter(|service| service.command == "smtp");
-    let mut values = services.map(|service| match service.option(name) {
-        Some(value) => facts.parameters.expand(value),
-        None => facts.parameters.get(name),
-    });
-    let value = values.next().unwrap_or_else(|| facts.parameters.get(name));
-    if values.any(|other| other != value) {
-        return None;
-    }
-    if !value.is_empty() {
-        return address(&value);
-    }
-    // smtp(8) binds to the only interface of a protocol by itself, unless that is a loopback one
-    // (postconf(5), inet_interfaces).
-    let interfaces = split_list(&facts.parameters.get("inet_interfaces"));
-    let mut interfaces = interfaces.iter().filter_map(|word| address(word));
-    match (interfaces.next(), interfaces.next()) {
-        (Some(only), None) if !only.is_loopback() => Some(only),
-        _ => None,
-    }
+    let mut all = facts
+        .smtp_clients()
+        .map(|service| facts.bound(service, ipv6));
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)?
 }
 
 #[cfg(test)]

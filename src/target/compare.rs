@@ -12,7 +12,7 @@ use crate::site::Site;
 use crate::template::TemplateError;
 
 use super::choose::{self, fit};
-use super::{Judged, ipv6_sources, judge, sent_elsewhere};
+use super::{Judged, ipv6_sources, judge};
 
 /// The comparison.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ pub fn compare(
             .collect(),
         reason: Vec::new(),
     };
-    if let Some(why) = sent_elsewhere(facts).or_else(|| sources.err()) {
+    if let Some(why) = facts.sent_elsewhere().or_else(|| sources.err()) {
         comparison.reason.push(why);
         return Ok(comparison);
     }

@@ -202,7 +202,7 @@ pub fn decide(
 ) -> Result<Target, TemplateError> {
     let mut target = Target::default();
     target.findings.extend(other_instances(facts));
-    if let Some(why) = sent_elsewhere(facts) {
+    if let Some(why) = facts.sent_elsewhere() {
         target.decide("all mail", "nothing to change here", vec![why]);
         // A table of ours still sends mail its way, past a relay host too.
         take_away(&mut target, facts)?;
@@ -559,37 +559,6 @@ fn other_instances(facts: &Facts) -> Option<Finding> {
         ))
         .mend("run mailfix with a profile of your own for each instance that sends to the outside")
     })
-}
-
-/// Says why mail does not leave from here to the receivers themselves, if it does not.
-fn sent_elsewhere(facts: &Facts) -> Option<String> {
-    let relayhost = facts.parameters.get("relayhost");
-    if !relayhost.is_empty() {
-        return Some(format!(
-            "`relayhost = {relayhost}` hands all mail to that host: what receivers see is its address, and the cure belongs there"
-        ));
-    }
-    let default = facts.parameters.get("default_transport");
-    let (transport, nexthop) = default.split_once(':').unwrap_or((&default, ""));
-    if transport == "error" || transport == "retry" || transport == "discard" {
-        return Some(format!(
-            "`default_transport = {default}` sends nothing to the outside"
-        ));
-    }
-    if !nexthop.is_empty() {
-        return Some(format!(
-            "`default_transport = {default}` hands all mail to that host: the cure belongs there"
-        ));
-    }
-    let rest = facts.routes.rest.as_ref()?;
-    let (transport, nexthop) = rest.value.split_once(':').unwrap_or((&rest.value, ""));
-    if !nexthop.is_empty() || matches!(transport, "error" | "retry" | "discard") {
-        return Some(format!(
-            "`{}` sends all other mail to `{}`: the cure belongs on that host",
-            rest.table, rest.value
-        ));
-    }
-    None
 }
 
 /// Tables and lists of the administrator's that say where mail goes and gave no answer.

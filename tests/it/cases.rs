@@ -159,6 +159,9 @@ impl Case {
         if self.data.migrate.is_none() {
             given.push(("records", self.run(&["dns", "show"]).to_string()));
         }
+        if self.zone.is_some() {
+            given.push(("dns-check", self.run(&["dns", "check"]).to_string()));
+        }
         if !self.tree.real(&self.profile.paths.config).exists() {
             return given;
         }

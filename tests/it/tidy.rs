@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["apply", "undo", "receipt"],
     &["diff", "plan"],
     &["target", "remedy"],
-    &["check", "diagnose"],
+    &["check", "dns_check", "diagnose"],
     &["host", "records", "maillog"],
     &[
         "site",

@@ -1,5 +1,6 @@
 //! `mailfix dns`: the records the site needs, one file a verb.
 
+mod check;
 mod servers;
 mod show;
 mod wanted;
@@ -12,7 +13,7 @@ pub use servers::Asking;
 pub use show::files;
 pub use wanted::key_records;
 
-/// Show the DNS records this site needs
+/// Show the DNS records this site needs, and check what stands there
 #[derive(Debug, Args)]
 pub struct Dns {
     #[command(subcommand)]
@@ -22,13 +23,15 @@ pub struct Dns {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Show(show::Show),
+    Check(check::Check),
 }
 
 impl Dns {
     /// Tells whether the answer is for a program.
     pub fn is_json(&self) -> bool {
         match &self.verb {
-            Verb::Show(show) => show.is_json(),
+            Verb::Show(show) => show.json,
+            Verb::Check(check) => check.json,
         }
     }
 
@@ -36,6 +39,7 @@ impl Dns {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         match self.verb {
             Verb::Show(show) => show.run(session),
+            Verb::Check(check) => check.run(session),
         }
     }
 }

@@ -1,0 +1,216 @@
+//! What is to be checked: asked of the host, the log and the site file.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cli::{Failure, FailureKind, Session};
+use crate::dns::Name;
+use crate::dns_check::senders::{self, KnownBy, Logged};
+use crate::dns_check::{Key, Sender, Subject, sources};
+use crate::host::{self, Facts, HostError, Interest};
+use crate::mail::dkim::PrivateKey;
+use crate::maillog::MailLog;
+use crate::profile::Profile;
+use crate::site::{Dkim, Site};
+
+/// How much of the end of each log file is read.
+const READ: u64 = 16 * 1024 * 1024;
+
+/// What a rotated log is called.
+const ROTATED: [&str; 2] = [".1", ".0"];
+
+/// Finds out what there is to check; `asked` are domains to check instead of those found.
+pub fn gather(session: &mut Session, asked: &[String]) -> Result<(Option<Site>, Subject), Failure> {
+    let asked = names(asked)?;
+    // A site file is no condition: host and log alone say a lot.
+    let (site, profile) = match session.site() {
+        Ok((site, chosen)) => (Some(site), chosen.profile),
+        Err(failure) if failure.kind == FailureKind::Site && failure.findings.is_empty() => {
+            (None, session.choose_profile(None)?.profile)
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut instances = instances(session, &profile, site.is_some() || !asked.is_empty())?;
+    let logged = Logged::read(&log(session, &instances, &profile)?);
+    let own = own_domains(session, &mut instances, &logged)?;
+    let origins = origins(session, &instances)?;
+    let found = sources::gather(session.system.as_ref(), &instances, site.as_ref(), &logged)?;
+    let mut subject = Subject {
+        sources: found.sources,
+        unknown: found.unknown,
+        ..Subject::default()
+    };
+    if asked.is_empty() {
+        let found = senders::gather(site.as_ref(), &origins, &own, &logged);
+        if found.left_out > 0 {
+            session.ui.say(&format!(
+                "note: {} more sending domains in the log, the least used, are not looked at",
+                found.left_out
+            ));
+        }
+        subject.bad_origin = found.no_origin;
+        subject.senders = found.ours;
+        subject.strangers = found.strangers;
+    } else {
+        let declared = |name: &Name| {
+            site.as_ref()
+                .is_some_and(|site| site.domains.contains(&name.host()))
+        };
+        subject.senders = asked
+            .into_iter()
+            .map(|name| {
+                let control = site
+                    .as_ref()
+                    .filter(|_| declared(&name))
+                    .map(|site| site.dns.forward);
+                let mut sender = Sender::new(name, KnownBy::Asked);
+                sender.control = control;
+                sender
+            })
+            .collect();
+    }
+    if let Some(site) = &site {
+        subject.keys = keys(session, site);
+    }
+    Ok((site, subject))
+}
+
+/// The domains typed.
+fn names(asked: &[String]) -> Result<Vec<Name>, Failure> {
+    let mut names = Vec::new();
+    for text in asked {
+        match text.parse::<Name>() {
+            Ok(name) if !name.is_root() => names.push(name),
+            Ok(_) => return Err(Failure::usage("`.` is no domain that mail is sent for")),
+            Err(error) => return Err(Failure::usage(error.to_string())),
+        }
+    }
+    Ok(names)
+}
+
+/// All of this machine's Postfix; none is needed where something else says what to check.
+fn instances(
+    session: &mut Session,
+    profile: &Profile,
+    is_optional: bool,
+) -> Result<Vec<Facts>, Failure> {
+    let config = session.config_directory(profile)?;
+    let interest = Interest::default();
+    let first = match host::observe(session.system.as_ref(), &config, &interest) {
+        Ok(host) => host.facts,
+        Err(HostError::NoPostfix { .. }) if is_optional => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    session.note_config(profile, &config);
+    let mut all = vec![first];
+    let further: Vec<Utf8PathBuf> = all
+        .iter()
+        .flat_map(|facts| facts.instances.clone())
+        .collect();
+    for directory in further {
+        match host::observe(session.system.as_ref(), &directory, &interest) {
+            Ok(host) => all.push(host.facts),
+            Err(error) => session.ui.say(&format!(
+                "warning: the instance in `{directory}` is left out: {error}"
+            )),
+        }
+    }
+    Ok(all)
+}
+
+/// The end of the mail log; empty where it cannot be read.
+fn log(session: &mut Session, instances: &[Facts], profile: &Profile) -> Result<Vec<u8>, Failure> {
+    let named = instances
+        .first()
+        .map(|facts| facts.parameters.get("maillog_file"));
+    let named = named.unwrap_or_default();
+    let usual: Vec<Utf8PathBuf> = profile
+        .paths
+        .logs
+        .iter()
+        .map(|path| path.as_str())
+        .chain([named.as_str()])
+        .filter(|path| !path.is_empty())
+        .flat_map(|path| {
+            std::iter::once("")
+                .chain(ROTATED)
+                .map(move |end| Utf8PathBuf::from(format!("{path}{end}")))
+        })
+        .collect();
+    let system = session.system.as_ref();
+    match MailLog::mark(system, &named, &usual) {
+        Ok(log) => Ok(log.before(system, READ)?),
+        // A tree's log often was not brought along.
+        Err(_) if session.system.root().is_some() => Ok(Vec::new()),
+        Err(error) => {
+            session.ui.say(&format!(
+                "note: senders and replies in the log are not known: {error}"
+            ));
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Which domains of the log are the host's own.
+fn own_domains(
+    session: &Session,
+    instances: &mut [Facts],
+    logged: &Logged,
+) -> Result<BTreeSet<String>, Failure> {
+    let domains: BTreeSet<String> = logged.senders.keys().cloned().collect();
+    let mut own = BTreeSet::new();
+    if domains.is_empty() {
+        return Ok(own);
+    }
+    for facts in instances {
+        host::observe_ways(session.system.as_ref(), facts, &domains)?;
+        own.extend(facts.routes.own.keys().cloned());
+    }
+    Ok(own)
+}
+
+/// What is added to senders without a domain, by each instance.
+fn origins(session: &Session, instances: &[Facts]) -> Result<BTreeSet<String>, Failure> {
+    let mut origins = BTreeSet::new();
+    for facts in instances {
+        let mut origin = facts.parameters.get("myorigin");
+        // postconf(5): the name of a file stands for its first line.
+        if origin.starts_with('/') {
+            let file = session.system.read(Utf8Path::new(&origin))?;
+            let text = file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
+            let text = text.unwrap_or_default();
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .clone_into(&mut origin);
+        }
+        origins.extend(sources::said(facts, &origin));
+    }
+    Ok(origins)
+}
+
+/// The keys mail is signed with, each for every domain of the site.
+fn keys(session: &Session, site: &Site) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for (selector, path) in site.dkim.iter().flat_map(Dkim::keys) {
+        let record = match session.system.read(path) {
+            Ok(Some(file)) => PrivateKey::from_pem(&file.bytes)
+                .and_then(|key| key.record())
+                .map_err(|error| format!("`{path}`: {error}")),
+            Ok(None) => Err(format!(
+                "there is no key `{path}`; `mailfix dkim new` makes it"
+            )),
+            Err(error) => Err(error.to_string()),
+        };
+        let domains = site.domains.iter().filter_map(|domain| domain.parse().ok());
+        keys.extend(domains.map(|domain| Key {
+            selector: selector.to_owned(),
+            domain: Some(domain),
+            path: path.to_owned(),
+            record: record.clone(),
+        }));
+    }
+    keys
+}
