@@ -185,6 +185,7 @@ fn spf_record(wanted: &RecordsWanted, domain: &Name) -> Result<Text, RecordRefus
             .copied()
             .collect(),
         networks: Vec::new(),
+        hosts: Vec::new(),
         includes: wanted.includes.clone(),
         all: wanted.spf_all,
     };

@@ -20,6 +20,8 @@ pub struct Wanted {
     pub addresses: Vec<IpAddr>,
     /// Whole networks.
     pub networks: Vec<IpNet>,
+    /// Names all of whose addresses may send.
+    pub hosts: Vec<Name>,
     /// Domains whose records name further senders.
     pub includes: Vec<Name>,
     /// How a record ends that says nothing of other hosts yet.
@@ -53,11 +55,11 @@ impl Closing {
 /// Makes the one record that lets the wanted senders send.
 ///
 /// Terms that stand there keep their text and order, `+all` excepted, which becomes the wanted
-/// end. Addresses and networks go before the first term that costs a lookup (or that would turn
-/// them away), includes behind the last term before `all`.
+/// end. Addresses, networks and hosts go before the first term that costs a lookup (or that would
+/// turn them away), includes behind the last term before `all`.
 ///
 /// # Errors
-/// When an included name cannot stand in a record, having no dot or no proper top label.
+/// When a name cannot stand in a record, having no dot or no proper top label.
 pub fn merge(existing: Option<&Spf>, wanted: &Wanted) -> Result<Spf, Vec<SpfError>> {
     let mut terms: Vec<String> = Vec::new();
     let (mut cheap_at, mut include_at) = (None, None);
@@ -91,11 +93,12 @@ pub fn merge(existing: Option<&Spf>, wanted: &Wanted) -> Result<Spf, Vec<SpfErro
     let include_at = include_at.unwrap_or(terms.len());
     let includes = missing_includes(existing, wanted);
     let networks = missing_networks(existing, wanted);
+    let hosts = missing_hosts(existing, wanted);
     let ends = existing.is_some_and(|spf| spf.all().is_some() || spf.redirect().is_some());
     let end = (!ends).then(|| wanted.all.term().to_owned());
     // From the back, so that the first place stays right.
     terms.splice(include_at..include_at, includes.into_iter().chain(end));
-    terms.splice(cheap_at..cheap_at, networks);
+    terms.splice(cheap_at..cheap_at, networks.into_iter().chain(hosts));
     terms.insert(0, VERSION.to_owned());
     Spf::parse(&terms.join(" "))
 }
@@ -150,6 +153,33 @@ fn network_term(network: &IpNet) -> String {
     }
 }
 
+/// The terms for hosts that no `a` names in the plain form.
+fn missing_hosts(existing: Option<&Spf>, wanted: &Wanted) -> Vec<String> {
+    let names = |spf: &Spf, host: &Name| {
+        let mut reached = spf
+            .directives()
+            .take_while(|(_, directive)| directive.mechanism != Mechanism::All);
+        reached.any(|(_, directive)| {
+            directive.qualifier == Qualifier::Pass
+                && matches!(
+                    &directive.mechanism,
+                    Mechanism::A { domain: Some(spec), ipv4_bits: 32, ipv6_bits: 128 }
+                        if spec.name().as_ref() == Some(host)
+                )
+        })
+    };
+    let mut missing: Vec<&Name> = Vec::new();
+    for host in &wanted.hosts {
+        if !existing.is_some_and(|spf| names(spf, host)) && !missing.contains(&host) {
+            missing.push(host);
+        }
+    }
+    missing
+        .iter()
+        .map(|host| format!("a:{}", host.host()))
+        .collect()
+}
+
 /// The terms for includes that do not stand in the record, however they are qualified there.
 fn missing_includes(existing: Option<&Spf>, wanted: &Wanted) -> Vec<String> {
     let stands = |name: &Name| {
@@ -180,6 +210,7 @@ mod tests {
         Wanted {
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             networks: Vec::new(),
+            hosts: Vec::new(),
             includes: includes.iter().map(|text| text.parse().unwrap()).collect(),
             all: Closing::SoftFail,
         }
@@ -236,6 +267,28 @@ mod tests {
             "v=spf1 ip4:192.0.2.1 ip6:2001:db8::/32 INCLUDE:SPF.example.net. ?all",
             &both,
             "v=spf1 ip4:192.0.2.1 ip6:2001:db8::/32 INCLUDE:SPF.example.net. ?all",
+        );
+    }
+
+    #[test]
+    fn hosts_are_named_once() {
+        let mut shared = wanted(&[], &["_spf.google.com"]);
+        shared.hosts = vec!["mail.example.org".parse().unwrap()];
+        check(
+            "",
+            &shared,
+            "v=spf1 a:mail.example.org include:_spf.google.com ~all",
+        );
+        check(
+            "v=spf1 include:_spf.google.com A:Mail.example.org ~all",
+            &shared,
+            "v=spf1 include:_spf.google.com A:Mail.example.org ~all",
+        );
+        check(
+            "v=spf1 ip4:192.0.2.1 ~a:mail.example.org mx ~all",
+            &shared,
+            "v=spf1 ip4:192.0.2.1 a:mail.example.org ~a:mail.example.org mx \
+             include:_spf.google.com ~all",
         );
     }
 
@@ -322,6 +375,7 @@ mod tests {
             let wanted = Wanted {
                 addresses,
                 networks: vec![],
+                hosts: vec![],
                 includes: vec!["a.example".parse().unwrap()],
                 all: Closing::Fail,
             };

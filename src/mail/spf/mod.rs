@@ -11,6 +11,7 @@ mod macros;
 mod merge;
 mod published;
 mod record;
+mod unite;
 
 pub use evaluate::{
     Judgement, Lookup, MAX_LOOKUPS, MAX_NAMES, MAX_VOID_LOOKUPS, Matched, MessageTerm, Status,
@@ -23,3 +24,4 @@ pub use record::{
     Content, Directive, DomainSpec, Mechanism, Modifier, Oddity, Qualifier, Spf, SpfError,
     SpfFault, Term,
 };
+pub use unite::unite;
