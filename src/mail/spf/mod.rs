@@ -11,6 +11,7 @@ mod macros;
 mod merge;
 mod published;
 mod record;
+mod survey;
 mod unite;
 
 pub use evaluate::{
@@ -23,5 +24,8 @@ pub use published::{as_if, is_spf, published, spf_texts};
 pub use record::{
     Content, Directive, DomainSpec, Mechanism, Modifier, Oddity, Qualifier, Spf, SpfError,
     SpfFault, Term,
+};
+pub use survey::{
+    Branch, Costs, Fault, MAX_QUESTIONS, MAX_TERMS, Saving, Survey, Tree, Waste, survey,
 };
 pub use unite::unite;

@@ -615,7 +615,7 @@ pub(super) fn exchangers(answer: &Answer) -> impl Iterator<Item = &Name> {
 }
 
 /// A name as it goes into another: nothing escaped.
-fn plain(name: &Name) -> String {
+pub(super) fn plain(name: &Name) -> String {
     let labels: Vec<_> = name.labels().map(String::from_utf8_lossy).collect();
     labels.join(".")
 }

@@ -16,6 +16,9 @@ use crate::mail::spf::macros::{MacroString, Place};
 /// What every record begins with.
 pub(in crate::mail::spf) const VERSION: &str = "v=spf1";
 
+/// Most bytes that a record should have (RFC 7208, 3.4).
+const LONGEST: usize = 450;
+
 /// The mechanisms, for messages.
 const MECHANISMS: &str = "all, include, a, mx, ptr, ip4, ip6, exists";
 
@@ -275,6 +278,28 @@ pub enum Oddity {
         /// Where the second one stands.
         span: Range<usize>,
     },
+    /// Longer than answers over UDP should be (RFC 7208, 3.4).
+    #[error("the record has {} bytes; up to {LONGEST} reach every receiver", .span.end)]
+    Long {
+        /// All of it.
+        span: Range<usize>,
+    },
+}
+
+impl Oddity {
+    /// Where it stands in the record, in bytes.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        match self {
+            Self::AfterAll { span, .. }
+            | Self::RedirectBesideAll { span, .. }
+            | Self::PassAll { span, .. }
+            | Self::Ptr { span, .. }
+            | Self::MechanismWithEquals { span, .. }
+            | Self::Repeated { span, .. }
+            | Self::Long { span } => span.clone(),
+        }
+    }
 }
 
 impl Spf {
@@ -391,6 +416,10 @@ impl Spf {
     #[must_use]
     pub fn oddities(&self) -> Vec<Oddity> {
         let mut found = Vec::new();
+        let length = self.terms.last().map_or(0, |term| term.span.end);
+        if length > LONGEST {
+            found.push(Oddity::Long { span: 0..length });
+        }
         let mut all_seen = false;
         for (index, record_term) in self.terms.iter().enumerate() {
             let (term, span) = (record_term.text.clone(), record_term.span.clone());
@@ -470,6 +499,16 @@ impl Mechanism {
     #[must_use]
     pub fn costs_a_lookup(&self) -> bool {
         !matches!(self, Self::All | Self::Ip4(_) | Self::Ip6(_))
+    }
+
+    /// The domain written here; `None` where it is the record's own, or there is none.
+    #[must_use]
+    pub fn domain(&self) -> Option<&DomainSpec> {
+        match self {
+            Self::Include(domain) | Self::Exists(domain) => Some(domain),
+            Self::A { domain, .. } | Self::Mx { domain, .. } | Self::Ptr(domain) => domain.as_ref(),
+            Self::All | Self::Ip4(_) | Self::Ip6(_) => None,
+        }
     }
 
     /// Tells whether the address lies in the network written here.

@@ -1,0 +1,171 @@
+//! What is wrong in a survey, as findings with the place in the record.
+//!
+//! Owns their codes and words, so that every command says the same of a record.
+
+use std::ops::Range;
+
+use super::{Fault, Survey, Tree};
+use crate::dns::DnsError;
+use crate::finding::{Finding, Place, Severity, escape};
+use crate::mail::spf::{MAX_LOOKUPS, MAX_VOID_LOOKUPS, Oddity, Unconfirmed};
+
+/// As many savings are named: more would not be read.
+const NAMED: usize = 5;
+
+impl Survey {
+    /// Everything wrong or worth knowing.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for (tree, fault) in self.tree.faults() {
+            found.extend(fault_findings(tree, fault));
+        }
+        if self.costs.lookups > MAX_LOOKUPS && !self.endless {
+            found.push(self.over(
+                "spf-lookups",
+                format!(
+                    "the SPF record of `{}` causes {} lookups, and receivers stop at {MAX_LOOKUPS}",
+                    self.tree.domain.host(),
+                    self.costs.lookups
+                ),
+            ));
+        }
+        let void = self.costs.void_ipv4.max(self.costs.void_ipv6);
+        if void > MAX_VOID_LOOKUPS {
+            let family = match (self.costs.void_ipv4, self.costs.void_ipv6) {
+                (ipv4, ipv6) if ipv4.min(ipv6) > MAX_VOID_LOOKUPS => "",
+                (ipv4, ipv6) if ipv4 > ipv6 => " for mail over IPv4",
+                _ => " for mail over IPv6",
+            };
+            found.push(self.over(
+                "spf-void-lookups",
+                format!(
+                    "the SPF record of `{}` causes {void} lookups that find nothing{family}, and \
+                     many receivers stop at {MAX_VOID_LOOKUPS}",
+                    self.tree.domain.host()
+                ),
+            ));
+        }
+        found.extend(self.tree.own_findings());
+        found
+    }
+
+    /// A limit is passed: what to drop is the fix.
+    fn over(&self, code: &'static str, title: String) -> Finding {
+        let savings: Vec<String> = self
+            .savings()
+            .iter()
+            .take(NAMED)
+            .map(|saving| {
+                format!(
+                    "`{}` of `{}` (saves {}): {}",
+                    escape(&saving.term),
+                    saving.domain.host(),
+                    saving.saves,
+                    saving.waste
+                )
+            })
+            .collect();
+        let finding = Finding::error(code, title)
+            .because("beyond that the result is `permerror`, and no sender of the domain passes");
+        if savings.is_empty() {
+            finding.mend("drop an `include` of a service that no longer sends for the domain")
+        } else {
+            finding.mend(format!("drop {}", savings.join("; ")))
+        }
+    }
+}
+
+fn fault_findings(tree: &Tree, fault: &Fault) -> Vec<Finding> {
+    let title = fault.to_string();
+    let unconfirmed = match fault {
+        Fault::GivenUp => return vec![Finding::warning("spf-endless", title)],
+        Fault::Loop { .. } => {
+            return vec![
+                Finding::error("spf-loop", title)
+                    .because("receivers follow it until their limit, and stop with `permerror`"),
+            ];
+        }
+        Fault::Unconfirmed(unconfirmed) => unconfirmed,
+    };
+    let finding = match unconfirmed {
+        Unconfirmed::Syntax { errors, .. } => {
+            return errors
+                .iter()
+                .map(|error| {
+                    let title = format!(
+                        "the SPF record of `{}` is wrong: {error}",
+                        tree.domain.host()
+                    );
+                    Finding::error("spf-syntax", title)
+                        .at(tree.place(error.span.clone()))
+                        .because("receivers take the whole record for an error, and trust nobody")
+                })
+                .collect();
+        }
+        Unconfirmed::Lookup(error) => {
+            Finding::warning("spf-unasked", title).because(what_is_unknown(error))
+        }
+        Unconfirmed::NoDomain { .. } | Unconfirmed::NotPublished { .. } => {
+            Finding::error("spf-missing", title).mend("publish one: `mailfix dns show`")
+        }
+        Unconfirmed::SeveralRecords { .. } => Finding::error("spf-several", title)
+            .mend("unite them into one record and delete the others"),
+        Unconfirmed::NoRecord { .. } | Unconfirmed::Target { .. } => {
+            Finding::error("spf-include", title)
+                .because("receivers take that for an error of the whole record")
+                .mend("drop the term, or correct the name in it")
+        }
+        Unconfirmed::TooManyExchangers { .. } => Finding::error("spf-exchangers", title),
+        Unconfirmed::TooManyLookups { .. } | Unconfirmed::TooManyVoidLookups { .. } => {
+            Finding::error("spf-lookups", title)
+        }
+    };
+    vec![finding]
+}
+
+fn what_is_unknown(error: &DnsError) -> String {
+    if error.is_silence() {
+        "what this part of the record says is not known".to_owned()
+    } else {
+        "receivers meet the same: while it lasts, they put mail off (`temperror`)".to_owned()
+    }
+}
+
+impl Tree {
+    /// What is odd in this record; those of others are theirs.
+    fn own_findings(&self) -> Vec<Finding> {
+        self.oddities
+            .iter()
+            .map(|oddity| {
+                let code = match oddity {
+                    Oddity::PassAll { .. } => "spf-open",
+                    Oddity::Ptr { .. } => "spf-ptr",
+                    Oddity::Long { .. } => "spf-long",
+                    _ => "spf-odd",
+                };
+                let severity = match oddity {
+                    Oddity::PassAll { .. } => Severity::Error,
+                    Oddity::Repeated { .. } => Severity::Note,
+                    _ => Severity::Warning,
+                };
+                let finding =
+                    Finding::new(severity, code, oddity.to_string()).at(self.place(oddity.span()));
+                match oddity {
+                    Oddity::PassAll { .. } => finding.mend("end it with `~all` or `-all`"),
+                    Oddity::Long { .. } => finding.because(
+                        "longer answers do not fit into a UDP packet everywhere (RFC 7208, 3.4)",
+                    ),
+                    _ => finding,
+                }
+            })
+            .collect()
+    }
+
+    /// A place in the record.
+    fn place(&self, span: Range<usize>) -> Place {
+        let text = self.record.clone().unwrap_or_default();
+        let path = format!("SPF record of {}", self.domain.host());
+        Place::new(path, text.as_bytes(), span)
+    }
+}
