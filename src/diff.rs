@@ -97,6 +97,20 @@ pub fn render(plan: &Plan) -> Vec<Line> {
     lines
 }
 
+/// Renders the difference of two texts under names of their own; nothing where they are alike.
+#[must_use]
+pub fn texts(old_name: &str, new_name: &str, old: &str, new: &str) -> Vec<Line> {
+    if old == new {
+        return Vec::new();
+    }
+    let mut lines = vec![
+        Line::plain(Kind::Header, format!("--- {}", escape(old_name))),
+        Line::plain(Kind::Header, format!("+++ {}", escape(new_name))),
+    ];
+    render_text(old, new, &mut lines);
+    lines
+}
+
 fn render_change(change: &FileChange, lines: &mut Vec<Line>) {
     let (before, after) = (change.before.as_ref(), change.after.as_ref());
     // What is no UTF-8 is still shown where it can be: an old comment must not hide a change.

@@ -42,7 +42,8 @@
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
 //! 3. [`draft`]: the flow put together; [`migration`]: the same off Berkeley DB; [`watch`]: the
 //!    moments after a reload; [`probe`]: a test message and what becomes of it.
-//! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back.
+//! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back; [`push`]: the
+//!    same for zones on a name server.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
@@ -117,6 +118,7 @@ pub mod postfix;
 pub mod probe;
 pub mod profile;
 pub mod provider;
+pub mod push;
 pub mod receipt;
 pub mod records;
 pub mod remedy;

@@ -18,6 +18,12 @@ use crate::system::{Command, File, System, SystemError, is_unfinished};
 /// The one format written, and the newest read.
 const FORMAT: u32 = 1;
 
+/// The folder of the receipts of applies.
+const APPLIES: &str = "receipts";
+
+/// The folder of the receipts of DNS updates.
+pub const UPDATES: &str = "updates";
+
 /// What one apply did, or was about to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -431,12 +437,8 @@ impl Receipts {
         self.state.join("lock")
     }
 
-    fn directory(&self) -> Utf8PathBuf {
-        self.state.join("receipts")
-    }
-
-    fn path(&self, id: &str) -> Utf8PathBuf {
-        self.directory().join(format!("{id}.json"))
+    fn path(&self, folder: &str, id: &str) -> Utf8PathBuf {
+        self.state.join(folder).join(format!("{id}.json"))
     }
 
     fn mark(&self) -> Utf8PathBuf {
@@ -467,7 +469,11 @@ impl Receipts {
     /// # Errors
     /// When it cannot be made.
     pub fn prepare(&self, system: &mut dyn System) -> Result<(), SystemError> {
-        let directory = self.directory();
+        self.prepare_folder(system, APPLIES)
+    }
+
+    fn prepare_folder(&self, system: &mut dyn System, folder: &str) -> Result<(), SystemError> {
+        let directory = self.state.join(folder);
         let mut missing = Vec::new();
         for path in ancestors(&directory) {
             if system.stat(path)?.is_some() {
@@ -494,7 +500,10 @@ impl Receipts {
     /// When the machine cannot be looked at.
     pub fn free_id(&self, system: &dyn System, now: Timestamp) -> Result<String, SystemError> {
         let wanted = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let newest = self.ids(system)?.pop();
+        let applies = self.ids(system, APPLIES)?.pop();
+        let updates = self.ids(system, UPDATES)?.pop();
+        let newest = applies.into_iter().chain(updates);
+        let newest = newest.max_by(|a, b| rank(a).cmp(&rank(b)));
         Ok(match newest {
             Some(newest) if rank(&newest) >= rank(&wanted) => {
                 let (time, number) = rank(&newest);
@@ -504,9 +513,12 @@ impl Receipts {
         })
     }
 
-    /// The names of the receipts, oldest first.
-    fn ids(&self, system: &dyn System) -> Result<Vec<String>, SystemError> {
-        let names = system.list(&self.directory())?;
+    /// The names of the receipts of a kind, oldest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn ids(&self, system: &dyn System, folder: &str) -> Result<Vec<String>, SystemError> {
+        let names = system.list(&self.state.join(folder))?;
         let mut ids: Vec<String> = names
             .iter()
             // What a killed run left begins with a dot.
@@ -525,7 +537,7 @@ impl Receipts {
         &self,
         system: &dyn System,
     ) -> Result<Vec<Result<Receipt, ReceiptError>>, SystemError> {
-        let ids = self.ids(system)?;
+        let ids = self.ids(system, APPLIES)?;
         Ok(ids.iter().map(|id| self.load(system, id)).collect())
     }
 
@@ -534,12 +546,56 @@ impl Receipts {
     /// # Errors
     /// When there is none of this name, or it cannot be understood.
     pub fn load(&self, system: &dyn System, id: &str) -> Result<Receipt, ReceiptError> {
+        let bytes = self.read(system, APPLIES, id)?;
+        Receipt::from_json(id, &bytes)
+    }
+
+    /// Reads the bytes of a receipt of a kind.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn read(
+        &self,
+        system: &dyn System,
+        folder: &str,
+        id: &str,
+    ) -> Result<Vec<u8>, ReceiptError> {
         let unknown = || ReceiptError::Unknown { id: id.to_owned() };
         if id.contains('/') {
             return Err(unknown());
         }
-        let file = system.read(&self.path(id))?.ok_or_else(unknown)?;
-        Receipt::from_json(id, &file.bytes)
+        let file = system.read(&self.path(folder, id))?.ok_or_else(unknown)?;
+        Ok(file.bytes)
+    }
+
+    /// Writes the bytes of a receipt of a kind, readable by its owner only.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(
+        &self,
+        system: &mut dyn System,
+        folder: &str,
+        id: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), ReceiptError> {
+        self.prepare_folder(system, folder)?;
+        let path = self.path(folder, id);
+        let file = private(system, &path, bytes)?;
+        Ok(system.write(&path, &file)?)
+    }
+
+    /// Throws a receipt of a kind away.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub fn discard(
+        &self,
+        system: &mut dyn System,
+        folder: &str,
+        id: &str,
+    ) -> Result<(), SystemError> {
+        system.remove(&self.path(folder, id))
     }
 
     /// Writes a receipt down.
@@ -547,7 +603,7 @@ impl Receipts {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, system: &mut dyn System, receipt: &Receipt) -> Result<(), ReceiptError> {
-        let path = self.path(&receipt.id);
+        let path = self.path(APPLIES, &receipt.id);
         let file = private(system, &path, receipt.to_json()?)?;
         Ok(system.write(&path, &file)?)
     }
@@ -592,7 +648,8 @@ impl Receipts {
 }
 
 /// Where a receipt's name sorts: by its time, then by its number.
-fn rank(id: &str) -> (&str, u32) {
+#[must_use]
+pub fn rank(id: &str) -> (&str, u32) {
     match id.split_once('-') {
         Some((time, number)) => (time, number.parse().unwrap_or(1)),
         None => (id, 1),
@@ -699,7 +756,7 @@ mod tests {
             receipts.save(&mut system, &receipt).unwrap();
             given.push(id);
         }
-        assert_eq!(receipts.ids(&system).unwrap(), given);
+        assert_eq!(receipts.ids(&system, APPLIES).unwrap(), given);
         assert_eq!(given[0], "20261125T193000Z");
         assert_eq!(given[11], "20261125T193000Z-12");
         assert_eq!(given[12], "20261125T193001Z");

@@ -4,7 +4,8 @@ use clap::Args;
 use comfy_table::{Table, presets};
 
 use crate::cli::{Failure, Session, json};
-use crate::receipt::Receipts;
+use crate::push::{self, UpdateReceipt};
+use crate::receipt::{Receipts, rank};
 use crate::undo::{self, Past, State};
 
 /// List what was applied on this machine
@@ -25,6 +26,8 @@ struct Line {
     state: &'static str,
     undoes: Option<String>,
     files: Vec<String>,
+    /// What of DNS it changed, as `NAME TYPE`.
+    records: Vec<String>,
 }
 
 impl History {
@@ -32,7 +35,14 @@ impl History {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let receipts = Receipts::new(session.state()?);
         let history = undo::History::read(&receipts, session.system.as_ref())?;
-        let lines: Vec<Line> = history.past.iter().map(line).collect();
+        let updates = session.updates(&receipts)?;
+        let mut lines: Vec<Line> = history.past.iter().map(line).collect();
+        lines.extend(
+            updates
+                .iter()
+                .map(|(receipt, state)| of_update(receipt, *state)),
+        );
+        lines.sort_by(|a, b| rank(&b.id).cmp(&rank(&a.id)));
         for broken in &history.broken {
             session.ui.say(&format!("warning: {broken}"));
         }
@@ -48,7 +58,7 @@ impl History {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["ID", "When", "State", "Files"]);
+        table.set_header(["ID", "When", "State", "Changed"]);
         for line in &lines {
             let state = match &line.undoes {
                 Some(id) => format!("undo of {id}"),
@@ -58,7 +68,12 @@ impl History {
                 line.id.clone(),
                 line.when.clone(),
                 state,
-                line.files.len().to_string(),
+                match (line.files.len(), line.records.len()) {
+                    (1, 0) => "1 file".to_owned(),
+                    (files, 0) => format!("{files} files"),
+                    (_, 1) => "1 DNS record set".to_owned(),
+                    (_, sets) => format!("{sets} DNS record sets"),
+                },
             ]);
         }
         let mut text = String::new();
@@ -94,6 +109,30 @@ fn line(past: &Past) -> Line {
         state: word(past.state),
         undoes: receipt.undoes.clone(),
         files,
+        records: Vec::new(),
+    }
+}
+
+fn of_update(receipt: &UpdateReceipt, state: push::State) -> Line {
+    let sets = receipt.zones.iter().flat_map(|zone| &zone.sets);
+    let records = sets.map(|set| format!("{} {}", set.name.fully_qualified(), set.kind));
+    Line {
+        id: receipt.id.clone(),
+        created: receipt.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        when: receipt
+            .created
+            .strftime("%Y-%m-%d %H:%M:%S UTC")
+            .to_string(),
+        state: match state {
+            push::State::Applied => word(State::Applied),
+            push::State::PartlyApplied => word(State::PartlyApplied),
+            push::State::Undone => word(State::Undone),
+            push::State::Drifted => word(State::Drifted),
+            push::State::Unknown => "unknown",
+        },
+        undoes: receipt.undoes.clone(),
+        files: Vec::new(),
+        records: records.collect(),
     }
 }
 

@@ -54,6 +54,13 @@ impl Undo {
             session.require_root("undo")?;
         }
         let receipts = Receipts::new(&state);
+        if let Some(update) = session.update_to_undo(&receipts, self.id.as_deref())? {
+            if let Some(path) = self.only.iter().chain(&self.force).next() {
+                let (receipt, path) = (update.id, path.clone());
+                return Err(UndoError::NotInReceipt { receipt, path }.into());
+            }
+            return session.take_back(&state, &update);
+        }
         let history = History::read(&receipts, session.system.as_ref())?;
         for broken in &history.broken {
             session.ui.say(&format!("warning: {broken}"));

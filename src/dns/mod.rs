@@ -11,6 +11,7 @@ pub mod panel;
 mod record;
 mod resolver;
 mod reverse;
+pub mod update;
 pub mod zone;
 
 pub use name::{Name, NameError};

@@ -142,6 +142,7 @@ pub(super) struct Dns {
     pub reverse4: Control,
     pub reverse6: Control,
     pub reverse: Vec<Reverse>,
+    pub update: Option<Update>,
 }
 
 impl Default for Dns {
@@ -152,8 +153,16 @@ impl Default for Dns {
             reverse4: Control::Provider,
             reverse6: Control::Provider,
             reverse: Vec::new(),
+            update: None,
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Update {
+    pub server: Spanned<String>,
+    pub key: Spanned<String>,
 }
 
 #[derive(Deserialize)]

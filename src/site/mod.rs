@@ -16,6 +16,7 @@ use ipnet::IpNet;
 
 use crate::data_file::{self, DataError};
 use crate::dns::Name;
+use crate::dns::update::ServerName;
 use crate::mail::mta_sts::Mode;
 use crate::remedy_sheet::RemedyId;
 
@@ -92,6 +93,18 @@ pub struct Dns {
     pub reverse6: Control,
     /// Networks whose reverse zone differs.
     pub reverse: Vec<Reverse>,
+    /// The server that takes changes of the operator's own zones, if one does.
+    pub update: Option<UpdateBy>,
+}
+
+/// How zones are changed: by signed updates to a server.
+// RFC 2136; RFC 8945
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateBy {
+    /// The server.
+    pub server: ServerName,
+    /// The file of the key, as `tsig-keygen` writes it.
+    pub key: Utf8PathBuf,
 }
 
 /// A network whose reverse zone is controlled otherwise than its family's.

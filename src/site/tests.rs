@@ -46,6 +46,9 @@ use = ["reply-filter", "mx-filter"]
 timer = true
 [checks]
 silence = ["some-code"]
+[dns.update]
+server = "NS1.example.org:5353"
+key = "/srv/tsig.key"
 "#;
 
 const SMALL: &str = "[server]\nhostname = 'mail.example.org'\nipv4 = ['8.8.4.4']\n\
@@ -75,6 +78,9 @@ fn every_key_is_read() {
         site.remedies.clone().unwrap(),
         [RemedyId::MxFilter, RemedyId::ReplyFilter]
     );
+    let update = site.dns.update.as_ref().unwrap();
+    assert_eq!(update.server.to_string(), "ns1.example.org:5353");
+    assert_eq!(update.key, "/srv/tsig.key");
     assert_eq!(site.timer, Some(true));
     assert_eq!(site.silence, ["some-code"]);
     assert_eq!(site.addresses().count(), 2);
@@ -362,6 +368,16 @@ fn the_rest_is_validated() {
         "\"mail\"",
         &[
             "30 [same-key] \"\\\"mail\\\"\": both keys have the same selector; give each key its own",
+        ],
+    );
+    check(
+        "server = \"NS1.example.org:5353\"\nkey = \"/srv",
+        "server = \"ns1:\"\nkey = \"srv",
+        &[
+            "43 [bad-server] \"\\\"ns1:\\\"\": `ns1:` names no name server: write an address or \
+             a name, and `:PORT` where it is not 53",
+            "44 [relative-path] \"\\\"srv/tsig.key\\\"\": `srv/tsig.key` is not an absolute path; \
+             write it from the root, beginning with `/`",
         ],
     );
     check(

@@ -15,10 +15,11 @@ use super::data::{self, Data};
 use super::declared;
 use super::{
     Dkim, Dmarc, Dns, OtherServer, ProviderWish, Reverse, SecondKey, Server, SignerWish, Site,
-    SiteError,
+    SiteError, UpdateBy,
 };
 use crate::address::Scope;
 use crate::data_file::{self, Faults};
+use crate::dns::update::ServerNameError;
 use crate::embedded::SIGNERS;
 use crate::finding::Finding;
 use crate::profile::Profile;
@@ -185,6 +186,18 @@ pub fn address<F: Family>(text: &str, allow_non_global: bool) -> Verdict<F> {
     }))
 }
 
+/// Validates the path of a file, which must not depend on where mailfix runs.
+fn absolute_path(text: &str) -> Verdict<Utf8PathBuf> {
+    let path = Utf8Path::new(text);
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let finding = Finding::error("relative-path", format!("`{text}` is not an absolute path"));
+    Err(finding
+        .mend("write it from the root, beginning with `/`")
+        .into())
+}
+
 /// Validates a DKIM selector: one or more labels of a domain name.
 ///
 /// # Errors
@@ -286,6 +299,7 @@ pub(super) fn site(
         reverse4: data.dns.reverse4,
         reverse6: data.dns.reverse6,
         reverse: judge.reverse(data.dns.reverse),
+        update: data.dns.update.and_then(|update| judge.update(&update)),
     };
     let places_of_others: Vec<_> = data
         .other_servers
@@ -459,6 +473,18 @@ impl Judge<'_> {
         networks
     }
 
+    fn update(&mut self, update: &data::Update) -> Option<UpdateBy> {
+        let server = self.value(&update.server, |text| {
+            let refused = |error: ServerNameError| Finding::error("bad-server", error.to_string());
+            text.parse().map_err(|error| Box::new(refused(error)))
+        });
+        let key = self.value(&update.key, absolute_path);
+        Some(UpdateBy {
+            server: server?,
+            key: key?,
+        })
+    }
+
     fn dkim(&mut self, dkim: &data::Dkim) -> Dkim {
         let (selector, key) = self.signing_key(&dkim.selector, &dkim.key);
         let ed25519 = dkim.ed25519.as_ref().map(|second| {
@@ -493,17 +519,7 @@ impl Judge<'_> {
         name: &Spanned<String>,
         file: &Spanned<String>,
     ) -> (String, Utf8PathBuf) {
-        let file = self.value(file, |text| {
-            let path = Utf8Path::new(text);
-            if path.is_absolute() {
-                return Ok(path.to_owned());
-            }
-            let finding =
-                Finding::error("relative-path", format!("`{text}` is not an absolute path"));
-            Err(finding
-                .mend("write it from the root, beginning with `/`")
-                .into())
-        });
+        let file = self.value(file, absolute_path);
         let name = self.value(name, selector);
         (name.unwrap_or_default(), file.unwrap_or_default())
     }

@@ -25,6 +25,7 @@ const COMMANDS: &[&[&str]] = &[
     &["profile", "list"],
     &["profile", "show"],
     &["dns"],
+    &["dns", "push"],
     &["dns", "show"],
     &["dkim"],
     &["dkim", "new"],

@@ -20,6 +20,7 @@ mod log;
 mod move_tables;
 mod oracle;
 mod plan_changes_nothing;
+mod push;
 mod receipts;
 mod resolver;
 mod samples;

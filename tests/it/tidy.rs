@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["wizard", "ask"],
     &["draft", "watch", "probe", "migration"],
-    &["apply", "undo", "receipt"],
+    &["apply", "undo", "push", "receipt"],
     &["diff", "plan"],
     &["target", "remedy"],
     &["check", "dns_check", "diagnose"],

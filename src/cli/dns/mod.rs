@@ -1,8 +1,10 @@
 //! `mailfix dns`: the records the site needs, one file a verb.
 
 mod check;
+mod push;
 mod servers;
 mod show;
+mod take_back;
 mod wanted;
 
 use clap::{Args, Subcommand};
@@ -24,6 +26,7 @@ pub struct Dns {
 enum Verb {
     Show(show::Show),
     Check(check::Check),
+    Push(push::Push),
 }
 
 impl Dns {
@@ -32,6 +35,7 @@ impl Dns {
         match &self.verb {
             Verb::Show(show) => show.json,
             Verb::Check(check) => check.json,
+            Verb::Push(_) => false,
         }
     }
 
@@ -40,6 +44,7 @@ impl Dns {
         match self.verb {
             Verb::Show(show) => show.run(session),
             Verb::Check(check) => check.run(session),
+            Verb::Push(push) => push.run(session),
         }
     }
 }
