@@ -53,6 +53,12 @@ const FOLDERS: &[(&str, &str, &str, &str)] = &[
         ".toml",
         "The signers, by id.",
     ),
+    (
+        "REWRITERS",
+        "profiles/rewriters",
+        ".toml",
+        "The programs that rewrite senders, by id.",
+    ),
     ("TEMPLATES", "templates", "", "The templates, by file name."),
 ];
 

@@ -5,6 +5,7 @@
 //! Must not know how anything is printed and must not change the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -15,8 +16,8 @@ use crate::check::{
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 use crate::host::{
-    self, Call, Destinations, DnsFacts, Facts, Host, HostError, Interest, Origin, Parameters,
-    Places, ask_mail_hosts, observe_dns,
+    self, Call, Destinations, DnsFacts, Facts, Forwarding, Host, HostError, Interest, Origin,
+    Parameters, Places, ask_mail_hosts, observe_dns,
 };
 use crate::plan::build::{self, BuildError, build};
 use crate::plan::{FileChange, Nature, Plan};
@@ -24,8 +25,8 @@ use crate::postfix::MainCf;
 use crate::postfix::table::{DATABASES, index_suffixes};
 use crate::profile::Profile;
 use crate::provider::{Demand, Provider};
-use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport};
-use crate::site::Site;
+use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport, srs};
+use crate::site::{Site, Srs};
 use crate::system::{File, Query, System, SystemError};
 use crate::target::{self, Comparison, Ensure, TableWanted, Target};
 use crate::template::TemplateError;
@@ -137,6 +138,7 @@ pub fn draft(
         host.facts.destinations = Some(find_destinations(system, resolver, wish, &host.facts));
         observe_ways(system, wish, &mut host.facts)?;
     }
+    find_forwards(system, resolver, wish, &mut host);
     draft_of(system, wish, host)
 }
 
@@ -245,6 +247,13 @@ pub fn remaining(
     let mut host = host::observe(system, config, &asked(wish))?;
     host.facts.dns.clone_from(&before.dns);
     host.facts.destinations.clone_from(&before.destinations);
+    if let Some(forwarding) = &before.forwarding {
+        let installed = host::observe_rewriter(system, &host.facts, &mut host.files);
+        host.facts.forwarding = Some(Forwarding {
+            installed,
+            ..forwarding.clone()
+        });
+    }
     observe_ways(system, wish, &mut host.facts)?;
     let Decided { target, plan, .. } = settle(system, wish, &mut host)?;
     let mut findings: Vec<Finding> = plan
@@ -397,6 +406,23 @@ fn find_destinations(
     destinations
 }
 
+/// Looks at what is forwarded to the outside, and asks DNS who receives it.
+fn find_forwards(system: &dyn System, resolver: &dyn Resolver, wish: &Wish<'_>, host: &mut Host) {
+    let site = wish.site;
+    let logs = &wish.profile.paths.logs;
+    let mut forwarding =
+        host::observe_forwarding(system, &host.facts, &mut host.files, logs, &site.domains);
+    host::ask_receivers(resolver, &mut forwarding);
+    if site.srs == Some(Srs::Postsrsd)
+        && let Some(domain) = srs::domain(site, &forwarding)
+    {
+        let addresses = sources(site, &host.facts);
+        let name = &site.server.hostname;
+        forwarding.bounces = Some(host::ask_bounces(resolver, &domain, name, &addresses));
+    }
+    host.facts.forwarding = Some(forwarding);
+}
+
 /// Looks at the ways of mail to the domains that may come to be listed.
 fn observe_ways(system: &dyn System, wish: &Wish<'_>, facts: &mut Facts) -> Result<(), DraftError> {
     if let Some(destinations) = &facts.destinations {
@@ -407,13 +433,18 @@ fn observe_ways(system: &dyn System, wish: &Wish<'_>, facts: &mut Facts) -> Resu
 }
 
 fn ask_dns(resolver: &dyn Resolver, site: &Site, facts: &Facts) -> DnsFacts {
-    let Ok(sources) = target::ipv6_sources(site, facts) else {
+    if target::ipv6_sources(site, facts).is_err() {
         return DnsFacts::default();
-    };
-    // Over IPv4 the same is often demanded, and that is where a cure sends mail.
+    }
+    observe_dns(resolver, &sources(site, facts), &site.domains)
+}
+
+/// The addresses mail leaves from. Over IPv4 the same is often demanded as over IPv6, and that is
+/// where a cure sends mail.
+fn sources(site: &Site, facts: &Facts) -> Vec<IpAddr> {
+    let sources = target::ipv6_sources(site, facts).unwrap_or_default();
     let instead = target::ipv4_sources(site, facts);
-    let addresses: Vec<_> = sources.into_iter().chain(instead).collect();
-    observe_dns(resolver, &addresses, &site.domains)
+    sources.into_iter().chain(instead).collect()
 }
 
 /// What was decided, and what has to be done for it.

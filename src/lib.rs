@@ -51,7 +51,7 @@
 //!    sent for, one file a check. [`diagnose`]: why a message was not taken.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
-//!    [`scheduler`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
+//!    [`scheduler`], [`rewriter`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
 //!    what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
@@ -123,6 +123,7 @@ pub mod receipt;
 pub mod records;
 pub mod remedy;
 pub mod remedy_sheet;
+pub mod rewriter;
 pub mod scheduler;
 pub mod site;
 pub mod spelling;

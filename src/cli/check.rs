@@ -6,6 +6,7 @@ use crate::cli::{Failure, Session, json};
 use crate::draft::{check_live, check_unreadable, silenced};
 use crate::finding::Severity;
 use crate::host::{self, HostError, Interest};
+use crate::target::forwards_without_srs;
 
 /// Look for faults in the live configuration, also those Postfix is silent about
 #[derive(Debug, Args)]
@@ -32,7 +33,16 @@ impl Check {
         session.note_config(&profile, &config);
         let system = session.system.as_ref();
         let (mut findings, checked) = match host::observe(system, &config, &Interest::in_tables()) {
-            Ok(host) => check_live(system, &host)?,
+            Ok(mut host) => {
+                let (mut findings, checked) = check_live(system, &host)?;
+                let own = site.as_ref().map_or(&[][..], |site| &site.domains);
+                let logs = &profile.paths.logs;
+                let forwarding =
+                    host::observe_forwarding(system, &host.facts, &mut host.files, logs, own);
+                host.facts.forwarding = Some(forwarding);
+                findings.extend(forwards_without_srs(&host.facts, site.as_ref()));
+                (findings, checked)
+            }
             Err(error @ HostError::Unreadable { .. }) => {
                 let findings = check_unreadable(system, &profile, &config)?;
                 if findings.is_empty() {

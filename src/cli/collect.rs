@@ -13,6 +13,7 @@ use crate::host::{IF_INET6, Questions};
 use crate::jail_keeper::Keeper;
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::rewriter::Rewriter;
 use crate::system::{COLLECTED_FORMAT, LEFT_OUT};
 use crate::template;
 
@@ -97,15 +98,24 @@ fn script(questions: &Questions) -> Result<String, Failure> {
         let off = keeper.off.map(|off| off.file);
         [Some(keeper.file), off].into_iter().flatten()
     });
+    let rewriters = Rewriter::all();
+    let settings = rewriters.iter().map(|rewriter| rewriter.config.clone());
     let host_files = HOST_FILES.map(Utf8PathBuf::from).into_iter().chain(keepers);
+    let mut probes = Profile::probes();
+    probes.extend(
+        rewriters
+            .iter()
+            .flat_map(|one| one.needs.iter().chain(&one.without))
+            .cloned(),
+    );
     let variables = Variables {
         version: env!("CARGO_PKG_VERSION"),
         format: COLLECTED_FORMAT,
         largest: LARGEST,
         left_out: LEFT_OUT,
         programs: programs.join(":"),
-        probes: Profile::probes(),
-        host_files: host_files.collect(),
+        probes,
+        host_files: host_files.chain(settings).collect(),
         kernel_files: KERNEL_FILES,
         configurations: configurations.into_iter().collect(),
         transport_keys: questions.transport.clone(),

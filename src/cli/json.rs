@@ -31,10 +31,26 @@ pub fn draft(draft: &Draft) -> Value {
         "pending": !draft.is_empty(),
         "refused": !draft.refusals.is_empty(),
         "decisions": draft.target.decisions,
+        "forwards": forwards(draft),
         "steps": steps(&draft.plan),
         "unbuilt": unbuilt(draft),
         "findings": findings(draft.refusals.iter().chain(&draft.findings)),
     })
+}
+
+/// Every forward that leads outside.
+fn forwards(draft: &Draft) -> Vec<Value> {
+    let forwarding = draft.host.facts.forwarding.iter();
+    let ways = forwarding.flat_map(|forwarding| &forwarding.ways);
+    ways.map(|way| {
+        json!({
+            "from": way.from,
+            "to": way.to,
+            "place": way.place,
+            "keeps_sender": way.keeps_sender,
+        })
+    })
+    .collect()
 }
 
 /// Findings alone.

@@ -20,6 +20,9 @@ pub struct PlanCommand {
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+    /// Name each forward that leads outside, with its addresses
+    #[arg(long, short)]
+    verbose: bool,
     /// Plan to move every table of Berkeley DB to this type, and nothing else
     #[arg(long, value_name = "TYPE")]
     migrate_tables: Option<MigrateTo>,
@@ -68,6 +71,9 @@ impl PlanCommand {
         }
         if !self.json {
             show::draft(&mut session.ui, &draft);
+            if self.verbose {
+                show::forwards(&mut session.ui, &draft);
+            }
             session.ui.remarks(&draft.findings);
         }
         if !draft.refusals.is_empty() {

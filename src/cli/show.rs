@@ -3,7 +3,7 @@
 use crate::cli::ui::Ui;
 use crate::diff;
 use crate::draft::Draft;
-use crate::finding::Severity;
+use crate::finding::{Severity, escape};
 use crate::host::{Origin, Running};
 use crate::plan::{Nature, Plan};
 use crate::target;
@@ -57,6 +57,34 @@ pub fn decisions(ui: &mut Ui, draft: &Draft) {
         for why in &decision.why {
             ui.point("-", why);
         }
+    }
+}
+
+/// Shows every forward that leads outside.
+pub fn forwards(ui: &mut Ui, draft: &Draft) {
+    let Some(forwarding) = &draft.host.facts.forwarding else {
+        return;
+    };
+    if forwarding.ways.is_empty() {
+        return;
+    }
+    ui.data("\n");
+    ui.heading("Forwards that lead outside, one by one");
+    for way in &forwarding.ways {
+        let from = match way.from.as_str() {
+            "" => "all".to_owned(),
+            from => escape(from),
+        };
+        let owner = if way.keeps_sender {
+            ""
+        } else {
+            ", under the sender of its owner"
+        };
+        let to = escape(&way.to);
+        ui.point(
+            "-",
+            &format!("{from} to {to}{owner} ({})", escape(&way.place)),
+        );
     }
 }
 

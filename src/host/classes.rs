@@ -15,7 +15,7 @@ use crate::postfix::Engine;
 use crate::system::System;
 
 /// The parameters that list domains of the host, whatever it does with their mail.
-const LISTS: [&str; 4] = [
+pub(super) const LISTS: [&str; 4] = [
     "mydestination",
     "virtual_alias_domains",
     "virtual_mailbox_domains",

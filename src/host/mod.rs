@@ -10,6 +10,7 @@ mod destinations;
 mod dns;
 #[cfg(test)]
 pub(crate) mod example;
+mod forwarding;
 mod interfaces;
 mod jail;
 mod jobs;
@@ -38,6 +39,10 @@ pub use destinations::{
     observe as observe_destinations,
 };
 pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
+pub use forwarding::{
+    Bounces, Forwarding, Installed, OwnDomains, Served, Way, ask_bounces, ask_receivers,
+    observe as observe_forwarding, observe_rewriter,
+};
 pub use interfaces::IF_INET6;
 pub use jail::{Jail, Kept, Lack, State};
 pub use jobs::{Call, Jobs};
@@ -121,6 +126,8 @@ pub struct Facts {
     pub dns: DnsFacts,
     /// The domains mail goes to; `None` where nothing depends on them and nobody looked.
     pub destinations: Option<Destinations>,
+    /// What is forwarded to the outside; `None` where nobody looked.
+    pub forwarding: Option<Forwarding>,
     /// What there is for a job that is run every day.
     pub jobs: Jobs,
 }
@@ -432,6 +439,7 @@ pub fn observe(
         own,
         dns: DnsFacts::default(),
         destinations: None,
+        forwarding: None,
         // A machine that cannot run mailfix has no job that calls it.
         jobs: if system.is_collected() {
             Jobs::default()
@@ -609,6 +617,7 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
         own: Own::default(),
         dns: DnsFacts::default(),
         destinations: None,
+        forwarding: None,
         jobs: Jobs::default(),
         parameters,
     };

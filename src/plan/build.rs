@@ -7,7 +7,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{FileChange, Nature, NewDirectory, Plan, Step, jobs};
+use super::{FileChange, Nature, NewDirectory, Plan, Step, jobs, rewriter};
 use crate::host::{Facts, Files, Running};
 use crate::postfix::table::INDEX_SUFFIXES;
 use crate::postfix::{EditError, MainCf, MasterCf};
@@ -74,6 +74,7 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
     let folder = facts.own_folder();
     let main_path = facts.config.join("main.cf");
     let main_before = present(files, &main_path)?;
+    plan.steps.extend(rewriter::step(target, facts, files));
     let tables = tables(target, facts, files, main_before);
     if !tables.is_empty() {
         plan.steps.push(tables);

@@ -7,6 +7,7 @@
 
 pub mod build;
 mod jobs;
+mod rewriter;
 mod saved;
 
 use std::collections::HashSet;

@@ -12,6 +12,7 @@ pub mod mx_filter;
 pub mod reply_filter;
 pub mod reverse_dns;
 pub mod source_address;
+pub mod srs;
 
 use camino::Utf8Path;
 

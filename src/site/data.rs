@@ -36,6 +36,16 @@ pub enum Ipv6Wish {
     Avoid,
 }
 
+/// What rewrites the envelope sender of mail that is forwarded to the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Srs {
+    /// `PostSRSd`.
+    Postsrsd,
+    /// Nothing, and the operator knows.
+    None,
+}
+
 /// A DMARC policy.
 // RFC 9989, "p"
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Deserialize)]
@@ -121,7 +131,15 @@ pub(super) struct Data {
     #[serde(default)]
     pub refresh: Refresh,
     #[serde(default)]
+    pub forwarding: Forwarding,
+    #[serde(default)]
     pub checks: Checks,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Forwarding {
+    pub srs: Option<Srs>,
 }
 
 #[derive(Deserialize)]

@@ -20,7 +20,7 @@ use crate::dns::update::ServerName;
 use crate::mail::mta_sts::Mode;
 use crate::remedy_sheet::RemedyId;
 
-pub use data::{All, Control, Ipv6Wish, Policy};
+pub use data::{All, Control, Ipv6Wish, Policy, Srs};
 pub use declared::{exchange, tls_reports};
 pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector, signer};
 
@@ -65,6 +65,8 @@ pub struct Site {
     pub remedies: Option<Vec<RemedyId>>,
     /// Whether a job looks every day which domains a provider hosts, if the operator has said.
     pub timer: Option<bool>,
+    /// What rewrites the senders of forwarded mail, if the operator has said.
+    pub srs: Option<Srs>,
     /// Codes of findings that are not to be shown.
     pub silence: Vec<String>,
 }

@@ -44,6 +44,8 @@ hosted_domains = ["example.com"]
 use = ["reply-filter", "mx-filter"]
 [refresh]
 timer = true
+[forwarding]
+srs = "postsrsd"
 [checks]
 silence = ["some-code"]
 [dns.update]
@@ -82,6 +84,7 @@ fn every_key_is_read() {
     assert_eq!(update.server.to_string(), "ns1.example.org:5353");
     assert_eq!(update.key, "/srv/tsig.key");
     assert_eq!(site.timer, Some(true));
+    assert_eq!(site.srs, Some(Srs::Postsrsd));
     assert_eq!(site.silence, ["some-code"]);
     assert_eq!(site.addresses().count(), 2);
     assert_eq!(site.sending_addresses().count(), 3);
@@ -97,6 +100,7 @@ fn little_is_needed() {
     assert_eq!(site.spf_all, All::SoftFail);
     assert_eq!(site.remedies, None);
     assert_eq!(site.timer, None);
+    assert_eq!(site.srs, None);
 }
 
 #[test]

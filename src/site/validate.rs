@@ -348,6 +348,7 @@ pub(super) fn site(
         providers,
         remedies,
         timer: data.refresh.timer,
+        srs: data.forwarding.srs,
         silence: data.checks.silence,
     })
 }

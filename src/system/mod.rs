@@ -332,6 +332,11 @@ pub enum Command {
         /// The unit.
         unit: String,
     },
+    /// `service NAME restart`; its inverse is itself, on the old files.
+    RestartService {
+        /// Its name.
+        service: String,
+    },
     /// `launchctl load FILE`
     LoadJob {
         /// The file that describes the job; but for its end it is called as the job is.
@@ -353,6 +358,7 @@ impl Command {
                 "postfix"
             }
             Self::ReadUnits | Self::StartUnit { .. } | Self::StopUnit { .. } => "systemctl",
+            Self::RestartService { .. } => "service",
             Self::LoadJob { .. } | Self::RemoveJob { .. } => "launchctl",
         }
     }
@@ -395,6 +401,7 @@ impl Command {
             Self::ReadUnits => vec!["daemon-reload"],
             Self::StartUnit { unit } => vec!["start", unit],
             Self::StopUnit { unit } => vec!["stop", unit],
+            Self::RestartService { service } => vec![service, "restart"],
             Self::LoadJob { file } => vec!["load", file.as_str()],
             Self::RemoveJob { file } => vec!["remove", file.file_stem().unwrap_or_default()],
         };

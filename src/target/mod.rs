@@ -7,6 +7,7 @@
 
 mod choose;
 mod compare;
+mod forwarding;
 mod job;
 mod retire;
 mod sources;
@@ -23,6 +24,7 @@ use crate::postfix::ServiceType;
 use crate::postfix::table::index_suffixes;
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::remedy::srs::RewriterWanted;
 use crate::remedy::{self, Case, Contribution};
 use crate::remedy_sheet::RemedyId;
 use crate::scheduler::Scheduler;
@@ -31,6 +33,7 @@ use crate::template::TemplateError;
 
 pub use choose::{Choice, choose, fit};
 pub use compare::{Comparison, Row, compare};
+pub use forwarding::warning as forwards_without_srs;
 use sources::{bound_elsewhere, has_ipv4, ipv4_doubtful};
 pub use sources::{ipv4_sources, ipv6_sources};
 
@@ -49,6 +52,8 @@ pub struct Target {
     pub copies: Vec<CopyWanted>,
     /// What becomes of the job that is run every day.
     pub job: Job,
+    /// What rewrites the senders of forwarded mail, as it shall be set up.
+    pub rewriter: Option<RewriterWanted>,
     /// The remedies in use.
     pub remedies: Vec<RemedyId>,
     /// What was decided, for whom and why.
@@ -195,6 +200,19 @@ pub struct Decision {
 /// # Errors
 /// When a template of ours cannot be rendered.
 pub fn decide(
+    site: &Site,
+    profile: &Profile,
+    providers: &[Provider],
+    facts: &Facts,
+) -> Result<Target, TemplateError> {
+    let mut target = over_ipv6(site, profile, providers, facts)?;
+    // Whatever way mail takes.
+    forwarding::decide(&mut target, site, providers, facts);
+    Ok(target)
+}
+
+/// Decides about mail over IPv6.
+fn over_ipv6(
     site: &Site,
     profile: &Profile,
     providers: &[Provider],
@@ -502,6 +520,7 @@ impl Target {
             && self.services.is_empty()
             && self.tables.is_empty()
             && self.leftovers.is_empty()
+            && self.rewriter.is_none()
             && self.job == Job::AsItIs
     }
 

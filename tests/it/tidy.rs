@@ -25,6 +25,7 @@ const LAYERS: &[&[&str]] = &[
         "remedy_sheet",
         "cause",
         "scheduler",
+        "rewriter",
         "template",
         "data_file",
         "embedded",

@@ -1,9 +1,8 @@
-//! Tables that forward mail: the domains of the addresses on their right-hand sides.
+//! Tables that forward mail: what they make of an address, and the domains of what they give.
 //!
 //! Follows virtual(5), aliases(5) and `DATABASE_README`. Read are sources in files, lists that
 //! aliases include, and tables that stand in main.cf itself; what lives in a database server
-//! cannot be listed, and is said. A user's own `.forward` is not looked for: what it sends
-//! away shows in the log.
+//! cannot be listed, and is said. A user's own `.forward` is no table and not looked for here.
 
 use std::collections::BTreeSet;
 
@@ -26,11 +25,16 @@ const VIRTUAL: [&str; 6] = [
     "always_bcc",
 ];
 
+/// Where a program that rewrites senders is asked to turn its addresses back, and the types of
+/// table it serves: they lead to where the mail came from.
+const BACK: &str = "recipient_canonical_maps";
+const SERVED: [&str; 2] = ["tcp:", "socketmap:"];
+
 /// The parameter whose tables are written as aliases(5) says.
 const ALIASES: &str = "alias_maps";
 
 /// Table types with a source in a file of `key value` lines.
-const SOURCES: [&str; 8] = [
+pub(in crate::host) const SOURCES: [&str; 8] = [
     "hash", "btree", "lmdb", "cdb", "dbm", "sdbm", "texthash", "ldbm",
 ];
 
@@ -44,39 +48,50 @@ const EMPTY: [&str; 5] = ["cidr", "fail", "environ", "unix", "proxy"];
 /// Largest source that is read.
 const LARGEST: u64 = 32 * 1024 * 1024;
 
+/// How often a list is followed that an alias includes.
+const INCLUSIONS: usize = 1000;
+
 /// How a source is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Syntax {
+pub(in crate::host) enum Syntax {
     Virtual,
     Aliases,
 }
 
-/// Reads the tables.
+/// What a look at the tables brings.
+pub(in crate::host) enum Told<'a> {
+    /// What an address becomes.
+    Entry {
+        /// The table as main.cf has it, or the list an alias includes.
+        item: &'a str,
+        /// The address as the table has it; empty where every address is meant.
+        key: &'a str,
+        /// What it becomes.
+        text: &'a str,
+        /// How that is written.
+        syntax: Syntax,
+    },
+    /// A place that was not read, and why.
+    Unread(&'a str, String),
+}
+
+/// Takes the domains that the tables give.
 pub(super) fn look(system: &dyn System, facts: &Facts, found: &mut Destinations) {
-    let mut look = Look {
-        system,
-        facts,
-        found,
-        files: BTreeSet::new(),
-        foreign: 0,
-        left_out: 0,
-    };
-    for (names, syntax) in [
-        (&VIRTUAL[..], Syntax::Virtual),
-        (&[ALIASES], Syntax::Aliases),
-    ] {
-        for name in names {
-            for item in facts.parameters.list(name) {
-                // What has no type is an address, as in `always_bcc`.
-                if item.contains(':') {
-                    look.table(&item, &item, syntax);
-                } else {
-                    look.text(&item, &format!("{name} = {item}"));
+    let (mut foreign, mut left_out) = (0, 0);
+    read(system, facts, &mut |told| match told {
+        Told::Entry { item, text, .. } => {
+            for word in domains_of(text) {
+                if !word.is_ascii() {
+                    foreign += 1;
+                } else if let Some(domain) = domain(word)
+                    && !found.add(domain, Seen::Forward(item.to_owned()))
+                {
+                    left_out += 1;
                 }
             }
         }
-    }
-    let (foreign, left_out) = (look.foreign, look.left_out);
+        Told::Unread(item, why) => found.pass_over(item, why),
+    });
     if foreign > 0 {
         found.pass_over(
             "tables that forward mail",
@@ -91,19 +106,69 @@ pub(super) fn look(system: &dyn System, facts: &Facts, found: &mut Destinations)
     }
 }
 
+/// Whatever stands behind an `@`, up to the first character no domain has.
+fn domains_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split('@').skip(1).map(|after| {
+        let end = after
+            .find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.')))
+            .unwrap_or(after.len());
+        after.split_at(end).0
+    })
+}
+
+/// Reads the tables.
+pub(in crate::host) fn read(system: &dyn System, facts: &Facts, tell: &mut dyn FnMut(Told<'_>)) {
+    let mut look = Look {
+        system,
+        facts,
+        tell,
+        files: BTreeSet::new(),
+        included: BTreeSet::new(),
+    };
+    for (names, syntax) in [
+        (&VIRTUAL[..], Syntax::Virtual),
+        (&[ALIASES], Syntax::Aliases),
+    ] {
+        for name in names {
+            for item in facts.parameters.list(name) {
+                if *name == BACK && SERVED.iter().any(|kind| item.starts_with(kind)) {
+                    continue;
+                }
+                // What has no type is an address, as in `always_bcc`.
+                if item.contains(':') {
+                    look.table(&item, &item, syntax);
+                } else {
+                    look.entry(&format!("{name} = {item}"), "", &item, syntax);
+                }
+            }
+        }
+    }
+}
+
 struct Look<'a> {
     system: &'a dyn System,
     facts: &'a Facts,
-    found: &'a mut Destinations,
-    /// Files read already: a list may include itself.
+    tell: &'a mut dyn FnMut(Told<'_>),
+    /// Tables read already.
     files: BTreeSet<Utf8PathBuf>,
-    /// Addresses in a domain that is not ASCII.
-    foreign: usize,
-    /// Addresses past the limit.
-    left_out: usize,
+    /// Lists read already, with the alias: a list may include itself.
+    included: BTreeSet<(String, Utf8PathBuf)>,
 }
 
 impl Look<'_> {
+    fn entry(&mut self, item: &str, key: &str, text: &str, syntax: Syntax) {
+        (self.tell)(Told::Entry {
+            item,
+            key,
+            text,
+            syntax,
+        });
+    }
+
+    fn pass_over(&mut self, item: &str, why: impl Into<String>) {
+        (self.tell)(Told::Unread(item, why.into()));
+    }
+
     /// Reads one table; `item` is what main.cf calls the whole.
     fn table(&mut self, table: &str, item: &str, syntax: Syntax) {
         let table = table.strip_prefix("proxy:").unwrap_or(table);
@@ -119,53 +184,62 @@ impl Look<'_> {
                     self.table(&part, item, syntax);
                 }
             }
-            (kind, _) if TEXTS.contains(&kind) => self.text(inner.unwrap_or(name), item),
+            (kind, _) if TEXTS.contains(&kind) => {
+                self.entry(item, "", inner.unwrap_or(name), syntax);
+            }
             ("inline", Some(inner)) => {
                 for entry in split_list(inner) {
                     let entry = entry.trim_matches(['{', '}']);
-                    self.text(entry.split_once('=').map_or("", |(_, value)| value), item);
+                    let (key, value) = entry.split_once('=').unwrap_or_default();
+                    self.entry(item, key.trim(), value, syntax);
                 }
             }
             // Postfix 3.7 and later: rules in main.cf, a pair of braces each.
             ("regexp" | "pcre", Some(inner)) => {
                 for rule in split_list(inner) {
                     let rule = rule.trim_matches(['{', '}']).trim();
-                    self.rules(rule.as_bytes(), kind, item);
+                    self.rules(rule.as_bytes(), kind, item, syntax);
                 }
             }
             ("regexp" | "pcre", None) => {
-                if let Some(bytes) = self.source(name, item) {
-                    self.rules(&bytes, kind, item);
+                if let Some(bytes) = self.table_source(name, item) {
+                    self.rules(&bytes, kind, item, syntax);
                 }
             }
             (kind, None) if SOURCES.contains(&kind) => {
-                let Some(bytes) = self.source(name, item) else {
+                let Some(bytes) = self.table_source(name, item) else {
                     return;
                 };
                 match syntax {
                     Syntax::Virtual => {
                         for entry in Table::parse(&bytes).entries() {
-                            self.text(&entry.value, item);
+                            self.entry(item, &entry.key, &entry.value, syntax);
                         }
                     }
                     Syntax::Aliases => self.aliases(&bytes, item),
                 }
             }
             (kind, _) if EMPTY.contains(&kind) => {}
-            (kind, _) => self.found.pass_over(
-                item,
-                format!("what a `{kind}` table holds cannot be listed"),
-            ),
+            (kind, _) => {
+                self.pass_over(
+                    item,
+                    format!("what a `{kind}` table holds cannot be listed"),
+                );
+            }
         }
     }
 
-    fn source(&mut self, name: &str, item: &str) -> Option<Vec<u8>> {
+    fn table_source(&mut self, name: &str, item: &str) -> Option<Vec<u8>> {
         let path = Utf8Path::new(name);
-        // A table of ours forwards nothing.
-        if !path.is_absolute() || path.starts_with(self.facts.config.join(OWN_FOLDER)) {
+        if !self.files.insert(path.to_owned()) {
             return None;
         }
-        if !self.files.insert(path.to_owned()) {
+        self.source(path, item)
+    }
+
+    fn source(&mut self, path: &Utf8Path, item: &str) -> Option<Vec<u8>> {
+        // A table of ours forwards nothing.
+        if !path.is_absolute() || path.starts_with(self.facts.config.join(OWN_FOLDER)) {
             return None;
         }
         let size = match self.system.stat(path) {
@@ -173,25 +247,23 @@ impl Look<'_> {
             // Without an index either there is nothing that Postfix could look up.
             Ok(None) if !self.has_index(path) => return None,
             Ok(None) => {
-                self.found
-                    .pass_over(item, format!("its source `{path}` does not exist"));
+                self.pass_over(item, format!("its source `{path}` does not exist"));
                 return None;
             }
             Err(error) => {
-                self.found.pass_over(item, error.to_string());
+                self.pass_over(item, error.to_string());
                 return None;
             }
         };
         if size > LARGEST {
             let most = LARGEST / 1024 / 1024;
-            self.found
-                .pass_over(item, format!("its source is larger than {most} MiB"));
+            self.pass_over(item, format!("its source is larger than {most} MiB"));
             return None;
         }
         match self.system.read(path) {
             Ok(file) => Some(file?.bytes),
             Err(error) => {
-                self.found.pass_over(item, error.to_string());
+                self.pass_over(item, error.to_string());
                 None
             }
         }
@@ -204,48 +276,52 @@ impl Look<'_> {
         })
     }
 
-    fn rules(&mut self, bytes: &[u8], kind: &str, item: &str) {
+    fn rules(&mut self, bytes: &[u8], kind: &str, item: &str, syntax: Syntax) {
         let Some(engine) = Engine::parse(kind) else {
             return;
         };
         for rule in PatternTable::parse(bytes, engine).rules() {
             if let RuleKind::Match { result, .. } = &rule.kind {
-                self.text(result, item);
+                self.entry(item, "", result, syntax);
             }
         }
     }
 
-    /// aliases(5): `name: value, …`, where a value may name a file of further addresses.
+    /// aliases(5): `name: value, …`, where a line that begins with a blank goes on with the last.
     fn aliases(&mut self, bytes: &[u8], item: &str) {
         let text = String::from_utf8_lossy(bytes);
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            self.text(line, item);
-            let mut rest = line;
-            while let Some((_, after)) = rest.split_once(":include:") {
-                let end = after.find([',', '"', ' ', '\t']).unwrap_or(after.len());
-                let (path, after) = after.split_at(end);
-                if let Some(bytes) = self.source(path, &format!(":include:{path}")) {
-                    self.aliases(&bytes, item);
+        let mut entry = String::new();
+        for line in text.lines().chain([""]) {
+            let is_more = line.starts_with([' ', '\t']);
+            if is_more && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+                entry.push_str(line);
+            } else if !is_more && !line.starts_with('#') {
+                if let Some((key, value)) = entry.split_once(':') {
+                    self.alias(key.trim().trim_matches('"'), value, item);
                 }
-                rest = after;
+                line.clone_into(&mut entry);
             }
         }
     }
 
-    /// Takes the domains of the addresses in a text.
-    fn text(&mut self, text: &str, item: &str) {
-        for after in text.split('@').skip(1) {
-            let end = after
-                .find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.')))
-                .unwrap_or(after.len());
-            let (word, _) = after.split_at(end);
-            if !word.is_ascii() {
-                self.foreign += 1;
-            } else if let Some(domain) = domain(word)
-                && !self.found.add(domain, Seen::Forward(item.to_owned()))
+    /// What an alias stands for; a value may name a file of further addresses.
+    fn alias(&mut self, key: &str, value: &str, item: &str) {
+        self.entry(item, key, value, Syntax::Aliases);
+        let mut rest = value;
+        while let Some((_, after)) = rest.split_once(":include:") {
+            let end = after.find([',', '"', ' ', '\t']).unwrap_or(after.len());
+            let (path, after) = after.split_at(end);
+            let path = Utf8Path::new(path);
+            if self.included.len() < INCLUSIONS
+                && self.included.insert((key.to_owned(), path.to_owned()))
+                && let Some(bytes) = self.source(path, &format!(":include:{path}"))
             {
-                self.left_out += 1;
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                for line in text.lines().filter(|line| !line.starts_with('#')) {
+                    self.alias(key, line, &format!(":include:{path}"));
+                }
             }
+            rest = after;
         }
     }
 }

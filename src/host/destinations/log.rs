@@ -1,7 +1,7 @@
 //! The mail log, read for the domains that mail was sent to.
 //!
-//! Only what smtp(8) says of a recipient counts; it goes by recipient, not by what the message
-//! or a mail host said. Must not judge how a delivery ended: mail that was refused is what this
+//! Owns how much of it is read. Only what smtp(8) says of a recipient counts; it goes by
+//! recipient, not by what the message or a mail host said. Must not judge how a delivery ended: mail that was refused is what this
 //! is about.
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,45 +19,29 @@ const READ: u64 = 32 * 1024 * 1024;
 /// What a rotated log is called.
 const ROTATED: [&str; 2] = [".1", ".0"];
 
-/// Reads the ends of the logs.
+/// Takes the domains of recipients.
 pub(super) fn look(
     system: &dyn System,
     facts: &Facts,
     logs: &[Utf8PathBuf],
     found: &mut Destinations,
 ) {
-    let own = facts.parameters.get("maillog_file");
-    let own = (!own.is_empty()).then(|| Utf8PathBuf::from(own));
-    let mut left = READ;
     let mut counts: HashMap<String, usize> = HashMap::new();
-    let mut read: Vec<Utf8PathBuf> = Vec::new();
     let mut places: BTreeSet<(usize, String)> = BTreeSet::new();
     let mut seen_in: HashMap<String, Utf8PathBuf> = HashMap::new();
-    for path in own.iter().chain(logs) {
-        let rotated = ROTATED.map(|end| Utf8PathBuf::from(format!("{path}{end}")));
-        for file in std::iter::once(path).chain(&rotated) {
-            if left == 0 || read.contains(file) {
-                continue;
-            }
-            let text = match end_of(system, file, left) {
-                Ok(Some(text)) => text,
-                Ok(None) => continue,
-                Err(why) => {
-                    found.pass_over(file.as_str(), why);
-                    continue;
-                }
-            };
-            read.push(file.clone());
-            left = left.saturating_sub(text.len() as u64);
-            for line in Marker::new(b" status=").lines(&text) {
+    let marker = Marker::new(b" status=");
+    let is_read = read(system, facts, logs, &mut |file, text| match text {
+        Ok(text) => {
+            for line in marker.lines(text) {
                 if let Some(domain) = recipient_domain(line).and_then(domain) {
                     *counts.entry(domain.clone()).or_default() += 1;
-                    seen_in.entry(domain).or_insert_with(|| file.clone());
+                    seen_in.entry(domain).or_insert_with(|| file.to_owned());
                 }
             }
         }
-    }
-    if read.is_empty() {
+        Err(why) => found.pass_over(file.as_str(), why),
+    });
+    if !is_read {
         found.pass_over(
             "the mail log",
             "there is no file of it; domains are only known from mail that is forwarded",
@@ -82,6 +66,40 @@ pub(super) fn look(
             format!("{left_out} domains more, the least used, are not looked at"),
         );
     }
+}
+
+/// Takes a file of the log, or why it was not read.
+type Each<'a> = dyn FnMut(&Utf8Path, Result<&[u8], String>) + 'a;
+
+/// Reads the ends of the logs, a file at a time, and says whether there was one.
+pub(in crate::host) fn read(
+    system: &dyn System,
+    facts: &Facts,
+    logs: &[Utf8PathBuf],
+    each: &mut Each<'_>,
+) -> bool {
+    let own = facts.parameters.get("maillog_file");
+    let own = (!own.is_empty()).then(|| Utf8PathBuf::from(own));
+    let mut left = READ;
+    let mut read: Vec<Utf8PathBuf> = Vec::new();
+    for path in own.iter().chain(logs) {
+        let rotated = ROTATED.map(|end| Utf8PathBuf::from(format!("{path}{end}")));
+        for file in std::iter::once(path).chain(&rotated) {
+            if left == 0 || read.contains(file) {
+                continue;
+            }
+            match end_of(system, file, left) {
+                Ok(Some(text)) => {
+                    read.push(file.clone());
+                    left = left.saturating_sub(text.len() as u64);
+                    each(file, Ok(&text));
+                }
+                Ok(None) => {}
+                Err(why) => each(file, Err(why)),
+            }
+        }
+    }
+    !read.is_empty()
 }
 
 fn end_of(system: &dyn System, path: &Utf8Path, most: u64) -> Result<Option<Vec<u8>>, String> {

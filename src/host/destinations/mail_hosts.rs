@@ -40,11 +40,23 @@ impl MailHosts {
 }
 
 /// Asks for the mail hosts of every destination.
-///
-/// The resolver carries the deadline: what is not answered by then is unknown. Where nobody has
-/// said anything to the first questions, the others are not asked.
 pub fn ask_mail_hosts(resolver: &dyn Resolver, destinations: &mut Destinations) {
     let domains: Vec<&String> = destinations.domains.keys().collect();
+    for (domain, hosts) in ask_each(resolver, &domains) {
+        if let Some(destination) = destinations.domains.get_mut(&domain) {
+            destination.hosts = hosts;
+        }
+    }
+}
+
+/// Asks for the mail hosts of each domain.
+///
+/// The resolver carries the deadline: what is not answered by then is unknown. Where nobody has
+/// said anything to the first questions, the others are not asked, and are left out.
+pub(in crate::host) fn ask_each(
+    resolver: &dyn Resolver,
+    domains: &[&String],
+) -> Vec<(String, MailHosts)> {
     let next = AtomicUsize::new(0);
     let (heard, silent) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let is_dead =
@@ -66,19 +78,14 @@ pub fn ask_mail_hosts(resolver: &dyn Resolver, destinations: &mut Destinations) 
         }
         answers
     };
-    let answers: Vec<(String, MailHosts)> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let threads: Vec<_> = (0..AT_ONCE.min(domains.len()))
             .map(|_| scope.spawn(ask))
             .collect();
         // What a thread that died had asked stays unknown.
         let answers = threads.into_iter().filter_map(|thread| thread.join().ok());
         answers.flatten().collect()
-    });
-    for (domain, hosts) in answers {
-        if let Some(destination) = destinations.domains.get_mut(&domain) {
-            destination.hosts = hosts;
-        }
-    }
+    })
 }
 
 fn look_up(resolver: &dyn Resolver, domain: &str) -> Result<MailHosts, DnsError> {

@@ -5,8 +5,8 @@
 //! a log of years and a table of millions cost no more than a part of them.
 //! Must not know which of the hosts matter to whom.
 
-mod forwards;
-mod log;
+pub(super) mod forwards;
+pub(super) mod log;
 mod mail_hosts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use crate::dns::Name;
 use crate::host::Facts;
 use crate::system::System;
 
+pub(super) use mail_hosts::ask_each;
 pub use mail_hosts::{MailHosts, ask_mail_hosts};
 
 /// Most domains looked at: what a resolver answers within the time a command may take.
@@ -109,7 +110,7 @@ pub fn observe(system: &dyn System, facts: &Facts, places: &Places) -> Destinati
 
 /// Reads a domain as mail addresses and tables have it; `None` for what DNS cannot be asked for
 /// or is an address.
-fn domain(text: &str) -> Option<String> {
+pub(super) fn domain(text: &str) -> Option<String> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let name: Name = text.parse().ok()?;
     let is_full = text.contains('.') && name.is_host_name();

@@ -1,0 +1,247 @@
+//! Sender rewriting (SRS): how forwarded mail comes to carry a sender whose SPF covers this host.
+//!
+//! Owns the question whether `PostSRSd` can be wired here, and with which words. The parameters it
+//! takes are the administrator's too: where they are in use otherwise, it does not fit.
+//! Must not know whether it is wanted. Follows canonical(5), cleanup(8) and postsrsd(8).
+
+use crate::host::{Facts, Forwarding, Installed, Origin, Served};
+use crate::rewriter::Rewriter;
+use crate::site::Site;
+use crate::spelling::listed;
+use crate::target::Setting;
+
+/// The parameters by which it is wired.
+const SENDERS: &str = "sender_canonical_maps";
+const SENDER_CLASSES: &str = "sender_canonical_classes";
+const RECIPIENTS: &str = "recipient_canonical_maps";
+const RECIPIENT_CLASSES: &str = "recipient_canonical_classes";
+
+/// Of senders only the envelope is rewritten: who wrote a message stays as it is.
+const ENVELOPE_SENDER: &str = "envelope_sender";
+
+/// Of recipients also the header, where a reply to a bounce quotes one.
+const BOTH_RECIPIENTS: [&str; 2] = ["envelope_recipient", "header_recipient"];
+
+/// Types of tables that other programs serve, which may rewrite senders too.
+const SERVED: [&str; 2] = ["tcp:", "socketmap:"];
+
+/// Longest list of domains in its settings: the kernel has a limit for one word of a command.
+// execve(2), MAX_ARG_STRLEN
+const LONGEST: usize = 100_000;
+
+/// A program that rewrites senders as it shall be set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RewriterWanted {
+    /// Which.
+    pub rewriter: Rewriter,
+    /// Settings that change: name, words, whether it is a list.
+    pub words: Vec<(String, Vec<String>, bool)>,
+    /// Whether it is newly asked, and so has to run.
+    pub is_new: bool,
+}
+
+/// What wires it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wiring {
+    /// The domain of rewritten addresses.
+    pub domain: String,
+    /// Parameters of main.cf.
+    pub settings: Vec<Setting>,
+    /// The program's own settings.
+    pub wanted: RewriterWanted,
+}
+
+/// The table by which senders are rewritten already, if they are.
+#[must_use]
+pub fn wired(facts: &Facts, forwarding: &Forwarding) -> Option<String> {
+    if let Some(installed) = &forwarding.installed
+        && let Ok([senders, _]) = &installed.tables
+        && let Some(item) = senders.named(facts, SENDERS)
+    {
+        return Some(item);
+    }
+    let mut items = facts.parameters.list(SENDERS).into_iter();
+    items.find(|item| SERVED.iter().any(|kind| item.starts_with(kind)))
+}
+
+/// The domain that rewritten addresses have, or would have.
+#[must_use]
+pub fn domain(site: &Site, forwarding: &Forwarding) -> Option<String> {
+    let configured = forwarding.installed.as_ref();
+    let configured = configured.and_then(|installed| installed.domain.clone().ok().flatten());
+    let mut candidates = configured.iter().chain(&site.domains);
+    let domain = candidates.find(|domain| is_taken(forwarding, domain));
+    domain.map(|domain| domain.to_ascii_lowercase())
+}
+
+/// Mail to it is taken here: a name that is only this host's own is not enough.
+fn is_taken(forwarding: &Forwarding, domain: &str) -> bool {
+    forwarding.own.asked.contains(&domain.to_ascii_lowercase())
+}
+
+/// Says how it is wired, or why it cannot be.
+///
+/// # Errors
+/// With the reason.
+pub fn fit(site: &Site, facts: &Facts, forwarding: &Forwarding) -> Result<Wiring, String> {
+    match facts.origin {
+        Origin::Machine | Origin::Tree => {}
+        Origin::Collected | Origin::Stock => {
+            return Err(
+                "a program has to be installed and started on the server: do that there, and wire it by hand as README of PostSRSd says".to_owned(),
+            );
+        }
+    }
+    let Some(installed) = &forwarding.installed else {
+        return Err(format!(
+            "PostSRSd is not installed, or its settings are in no place that mailfix knows ({}): `{INSTALL}` brings it",
+            places()
+        ));
+    };
+    let rewriter = &installed.rewriter;
+    if !facts.table_types.contains(&rewriter.kind) {
+        return Err(format!(
+            "this Postfix has no `{}` tables (`postconf -m`), and {} serves no others",
+            rewriter.kind, rewriter.title
+        ));
+    }
+    let [senders, recipients] = installed.tables.as_ref().map_err(Clone::clone)?;
+    overridden(facts)?;
+    let domain = domain(site, forwarding).ok_or_else(|| {
+        format!(
+            "bounces must come back here, and mail is taken for none of {}: `[[domain]]` in mailfix.toml has to name a domain that `mydestination` or a list of virtual domains has",
+            listed(site.domains.iter().map(String::as_str))
+        )
+    })?;
+    if let Some((list, why)) = forwarding.own.unlisted.first() {
+        return Err(format!(
+            "senders of this host's own domains must stay as they are, and these cannot all be listed: `{list}`: {why}"
+        ));
+    }
+    let settings = settings(facts, senders, recipients)?;
+    let words = words(site, installed, forwarding, &domain)?;
+    let is_new = senders.named(facts, SENDERS).is_none();
+    Ok(Wiring {
+        domain,
+        settings,
+        wanted: RewriterWanted {
+            rewriter: rewriter.clone(),
+            words,
+            is_new,
+        },
+    })
+}
+
+/// How Debian and its descendants install it.
+const INSTALL: &str = "apt-get install postsrsd";
+
+fn places() -> String {
+    let all = Rewriter::all();
+    listed(all.iter().map(|one| one.config.as_str()))
+}
+
+/// Options of services would win over what is wired in main.cf.
+fn overridden(facts: &Facts) -> Result<(), String> {
+    for service in &facts.services {
+        for name in [SENDERS, SENDER_CLASSES, RECIPIENTS, RECIPIENT_CLASSES] {
+            if service.option(name).is_some() {
+                return Err(format!(
+                    "the service `{}` in master.cf has `-o {name}` of its own, so that mail through it would be rewritten otherwise",
+                    service.name
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The settings of main.cf, or what they would change for tables of the administrator's.
+fn settings(facts: &Facts, senders: &Served, recipients: &Served) -> Result<Vec<Setting>, String> {
+    let mut settings = Vec::new();
+    let mut add = |table: &Served, maps: &str, classes: &str, wanted: &[&str], exact: bool| {
+        let named = table.named(facts, maps);
+        let others: Vec<String> = facts
+            .parameters
+            .list(maps)
+            .into_iter()
+            .filter(|item| Some(item) != named.as_ref())
+            .collect();
+        let present = facts.parameters.list(classes);
+        let has = |word: &&str| present.iter().any(|one| one == word);
+        let is_right = wanted.iter().all(has) && (!exact || present.len() == wanted.len());
+        // What the other tables need of it is theirs.
+        let will_do = !others.is_empty() && !exact && has(&wanted[0]);
+        if !is_right && !will_do {
+            if !others.is_empty() {
+                return Err(format!(
+                    "`{maps}` is in use already ({}) and rewrites {}; SRS needs `{classes} = {}`, and that would change what it rewrites",
+                    listed(others.iter().map(String::as_str)),
+                    listed(present.iter().map(String::as_str)),
+                    wanted.join(", ")
+                ));
+            }
+            settings.push(Setting::Is {
+                name: classes.to_owned(),
+                value: wanted.join(", "),
+            });
+        }
+        settings.push(Setting::Has {
+            name: maps.to_owned(),
+            item: named.unwrap_or_else(|| table.item.clone()),
+        });
+        Ok(())
+    };
+    add(senders, SENDERS, SENDER_CLASSES, &[ENVELOPE_SENDER], true)?;
+    add(
+        recipients,
+        RECIPIENTS,
+        RECIPIENT_CLASSES,
+        &BOTH_RECIPIENTS,
+        false,
+    )?;
+    Ok(settings)
+}
+
+/// The program's settings that are not as they should be.
+fn words(
+    site: &Site,
+    installed: &Installed,
+    forwarding: &Forwarding,
+    domain: &str,
+) -> Result<Vec<(String, Vec<String>, bool)>, String> {
+    let rewriter = &installed.rewriter;
+    let unreadable =
+        |error: &crate::rewriter::Unreadable| format!("`{}`: {error}", rewriter.config);
+    let configured = installed.domain.as_ref().map_err(unreadable)?;
+    let mut words = Vec::new();
+    if configured.as_deref() != Some(domain) {
+        let value = vec![domain.to_owned()];
+        words.push((rewriter.domain.clone(), value, false));
+    }
+    let present = installed.exempt.as_ref().map_err(unreadable)?;
+    let elsewhere = installed.exempt_file.iter().flat_map(|(_, list)| list);
+    let known: Vec<String> = present
+        .iter()
+        .chain(elsewhere)
+        .map(|name| name.to_ascii_lowercase())
+        .collect();
+    let own = forwarding.own.names.iter().chain(&site.domains);
+    let mut missing: Vec<String> = Vec::new();
+    for name in own.chain([&site.server.hostname]) {
+        if !known.contains(name) && !missing.contains(name) {
+            missing.push(name.clone());
+        }
+    }
+    if !missing.is_empty() {
+        let all: Vec<String> = present.iter().cloned().chain(missing).collect();
+        if all.iter().map(|name| name.len() + 1).sum::<usize>() > LONGEST {
+            return Err(format!(
+                "this host has {} domains of its own, more than fit into `{}`",
+                all.len(),
+                rewriter.exempt
+            ));
+        }
+        words.push((rewriter.exempt.clone(), all, true));
+    }
+    Ok(words)
+}
