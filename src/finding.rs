@@ -2,6 +2,7 @@
 //!
 //! Owns [`Finding`], its severity and its place. An `Err` says mailfix could
 //! not do its work; a finding says the work was done and this is what it shows.
+//! Also how any text is made safe to show and folded.
 //! Must not know who found it; drawing is `cli::ui`'s.
 
 use std::ops::Range;
@@ -178,9 +179,53 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// Folds a text at blanks; what cannot be folded stays whole, and so does what stands between
+/// backticks: a command must survive copying.
+#[must_use]
+pub fn fold(text: &str, width: usize, indent: &str) -> String {
+    let mut folded = String::new();
+    for (number, line) in text.lines().enumerate() {
+        if number > 0 {
+            folded.push('\n');
+            folded.push_str(indent);
+        }
+        let mut used = 0;
+        for word in words(line) {
+            let length = word.chars().count();
+            if used > 0 && used + 1 + length > width {
+                folded.push('\n');
+                folded.push_str(indent);
+                used = 0;
+            } else if used > 0 {
+                folded.push(' ');
+                used += 1;
+            }
+            folded.push_str(word);
+            used += length;
+        }
+    }
+    folded
+}
+
+/// Splits a line at the blanks outside backticks.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    line.split(move |c| {
+        quoted ^= c == '`';
+        c == ' ' && !quoted
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_folded_at_blanks() {
+        assert_eq!(fold("one two three", 7, "  "), "one two\n  three");
+        assert_eq!(fold("unbreakable", 3, "  "), "unbreakable");
+        assert_eq!(fold("type `a b c` now", 6, " "), "type\n `a b c`\n now");
+    }
 
     #[test]
     fn places_survive_bytes_that_are_not_utf8() {

@@ -3,9 +3,9 @@
 use camino::Utf8Path;
 use clap::{Args, Subcommand};
 
-use crate::cli::ui::fold;
 use crate::cli::{Failure, Session};
 use crate::embedded::PROFILES;
+use crate::finding::fold;
 use crate::profile::Profile;
 use crate::system::System;
 

@@ -15,7 +15,7 @@ use super::message::{from_domain_data, from_domain_name};
 use super::{NameError, Record, RecordData};
 
 /// Most bytes of one string of a TXT record (RFC 1035, 3.3).
-const MAX_STRING: usize = 255;
+pub const MAX_STRING: usize = 255;
 
 /// Longest value that stays on the line of its owner; a longer one gets parentheses.
 const MAX_INLINE: usize = 200;
@@ -72,9 +72,21 @@ pub fn write(records: &[Record]) -> String {
     text
 }
 
-/// Writes the value of a record as it stands in zone text.
+/// Writes the value of a record as it stands in zone text, long texts in parentheses.
 #[must_use]
 pub fn value(data: &RecordData) -> String {
+    match data {
+        RecordData::Txt(text) => match strings(text).as_slice() {
+            [one] if one.len() <= MAX_INLINE => one.clone(),
+            many => format!("(\n    {} )", many.join("\n    ")),
+        },
+        other => line(other),
+    }
+}
+
+/// Writes the value of a record as it stands in zone text, on one line whatever its length.
+#[must_use]
+pub fn line(data: &RecordData) -> String {
     match data {
         RecordData::A(address) => address.to_string(),
         RecordData::Aaaa(address) => address.to_string(),
@@ -85,7 +97,7 @@ pub fn value(data: &RecordData) -> String {
             preference,
             exchange,
         } => format!("{preference} {}", exchange.fully_qualified()),
-        RecordData::Txt(text) => strings(text),
+        RecordData::Txt(text) => strings(text).join(" "),
         RecordData::Soa(soa) => format!(
             "{} {} {} {} {} {} {}",
             soa.primary.fully_qualified(),
@@ -102,16 +114,12 @@ pub fn value(data: &RecordData) -> String {
     }
 }
 
-/// Writes a logical text as quoted strings of at most 255 bytes, long ones in parentheses.
-fn strings(text: &[u8]) -> String {
+/// Writes a logical text as quoted strings of at most 255 bytes; at least one.
+fn strings(text: &[u8]) -> Vec<String> {
     if text.is_empty() {
-        return "\"\"".to_owned();
+        return vec![quote(text)];
     }
-    let quoted: Vec<String> = text.chunks(MAX_STRING).map(quote).collect();
-    match quoted.as_slice() {
-        [one] if one.len() <= MAX_INLINE => one.clone(),
-        many => format!("(\n    {} )", many.join("\n    ")),
-    }
+    text.chunks(MAX_STRING).map(quote).collect()
 }
 
 /// Quotes one string (RFC 1035, 5.1).
@@ -192,7 +200,9 @@ mod tests {
 
     #[test]
     fn texts_are_quoted_escaped_and_split() {
-        let check = |text: &[u8], expected: &str| assert_eq!(strings(text), expected);
+        let check = |text: &[u8], expected: &str| {
+            assert_eq!(value(&RecordData::Txt(text.to_vec())), expected);
+        };
         check(b"", "\"\"");
         check(b"a \"b\" \\ c;", "\"a \\\"b\\\" \\\\ c;\"");
         check(b"\x00\xc3\xbc\n", "\"\\000\\195\\188\\010\"");
@@ -200,6 +210,10 @@ mod tests {
         check(
             &long,
             &format!("(\n    \"{}\"\n    \"x\" )", "x".repeat(255)),
+        );
+        assert_eq!(
+            line(&RecordData::Txt(long.to_vec())),
+            format!("\"{}\" \"x\"", "x".repeat(255))
         );
     }
 

@@ -59,9 +59,23 @@ pub struct Blocked {
     pub wanted: Vec<Record>,
 }
 
+/// One set that needed records belong to, whether or not it has to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Where it stands; an alias of a reverse name (RFC 2317) is followed.
+    pub place: Name,
+    /// All that stands there.
+    pub present: Vec<Record>,
+    /// Those of it that needed records take the place of.
+    pub replaced: Vec<Record>,
+    /// The alias that leaves no room for a set at the name.
+    pub alias: Option<Record>,
+}
+
 /// Needed records and what was found of them.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
+    asked: BTreeMap<(Name, RecordType), Asked>,
     compared: Vec<(Needed, Standing)>,
     changes: Vec<RrsetChange>,
     blocked: Vec<Blocked>,
@@ -126,6 +140,12 @@ impl Live {
         lacking.map(|(needed, _)| needed.clone()).collect()
     }
 
+    /// The set a needed record belongs to; `None` when it could not be asked.
+    #[must_use]
+    pub fn asked(&self, record: &Record) -> Option<&Asked> {
+        self.asked.get(&(record.owner.clone(), record.data.kind()))
+    }
+
     /// The sets that have to change, in the order of their records.
     #[must_use]
     pub fn changes(&self) -> &[RrsetChange] {
@@ -178,6 +198,13 @@ impl Live {
             .collect();
         let is_reverse = needed.iter().all(|one| one.role == Role::Reverse);
         let blocked = found.alias.as_ref().filter(|_| !is_reverse);
+        let asked = Asked {
+            place: found.place.clone(),
+            present: found.records.clone(),
+            replaced: replaced.clone(),
+            alias: blocked.cloned(),
+        };
+        self.asked.insert((owner.clone(), kind), asked);
         for &index in members {
             let one = &self.compared[index].0;
             let in_place: Vec<Record> = found

@@ -33,7 +33,7 @@ impl Dns {
     /// Tells whether the answer is for a program.
     pub fn is_json(&self) -> bool {
         match &self.verb {
-            Verb::Show(show) => show.json,
+            Verb::Show(show) => show.is_json(),
             Verb::Check(check) => check.json,
             Verb::Push(_) => false,
         }

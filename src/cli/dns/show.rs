@@ -6,10 +6,15 @@ use clap::{Args, ValueEnum};
 
 use super::Asking;
 use crate::cli::out::OutFile;
-use crate::cli::ui::fold;
 use crate::cli::{Failure, Session, json};
-use crate::dns::{Name, Record, panel, zone};
+use crate::dns::cut::{Cuts, guess};
+use crate::dns::format::{
+    self, Cut, Wanted, Written, Zone, bind, dnscontrol, nsupdate, octodns, panel,
+    terraform_cloudflare, terraform_route53, zones,
+};
+use crate::dns::{Name, Record, RecordData};
 use crate::records::Needed;
+use crate::records::live::{Asked, Live};
 use crate::site::{Control, Site};
 
 /// Print the records
@@ -18,7 +23,10 @@ pub struct Show {
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Zone)]
     format: Format,
-    /// Print them as JSON
+    /// Print those of one zone only, for tools that keep a file a zone
+    #[arg(long, value_name = "NAME")]
+    zone: Option<Name>,
+    /// Print them as JSON, as `--format json` does
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     #[command(flatten)]
@@ -32,34 +40,157 @@ enum Format {
     Zone,
     /// What to type into a web form
     Panel,
+    /// YAML of octoDNS, a document a zone
+    #[value(name = "octodns")]
+    OctoDns,
+    /// JavaScript of dnscontrol
+    #[value(name = "dnscontrol")]
+    DnsControl,
+    /// Terraform, `cloudflare_dns_record` of version 5
+    TerraformCloudflare,
+    /// Terraform, `aws_route53_record`
+    #[value(name = "terraform-route53")]
+    TerraformRoute53,
+    /// Commands of nsupdate (RFC 2136)
+    Nsupdate,
+    /// JSON
+    Json,
 }
 
 impl Show {
+    /// Tells whether the answer is for a program.
+    pub fn is_json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         self.asking.begin(session)?;
         let (site, _) = session.site()?;
         let records = session.records(&site)?;
-        let text = if self.json {
-            json::text(&json::object("records", &as_json(&records)))
-        } else {
-            match self.format {
-                Format::Zone => zone_text(&records, &site),
-                Format::Panel => panel_text(&records, &site),
+        let mut zones = in_zones(session, &site, records)?;
+        if let Some(name) = &self.zone {
+            zones = only(zones, name)?;
+        }
+        let written = if self.is_json() {
+            let records = format::json::write(&zones);
+            Written {
+                text: json::text(&json::object("records", &records)),
+                ..Written::default()
             }
+        } else {
+            self.format.write(&zones)
         };
-        session.ui.data(&text);
+        for left_out in &written.left_out {
+            session.ui.say(&format!("warning: {left_out}"));
+        }
+        session.ui.data(&written.text);
         Ok(0)
+    }
+}
+
+impl Format {
+    fn write(self, zones: &[Zone]) -> Written {
+        match self {
+            Self::Zone | Self::Json => bind::write(zones),
+            Self::Panel => panel::write(zones),
+            Self::OctoDns => octodns::write(zones),
+            Self::DnsControl => dnscontrol::write(zones),
+            Self::TerraformCloudflare => terraform_cloudflare::write(zones),
+            Self::TerraformRoute53 => terraform_route53::write(zones),
+            Self::Nsupdate => nsupdate::write(zones, None),
+        }
     }
 }
 
 /// The files of the records, for a server elsewhere.
 pub fn files(session: &mut Session, site: &Site) -> Result<Vec<OutFile>, Failure> {
     let records = session.records(site)?;
+    let zones = in_zones(session, site, records)?;
     Ok(vec![
-        OutFile::text("records.zone", zone_text(&records, site)),
-        OutFile::text("records.txt", panel_text(&records, site)),
+        OutFile::text("records.zone", bind::write(&zones).text),
+        OutFile::text("records.txt", panel::write(&zones).text),
     ])
+}
+
+/// Puts the records into their zones: as DNS has them, or as is most likely where it cannot be
+/// asked.
+fn in_zones(
+    session: &mut Session,
+    site: &Site,
+    records: Vec<Needed>,
+) -> Result<Vec<Zone>, Failure> {
+    let domains = site.domains.iter();
+    let domains: Vec<Name> = domains.filter_map(|domain| domain.parse().ok()).collect();
+    let resolver = session.resolver()?;
+    let cuts = Cuts::new(resolver.as_ref());
+    let live = (!session.common.offline).then(|| Live::ask(&records, resolver.as_ref()));
+    if let Some(failure) = live.as_ref().and_then(|live| live.failures().first()) {
+        session.ui.say(&format!(
+            "note: the records could not all be compared with those in DNS: {failure}"
+        ));
+    }
+    let wanted = records.into_iter().map(|needed| {
+        let who = who(&needed.record, site).to_owned();
+        let asked = live.as_ref().and_then(|live| live.asked(&needed.record));
+        let mut record = needed.record.clone();
+        let mut why = needed.why.clone();
+        if let Some(asked) = asked {
+            if asked.alias.is_none() && asked.place != record.owner {
+                // RFC 2317
+                let _ = write!(why, "; `{}` is an alias for this name", record.owner.host());
+                record.owner.clone_from(&asked.place);
+            }
+            // One that says the same in other words stays as it is.
+            let same = asked.present.iter().find(|one| needed.is_met_by(&one.data));
+            if let Some(same) = same {
+                record.data = same.data.clone();
+            }
+        }
+        let found = cuts.zone_of(&record.owner);
+        let cut = Cut {
+            is_guess: found.is_none(),
+            zone: found.unwrap_or_else(|| guess(&record.owner, &domains)),
+        };
+        Wanted {
+            record,
+            why,
+            who,
+            cut,
+            live: asked.map(as_live),
+        }
+    });
+    Ok(zones(wanted))
+}
+
+fn as_live(asked: &Asked) -> format::Live {
+    let data = |records: &[Record]| records.iter().map(|one| one.data.clone()).collect();
+    format::Live {
+        members: data(&asked.present),
+        stale: data(&asked.replaced),
+        alias: asked.alias.as_ref().and_then(|alias| match &alias.data {
+            RecordData::Cname(target) => Some(target.clone()),
+            _ => None,
+        }),
+    }
+}
+
+/// The one zone asked for.
+fn only(zones: Vec<Zone>, name: &Name) -> Result<Vec<Zone>, Failure> {
+    let names: Vec<String> = zones
+        .iter()
+        .map(|zone| format!("`{}`", zone.cut.zone.host()))
+        .collect();
+    let found: Vec<Zone> = zones
+        .into_iter()
+        .filter(|zone| zone.cut.zone == *name)
+        .collect();
+    if found.is_empty() {
+        let message = format!("no record is needed in a zone `{}`", name.host());
+        let hint = format!("the records lie in {}", names.join(", "));
+        return Err(Failure::usage(message).hint(hint));
+    }
+    Ok(found)
 }
 
 /// Who has to do it, in words.
@@ -69,57 +200,4 @@ fn who(record: &Record, site: &Site) -> &'static str {
         Control::Provider => "ask the provider for it",
         Control::None => "nobody here can set it",
     }
-}
-
-fn zone_text(records: &[Needed], site: &Site) -> String {
-    let mut text = String::new();
-    for needed in records {
-        let remark = format!("{} ({})", needed.why, who(&needed.record, site));
-        let _ = writeln!(text, "; {}", fold(&remark, 78, "; "));
-        text.push_str(&zone::write(std::slice::from_ref(&needed.record)));
-        text.push('\n');
-    }
-    text
-}
-
-fn panel_text(records: &[Needed], site: &Site) -> String {
-    let mut text = String::new();
-    for needed in records {
-        let remark = format!("{} ({})", needed.why, who(&needed.record, site));
-        let _ = writeln!(text, "{}", fold(&remark, 78, ""));
-        text.push_str(&panel::write(
-            &needed.record,
-            &zone_of(&needed.record, site),
-        ));
-        text.push('\n');
-    }
-    text
-}
-
-/// The zone a panel most likely edits: the sending domain above the record, else its parent.
-fn zone_of(record: &Record, site: &Site) -> Name {
-    let domains = site
-        .domains
-        .iter()
-        .filter_map(|domain| domain.parse::<Name>().ok());
-    let zone = domains
-        .filter(|domain| record.owner.is_subdomain_of(domain))
-        .max_by_key(|name| name.labels().count());
-    zone.or_else(|| record.owner.parent())
-        .unwrap_or_else(Name::root)
-}
-
-fn as_json(records: &[Needed]) -> Vec<serde_json::Value> {
-    records
-        .iter()
-        .map(|needed| {
-            serde_json::json!({
-                "name": needed.record.owner.fully_qualified(),
-                "type": needed.record.data.kind().to_string(),
-                "ttl": needed.record.ttl,
-                "value": panel::value(&needed.record.data),
-                "why": needed.why,
-            })
-        })
-        .collect()
 }

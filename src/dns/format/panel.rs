@@ -5,14 +5,39 @@
 
 use std::fmt::Write as _;
 
-use super::{Name, Record, RecordData, zone};
+use super::{Comments, Written, Zone};
+use crate::dns::{Name, Record, RecordData, zone};
+
+/// No comment needs a mark here: people read this, no program.
+const COMMENTS: Comments<'static> = Comments { mark: "" };
+
+/// Writes zones.
+#[must_use]
+pub fn write(zones: &[Zone]) -> Written {
+    let mut written = Written::default();
+    let text = &mut written.text;
+    for zone in zones {
+        let mut title = String::new();
+        COMMENTS.say(&mut title, &zone.title());
+        let _ = writeln!(text, "{title}");
+        for set in &zone.sets {
+            for (member, record) in set.members.iter().zip(set.records()) {
+                COMMENTS.say(text, &member.remark());
+                text.push_str(&form(&record, &zone.cut.zone));
+                COMMENTS.say_live(text, set);
+                text.push('\n');
+            }
+        }
+    }
+    written
+}
 
 /// Writes one record as a small form.
 ///
 /// Names, type and TTL keep to 80 columns. The value stays on one line whatever its length,
 /// for a line broken here would be copied broken. `zone` is the zone the panel edits.
 #[must_use]
-pub fn write(record: &Record, zone: &Name) -> String {
+pub fn form(record: &Record, zone: &Name) -> String {
     let mut text = String::new();
     let mut line = |label: &str, content: &str| {
         writeln!(text, "{label:<6} {content}").expect("a string takes any text");
@@ -33,6 +58,12 @@ pub fn write(record: &Record, zone: &Name) -> String {
         other => line("Value", &value(other)),
     }
     line("TTL", &record.ttl.to_string());
+    if let RecordData::Txt(long) = &record.data
+        && long.len() > zone::MAX_STRING
+    {
+        line("Split", &zone::line(&record.data));
+        text.push_str("       only where the panel refuses the value in one piece\n");
+    }
     text
 }
 
@@ -47,19 +78,22 @@ pub fn value(data: &RecordData) -> String {
             preference,
             exchange,
         } => format!("{preference} {}", exchange.host()),
-        RecordData::Txt(text) => {
-            let mut plain = String::new();
-            for &byte in text {
-                if matches!(byte, b' '..=b'~') {
-                    plain.push(char::from(byte));
-                } else {
-                    write!(plain, "\\{byte:03}").expect("a string takes any text");
-                }
-            }
-            plain
-        }
-        other => zone::value(other),
+        RecordData::Txt(text) => plain(text),
+        other => zone::line(other),
     }
+}
+
+/// A text with the bytes escaped that a terminal would act on.
+pub(super) fn plain(text: &[u8]) -> String {
+    let mut plain = String::new();
+    for &byte in text {
+        if matches!(byte, b' '..=b'~') {
+            plain.push(char::from(byte));
+        } else {
+            write!(plain, "\\{byte:03}").expect("a string takes any text");
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -72,7 +106,7 @@ mod tests {
             ttl: 300,
             data,
         };
-        assert_eq!(write(&record, &"example.org".parse().unwrap()), expected);
+        assert_eq!(form(&record, &"example.org".parse().unwrap()), expected);
     }
 
     #[test]
