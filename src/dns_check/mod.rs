@@ -5,7 +5,8 @@
 //! addresses and domains come from is said in [`sources`] and [`senders`].
 //! A failed lookup is never "not there": its state is [`State::Unasked`].
 //! Must not know printing.
-//! Follows RFC 8601, 3 (reverse DNS); RFC 5321, 4.1.4 (HELO); RFC 7208; RFC 6376; RFC 9989.
+//! Follows RFC 8601, 3 (reverse DNS); RFC 5321, 4.1.4 (HELO); RFC 7208; RFC 6376; RFC 9989;
+//! RFC 8460; RFC 8461.
 
 mod address;
 mod dkim;
@@ -19,6 +20,7 @@ pub mod sources;
 mod spf;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -38,6 +40,7 @@ pub use receivers::{Receiver, Verdict};
 pub use senders::Sender;
 pub use sources::{Source, Unknown};
 pub use spf::{SpfReport, SpfResult};
+pub use tls::Tls;
 
 /// How one thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -144,6 +147,9 @@ pub struct DomainReport {
     pub dkim: Vec<KeyReport>,
     /// Its DMARC policy.
     pub dmarc: DmarcReport,
+    /// What it says of TLS.
+    #[serde(flatten)]
+    pub tls: Tls,
 }
 
 impl Report {
@@ -221,6 +227,7 @@ pub fn check(resolver: &dyn Resolver, subject: &Subject, providers: &[Provider])
             key.find(&domain.sender, &mut findings);
         }
         domain.dmarc.find(&domain.sender, &mut findings);
+        domain.tls.find(&domain.sender, &mut findings);
         dmarc::find_refused(domain, &mut findings);
     }
     for (sender, mx) in subject.strangers.iter().zip(&strangers) {
@@ -257,6 +264,7 @@ fn domain(resolver: &dyn Resolver, sender: &Sender, subject: &Subject) -> Domain
             .filter(|key| key.signs(name))
             .map(|key| scope.spawn(|| dkim::look(resolver, name, key)))
             .collect();
+        let tls = scope.spawn(|| tls::look(resolver, name));
         let dmarc = dmarc::look(resolver, name);
         DomainReport {
             sender: sender.clone(),
@@ -264,6 +272,7 @@ fn domain(resolver: &dyn Resolver, sender: &Sender, subject: &Subject) -> Domain
             spf: spf.join().expect("a lookup gives back what went wrong"),
             dkim: joined(keys),
             dmarc,
+            tls: tls.join().expect("a lookup gives back what went wrong"),
         }
     })
 }
@@ -276,6 +285,8 @@ impl DomainReport {
             &self.spf.cell,
             &self.dmarc.cell,
             &self.dmarc.reports,
+            &self.tls.tls_rpt,
+            &self.tls.mta_sts,
         ];
         let spf = self.spf.results.values().map(|result| &result.cell);
         let dkim = self.dkim.iter().map(|key| &key.cell);

@@ -513,6 +513,43 @@ fn a_domain_nobody_can_answer_is_found() {
 }
 
 #[test]
+fn what_is_said_of_tls_need_not_be_there_and_must_not_be_wrong() {
+    let check = |with: &str, expected: (&str, &str, &str)| {
+        let report = checked(&zone(&[], with));
+        let tls = &report.domains[0].tls;
+        let text = words(&report);
+        let end = text.lines().last().unwrap();
+        assert_eq!(
+            (tls.tls_rpt.says.as_str(), tls.mta_sts.says.as_str(), end),
+            expected,
+            "{with}"
+        );
+    };
+    let rpt = |text: &str| format!("_smtp._tls.example.org. 60 IN TXT \"{text}\"");
+    let sts = |text: &str| format!("_mta-sts.example.org. 60 IN TXT \"{text}\"");
+    let host = "mta-sts.example.org. 60 IN A 192.0.2.80";
+    check("", ("-", "-", "right: "));
+    check(
+        &rpt("v=TLSRPTv1; rua=mailto:t@example.org"),
+        ("yes", "-", "right: "),
+    );
+    check(&rpt("v=TLSRPTv1"), ("wrong", "-", "wrong: tls-rpt-wrong"));
+    check(&rpt("something else"), ("-", "-", "right: "));
+    let good = sts("v=STSv1; id=1");
+    check(&format!("{good}|{host}"), ("-", "yes", "right: "));
+    check(&good, ("-", "no host", "wrong: mta-sts-no-host"));
+    check(&sts("v=STSv1"), ("-", "wrong", "wrong: mta-sts-wrong"));
+    check(
+        &format!("{good}|{}", sts("v=STSv1; id=2")),
+        ("-", "several", "wrong: mta-sts-wrong"),
+    );
+    check(
+        &format!("{good}|$SERVFAIL mta-sts.example.org."),
+        ("-", "?", "unasked: dns-unasked"),
+    );
+}
+
+#[test]
 fn strangers_only_have_to_exist() {
     let resolver =
         FixedResolver::from_zone(&zone(&[], "there.example. 60 IN A 192.0.2.1")).unwrap();

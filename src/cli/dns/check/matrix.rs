@@ -143,7 +143,9 @@ fn differing(ui: &mut Ui, report: &Report) {
 
 fn domains(ui: &mut Ui, report: &Report) {
     ui.heading("Domains that mail is sent for");
-    let heads = ["MX", "SPF", "DKIM", "DMARC", "reports"];
+    let heads = [
+        "MX", "SPF", "DKIM", "DMARC", "reports", "TLS-RPT", "MTA-STS",
+    ];
     let rows: Vec<(String, Vec<Drawn>)> = report
         .domains
         .iter()
@@ -154,6 +156,8 @@ fn domains(ui: &mut Ui, report: &Report) {
                 worst(domain.dkim.iter().map(|key| &key.cell)),
                 drawn(&domain.dmarc.cell),
                 drawn(&domain.dmarc.reports),
+                drawn(&domain.tls.tls_rpt),
+                drawn(&domain.tls.mta_sts),
             ];
             (domain.sender.name.clone(), cells)
         })

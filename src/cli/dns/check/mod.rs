@@ -17,7 +17,7 @@ use super::Asking;
 ///
 /// For every address: the PTR record, whether it leads back, the name said in HELO, and what SPF
 /// of every sending domain says of it. For every domain: MX, SPF, DKIM against the key on disk,
-/// DMARC. A site file is not needed. Exit status: 0 all right, 1 something is wrong, 75
+/// DMARC, TLS-RPT and MTA-STS. A site file is not needed. Exit status: 0 all right, 1 something is wrong, 75
 /// something could not be asked.
 #[derive(Debug, Args)]
 pub struct Check {
