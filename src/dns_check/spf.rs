@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::{Cell, Sender, Source, State, listed, mend, shown, where_is};
-use crate::dns::{DnsError, Name, RecordType, Resolver};
-use crate::finding::Finding;
-use crate::mail::spf::{self, Identity, Judgement, MAX_LOOKUPS, MAX_VOID_LOOKUPS, Status};
+use crate::dns::{Name, RecordType, Resolver};
+use crate::finding::{Finding, Severity};
+use crate::mail::spf::{
+    self, Fault, Identity, Judgement, MAX_LOOKUPS, Status, Survey, Unconfirmed,
+};
 
 /// The SPF record of a domain.
 #[derive(Clone, Debug, Serialize)]
@@ -18,12 +20,11 @@ pub struct SpfReport {
     /// How the record stands, and how many of the lookups that are allowed it takes.
     #[serde(flatten)]
     pub cell: Cell,
-    /// Its text, as it may be shown.
-    pub record: Option<String>,
+    /// All that it leads to, and what it costs.
+    #[serde(flatten)]
+    pub survey: Survey,
     /// By address, what it says.
     pub results: BTreeMap<IpAddr, SpfResult>,
-    #[serde(skip)]
-    oddities: Vec<String>,
 }
 
 /// What a record says of an address.
@@ -38,62 +39,45 @@ pub struct SpfResult {
     pub lookups: usize,
     /// How many lookups found nothing.
     pub void_lookups: usize,
-    /// Whether the address is let pass only because everybody is.
-    #[serde(skip)]
-    by_all: bool,
 }
 
-/// Asks for the record, and follows it for each address.
+/// Asks for the record, follows it for each address, and walks all of it.
 pub(super) fn look(resolver: &dyn Resolver, domain: &Name, sources: &[Source]) -> SpfReport {
-    let results: BTreeMap<IpAddr, SpfResult> = std::thread::scope(|scope| {
-        let threads: Vec<_> = sources
+    let lookup = |name: &Name, kind: RecordType| resolver.lookup(name, kind);
+    std::thread::scope(|scope| {
+        let results: Vec<_> = sources
             .iter()
             .map(|source| scope.spawn(|| (source.address, evaluate(resolver, domain, source))))
             .collect();
-        super::joined(threads).into_iter().collect()
-    });
-    let lookup = |name: &Name, kind: RecordType| resolver.lookup(name, kind);
-    let published = lookup(domain, RecordType::Txt);
-    let texts = published.as_ref().map(spf::spf_texts);
-    let oddities = match texts.as_deref() {
-        Ok([one]) => spf::Spf::parse(one)
-            .map(|record| record.oddities())
-            .unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    SpfReport {
-        cell: record_cell(&results, &texts),
-        record: texts
-            .ok()
-            .and_then(|texts| texts.first().map(|text| shown(text))),
-        results,
-        oddities: oddities
-            .iter()
-            .map(|oddity| shown(&oddity.to_string()))
-            .collect(),
-    }
+        let survey = spf::survey(domain, &lookup);
+        SpfReport {
+            cell: record_cell(&survey),
+            survey,
+            results: super::joined(results).into_iter().collect(),
+        }
+    })
 }
 
-/// What there is in a word, or the lookups it takes of those allowed.
-fn record_cell(
-    results: &BTreeMap<IpAddr, SpfResult>,
-    texts: &Result<Vec<String>, &DnsError>,
-) -> Cell {
-    match texts {
-        Err(_) => return Cell::unasked(),
-        Ok(texts) if texts.is_empty() => return Cell::new(State::Wrong, "none"),
-        Ok(texts) if texts.len() > 1 => return Cell::new(State::Wrong, "several"),
-        Ok(_) => {}
-    }
-    let worst =
-        |count: fn(&SpfResult) -> usize| results.values().map(count).max().unwrap_or_default();
-    let (lookups, void) = (worst(|one| one.lookups), worst(|one| one.void_lookups));
-    if lookups > MAX_LOOKUPS || void > MAX_VOID_LOOKUPS {
-        Cell::new(State::Wrong, "too long")
-    } else if results.values().any(|one| one.cell.says == "permerror") {
-        Cell::new(State::Wrong, "wrong")
-    } else {
-        Cell::new(State::Right, format!("yes {lookups}/{MAX_LOOKUPS}"))
+/// What there is in a word, and the lookups it takes of those allowed.
+fn record_cell(survey: &Survey) -> Cell {
+    match &survey.tree.fault {
+        Some(Fault::Unconfirmed(
+            Unconfirmed::NotPublished { .. } | Unconfirmed::NoDomain { .. },
+        )) => Cell::new(State::Wrong, "none"),
+        Some(Fault::Unconfirmed(Unconfirmed::SeveralRecords { .. })) => {
+            Cell::new(State::Wrong, "several")
+        }
+        _ if survey.endless => Cell::new(State::Wrong, "endless"),
+        _ if survey.costs.lookups > MAX_LOOKUPS => Cell::new(
+            State::Wrong,
+            format!("{}/{MAX_LOOKUPS}", survey.costs.lookups),
+        ),
+        _ if survey.is_wrong() => Cell::new(State::Wrong, "wrong"),
+        _ if survey.unasked().is_some() || !survey.complete => Cell::unasked(),
+        _ => Cell::new(
+            State::Right,
+            format!("yes {}/{MAX_LOOKUPS}", survey.costs.lookups),
+        ),
     }
 }
 
@@ -122,11 +106,6 @@ fn result(judgement: &Judgement) -> SpfResult {
         Status::TempError => State::Unasked,
         _ => State::Wrong,
     };
-    let by_all = judgement.status == Status::Pass
-        && judgement
-            .by
-            .as_ref()
-            .is_some_and(|by| by.mechanism == spf::Mechanism::All);
     let mut why = match (&judgement.why, &judgement.by) {
         (Some(why), _) => shown(&why.to_string()),
         (None, Some(by)) => format!("by `{}` of `{}`", shown(&by.term), by.domain.host()),
@@ -144,14 +123,23 @@ fn result(judgement: &Judgement) -> SpfResult {
         why,
         lookups: judgement.lookups,
         void_lookups: judgement.void_lookups,
-        by_all,
     }
 }
 
 impl SpfReport {
-    /// Adds what is wrong: one finding for all addresses of which the same is said.
+    /// Adds what is wrong: with the record, and what it says of the addresses, those of which the
+    /// same is said in one finding.
     pub(super) fn find(&self, sender: &Sender, findings: &mut Vec<Finding>) {
         let domain = sender.domain.host();
+        let of_record = self.survey.findings();
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        let is_explained = of_record.iter().any(is_error);
+        for mut finding in of_record {
+            if finding.fix.is_none() && is_error(&finding) {
+                finding.fix = Some(mend::domain(sender));
+            }
+            findings.push(finding);
+        }
         let mut said: Vec<&str> = self
             .results
             .values()
@@ -165,54 +153,23 @@ impl SpfReport {
                 continue;
             };
             let addresses = listed(&of);
-            let finding = match (result.cell.state, word) {
-                (State::Unasked, _) => {
-                    findings.push(
-                        Finding::warning(
-                            "dns-unasked",
-                            format!("SPF of `{domain}` could not be followed for {addresses}"),
-                        )
-                        .because(result.why.clone()),
-                    );
-                    continue;
-                }
-                (State::Wrong, "none") => {
-                    findings.push(
-                        Finding::error("no-spf", format!("`{domain}` has no SPF record"))
-                            .because("nothing says who may send for it: Google and others then want DKIM, or refuse")
-                            .mend(mend::domain(sender)),
-                    );
-                    continue;
-                }
-                (State::Wrong, "permerror") => Finding::error(
-                    "spf-permerror",
-                    format!(
-                        "the SPF record of `{domain}` is wrong: receivers see `permerror` from {addresses}"
-                    ),
-                ),
+            findings.push(match (result.cell.state, word) {
+                // The survey has told why.
+                (State::Wrong, "none" | "permerror") if is_explained => continue,
+                (State::Unasked, _) if self.survey.unasked().is_some() => continue,
                 (State::Wrong, _) => Finding::error(
                     "spf-not-covered",
                     format!("SPF of `{domain}` does not let {addresses} send: `{word}`"),
-                ),
-                _ if result.by_all => Finding::warning(
-                    "spf-passes-all",
-                    format!(
-                        "SPF of `{domain}` lets {addresses} send only because it lets everybody send"
-                    ),
-                ),
+                )
+                .because(result.why.clone())
+                .mend(mend::domain(sender)),
+                (State::Unasked, _) => Finding::warning(
+                    "dns-unasked",
+                    format!("SPF of `{domain}` could not be followed for {addresses}"),
+                )
+                .because(result.why.clone()),
                 _ => continue,
-            };
-            findings.push(
-                finding
-                    .because(result.why.clone())
-                    .mend(mend::domain(sender)),
-            );
-        }
-        for oddity in &self.oddities {
-            findings.push(
-                Finding::warning("spf-odd", format!("the SPF record of `{domain}`: {oddity}"))
-                    .mend(mend::domain(sender)),
-            );
+            });
         }
     }
 }

@@ -262,7 +262,7 @@ fn check_spf(records: &str, of_v4: &str, of_v6: &str, end: &str) {
 #[test]
 fn spf_is_followed_for_each_address() {
     let own = |text: &str| format!("example.org. 60 IN TXT \"v=spf1 {text}\"");
-    check_spf("", "none", "none", "wrong: no-spf");
+    check_spf("", "none", "none", "wrong: spf-missing");
     // The IPv4 address only.
     check_spf(
         &own("ip4:192.0.2.10 ~all"),
@@ -286,7 +286,7 @@ fn spf_is_followed_for_each_address() {
         &format!("{}|{}", own("a:mail.example.org -all"), own("mx -all")),
         "permerror",
         "permerror",
-        "wrong: spf-permerror",
+        "wrong: spf-several",
     );
     let mut eleven = own(&"include:n?.example ".repeat(11));
     for number in 1..=11 {
@@ -295,12 +295,12 @@ fn spf_is_followed_for_each_address() {
     for number in 1..=11 {
         let _ = write!(eleven, "|n{number}.example. 60 IN TXT \"v=spf1 ?all\"");
     }
-    check_spf(&eleven, "permerror", "permerror", "wrong: spf-permerror");
+    check_spf(&eleven, "permerror", "permerror", "wrong: spf-lookups");
     check_spf(
         &own("a:x1.example.org a:x2.example.org a:x3.example.org a:mail.example.org -all"),
         "permerror",
         "permerror",
-        "wrong: spf-permerror",
+        "wrong: spf-void-lookups",
     );
     check_spf(
         &format!(
@@ -309,7 +309,7 @@ fn spf_is_followed_for_each_address() {
         ),
         "permerror",
         "permerror",
-        "wrong: spf-permerror",
+        "wrong: spf-loop",
     );
     check_spf(
         &format!(
@@ -318,7 +318,7 @@ fn spf_is_followed_for_each_address() {
         ),
         "temperror",
         "temperror",
-        "unasked: dns-unasked",
+        "unasked: spf-unasked",
     );
 }
 
@@ -595,7 +595,7 @@ fn what_nobody_answers_is_never_missing() {
         "192.0.2.10: ? ? | ? temperror | temperror | ?\n\
          2001:db8::10: ? ? | ? temperror | temperror | ?\n\
          example.org: mx ?, dkim ?, dmarc ?, reports -\n\
-         unasked: dns-unasked"
+         unasked: dns-unasked spf-unasked dns-unasked"
     );
     // A fault that is known is one, whatever else could not be asked.
     let broken = zone(&["ip6.arpa"], "$SERVFAIL 10.2.0.192.in-addr.arpa.");

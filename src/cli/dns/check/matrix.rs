@@ -22,14 +22,25 @@ const LONGEST: usize = 39;
 /// A cell: its text and its colour.
 type Drawn = (String, Style);
 
-/// Draws a report.
-pub fn show(ui: &mut Ui, report: &Report) {
+/// Draws a report; with `trees`, what each SPF record leads to, else only of those that are wrong.
+pub fn show(ui: &mut Ui, report: &Report, trees: bool) {
     if !report.addresses.is_empty() || !report.unknown.is_empty() {
         addresses(ui, report);
     }
     if !report.domains.is_empty() {
         ui.data("\n");
         domains(ui, report);
+    }
+    for domain in &report.domains {
+        let is_wrong =
+            domain.spf.cell.state == State::Wrong && domain.spf.survey.tree.record.is_some();
+        if trees || is_wrong {
+            ui.data("\n");
+            ui.heading("What the SPF record leads to");
+            for line in domain.spf.survey.to_string().lines() {
+                ui.data(&format!("{}\n", escape(line)));
+            }
+        }
     }
     if is_drawn(report, |cell| cell.state == State::Unasked) {
         ui.data("\n");

@@ -24,6 +24,9 @@ pub struct Check {
     /// Check these sending domains instead of those that are found
     #[arg(value_name = "DOMAIN")]
     domains: Vec<String>,
+    /// Show what every SPF record leads to, not only those that are wrong
+    #[arg(long)]
+    tree: bool,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
@@ -45,7 +48,7 @@ impl Check {
         if self.json {
             session.ui.data(&json::text(&json::dns_check(&report)));
         } else {
-            matrix::show(&mut session.ui, &report);
+            matrix::show(&mut session.ui, &report, self.tree);
             session.ui.findings(&report.findings);
             session.ui.say(&summary(&report.findings, outcome));
         }
