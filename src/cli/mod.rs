@@ -197,6 +197,8 @@ pub(crate) struct Session {
     pub program: Option<Utf8PathBuf>,
     /// Who answers about DNS, if it was handed in.
     pub resolver: Option<Arc<dyn Resolver>>,
+    /// Who is asked about DNS, once that was chosen.
+    pub asked: Option<Arc<dyn Resolver>>,
     /// The time of the start.
     pub now: Timestamp,
     /// Whether questions can be asked.
@@ -238,6 +240,7 @@ pub fn run(world: World) -> u8 {
         user,
         program,
         resolver,
+        asked: None,
         now,
         is_terminal,
         kernel,

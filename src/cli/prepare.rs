@@ -267,7 +267,7 @@ impl Session {
         if self.common.offline {
             return Ok(Arc::new(OfflineResolver));
         }
-        if let Some(resolver) = &self.resolver {
+        if let Some(resolver) = self.asked.as_ref().or(self.resolver.as_ref()) {
             return Ok(Arc::clone(resolver));
         }
         let text = self.resolv_conf()?;

@@ -61,6 +61,8 @@ pub(super) enum Fault {
     Failure(OptRcode),
     /// The server sends us to others instead of answering.
     Referral,
+    /// The server is named for a zone and does not speak for it.
+    Lame,
     /// It answers our question, and breaks off or contradicts itself.
     Malformed,
 }
@@ -413,6 +415,89 @@ mod tests {
         assert!(ids.len() > 40);
     }
 
+    #[test]
+    fn aliases_without_end_are_no_answer() {
+        let asked = name("n0.example");
+        let query = Query::new(&asked, RecordType::A, true);
+        let mut chain = String::new();
+        let last = MAX_ALIASES + 1;
+        for at in 0..last {
+            use std::fmt::Write as _;
+            let _ = writeln!(chain, "n{at}.example. 60 IN CNAME n{}.example.", at + 1);
+        }
+        let end = |at: usize| format!("n{at}.example. 60 IN A 192.0.2.1\n");
+        let answer = |text: &str| judge(&query, &reply(&query.plain, Rcode::NOERROR, text, ""));
+        assert_eq!(answer(&(chain.clone() + &end(last))), Err(Fault::Malformed));
+        let shorter: String = chain.split_inclusive('\n').take(last - 1).collect();
+        let found = answer(&(shorter + &end(last - 1))).unwrap();
+        assert_eq!(found.records().len(), 1);
+    }
+
+    #[test]
+    fn the_largest_messages_are_read() {
+        let query = Query::new(&name("a.example"), RecordType::A, true);
+        let head = |records: u16| {
+            let mut bytes = query.plain.clone();
+            bytes[2] |= 0x80;
+            bytes[3] |= 0x80;
+            bytes[6..8].copy_from_slice(&records.to_be_bytes());
+            bytes
+        };
+        // As many records as there is room for, each the one asked for.
+        let record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1];
+        let room = (usize::from(u16::MAX) - query.plain.len()) / record.len();
+        let mut bytes = head(u16::try_from(room).unwrap());
+        bytes.extend(record.repeat(room));
+        let found = judge(&query, &bytes).unwrap();
+        assert_eq!(found.records().len(), room);
+        // Pointers to pointers, all the way down, and names that begin at each of them.
+        let mut bytes = head(u16::MAX);
+        while bytes.len() + 2 < usize::from(u16::MAX) {
+            let before = u16::try_from(bytes.len() - 2).unwrap_or_default() & 0x3fff;
+            bytes.extend((before | 0xc000).to_be_bytes());
+        }
+        assert_eq!(judge(&query, &bytes), Err(Fault::Malformed));
+        // A pointer to itself.
+        let mut bytes = head(1);
+        let here = u16::try_from(bytes.len()).unwrap() | 0xc000;
+        bytes.extend(here.to_be_bytes());
+        bytes.extend(&record[2..]);
+        assert_eq!(judge(&query, &bytes), Err(Fault::Malformed));
+    }
+
+    /// A piece of a message that someone who means ill may put together.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let label = prop::collection::vec(any::<u8>(), 0..70).prop_map(|bytes| {
+            let length = u8::try_from(bytes.len()).unwrap();
+            [vec![length], bytes].concat()
+        });
+        let pointer = (0u16..80).prop_map(|to| (to | 0xc000).to_be_bytes().to_vec());
+        let middle = (
+            prop::sample::select(vec![1u16, 2, 5, 6, 12, 15, 16, 28, 33, 39, 41, 46, 64, 255]),
+            prop::sample::select(vec![1u16, 1, 1, 3, 255]),
+            any::<u32>(),
+            0u16..40,
+        )
+            .prop_map(|(kind, class, ttl, length)| {
+                let mut bytes = kind.to_be_bytes().to_vec();
+                bytes.extend(class.to_be_bytes());
+                bytes.extend(ttl.to_be_bytes());
+                bytes.extend(length.to_be_bytes());
+                bytes
+            });
+        let own = Just(vec![0xc0, 12]);
+        let noise = prop::collection::vec(any::<u8>(), 0..20);
+        prop_oneof![
+            label,
+            pointer,
+            middle.clone(),
+            middle,
+            own,
+            noise,
+            Just(vec![0])
+        ]
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(tail in prop::collection::vec(any::<u8>(), 0..300), counts in any::<[u8; 3]>()) {
@@ -427,6 +512,65 @@ mod tests {
             bytes.extend(&tail);
             let _ = judge(&query, &bytes);
             let _ = judge(&query, &tail);
+        }
+
+        #[test]
+        fn what_is_put_together_in_bad_faith_answers_nothing_else(
+            pieces in prop::collection::vec(piece(), 0..30),
+            counts in any::<[u8; 3]>(),
+            kind in prop::sample::select(vec![1u16, 5, 15, 16]),
+        ) {
+            let asked = name("mail.example.org");
+            let kind = RecordType::from(kind);
+            let query = Query::new(&asked, kind, true);
+            let mut bytes = query.plain.clone();
+            bytes[2] |= 0x80;
+            bytes[3] |= 0x80;
+            bytes[7] = counts[0] % 8;
+            bytes[9] = counts[1] % 4;
+            bytes[11] = counts[2] % 4;
+            bytes.extend(pieces.concat());
+            if let Ok(Answer::Records(found)) = judge(&query, &bytes) {
+                prop_assert!(!found.is_empty());
+                let owner = &found[0].owner;
+                prop_assert!(found.iter().all(|it| it.data.kind() == kind && it.owner == *owner));
+            }
+        }
+
+        #[test]
+        fn names_of_any_bytes_are_kept_and_print_safely(
+            labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..30), 1..6)
+        ) {
+            let odd = Name::from_labels(labels).unwrap();
+            let asked = name("mail.example.org");
+            let query = Query::new(&asked, RecordType::Mx, true);
+            let answer = format!("mail.example.org. 60 IN MX 10 {}\n", odd.fully_qualified());
+            let bytes = reply(&query.plain, Rcode::NOERROR, &answer, "");
+            let found = judge(&query, &bytes).unwrap();
+            let exchange = match &found.records()[0].data {
+                RecordData::Mx { exchange, .. } => exchange.clone(),
+                other => panic!("{other:?}"),
+            };
+            prop_assert_eq!(&exchange, &odd);
+            prop_assert!(exchange.host().bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+
+        #[test]
+        fn foreign_records_never_answer(others in prop::collection::vec("[a-d]{1,2}", 0..8)) {
+            let asked = name("mail.example.org");
+            let query = Query::new(&asked, RecordType::A, true);
+            let mut answer = String::from("mail.example.org. 60 IN CNAME host.example.net.\n");
+            for (number, other) in others.iter().enumerate() {
+                use std::fmt::Write as _;
+                let _ = writeln!(answer, "{other}.example.net. 60 IN A 192.0.2.{number}");
+                let _ = writeln!(answer, "{other}.example.net. 60 IN CNAME host.example.net.");
+            }
+            answer.push_str("host.example.net. 60 IN A 198.51.100.1\n");
+            let bytes = reply(&query.plain, Rcode::NOERROR, &answer, "");
+            let found = judge(&query, &bytes).unwrap();
+            let expected = RecordData::A("198.51.100.1".parse().unwrap());
+            prop_assert_eq!(found.records().len(), 1);
+            prop_assert_eq!(&found.records()[0].data, &expected);
         }
 
         #[test]

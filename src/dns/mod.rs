@@ -19,7 +19,8 @@ pub use format::panel;
 pub use name::{Name, NameError};
 pub use record::{Record, RecordData, RecordType, StartOfAuthority};
 pub use resolver::{
-    Answer, CachedResolver, DnsError, FixedResolver, OfflineResolver, RealResolver, Resolver,
-    UnhurriedResolver, server_address, side_by_side,
+    Answer, AuthoritativeResolver, CachedResolver, Difference, DnsError, FixedResolver, NameServer,
+    OfflineResolver, RealResolver, Resolver, ServerFault, UnhurriedResolver, Version, negative_ttl,
+    server_address, side_by_side,
 };
 pub use reverse::{MOST_NAMES, Reverse, addresses_of};

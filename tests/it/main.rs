@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and say what they skipped"
 )]
 
+mod authoritative;
 mod cases;
 mod check;
 mod cli;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, ValueEnum};
 
 use super::Asking;
+use super::servers::names_of;
 use crate::cli::out::OutFile;
 use crate::cli::{Failure, Session, json};
 use crate::dns::cut::{Cuts, guess};
@@ -65,10 +66,11 @@ impl Show {
 
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        self.asking.begin(session)?;
+        let asked = self.asking.begin(session)?;
         let (site, _) = session.site()?;
         let records = session.records(&site)?;
         let mut zones = in_zones(session, &site, records)?;
+        session.ui.remarks(&asked.findings(&names_of(&site)));
         if let Some(name) = &self.zone {
             zones = only(zones, name)?;
         }

@@ -28,6 +28,8 @@ pub(super) struct Asked<'a> {
     socket: Option<UdpSocket>,
     /// It has not yet shown that it does without.
     edns: bool,
+    /// It answered a datagram, if only that the answer does not fit one.
+    pub answered: bool,
 }
 
 /// Why one try came to nothing.
@@ -49,6 +51,7 @@ impl<'a> Asked<'a> {
             server,
             socket: None,
             edns: true,
+            answered: false,
         }
     }
 
@@ -57,7 +60,10 @@ impl<'a> Asked<'a> {
         let too_new = [OptRcode::FORMERR, OptRcode::NOTIMP, OptRcode::BADVERS];
         loop {
             let said = match self.over_udp(until) {
-                Err(Miss::Said(Fault::Truncated)) => self.over_tcp(until),
+                Err(Miss::Said(Fault::Truncated)) => {
+                    self.answered = true;
+                    self.over_tcp(until)
+                }
                 other => other,
             };
             match said {
@@ -139,6 +145,7 @@ impl Miss {
                 code: code.to_string(),
             },
             Self::Said(Fault::Referral) => DnsError::Referral { name, kind, server },
+            Self::Said(Fault::Lame) => DnsError::Lame { name, kind, server },
             Self::Said(Fault::Foreign | Fault::Truncated | Fault::Malformed) => {
                 DnsError::Malformed { name, kind, server }
             }

@@ -5,6 +5,7 @@
 //! and the two are never confused.
 //! Must not know what an answer is good for.
 
+mod authoritative;
 mod cached;
 mod exchange;
 mod fixed;
@@ -13,9 +14,11 @@ mod real;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Name, Record, RecordType};
+use super::{Name, Record, RecordData, RecordType};
 
+pub use authoritative::{AuthoritativeResolver, Difference, NameServer, ServerFault, Version};
 pub use cached::CachedResolver;
 pub use fixed::FixedResolver;
 pub use parallel::side_by_side;
@@ -156,6 +159,34 @@ pub enum DnsError {
         /// The server.
         server: String,
     },
+    /// The server is named for a zone and does not speak for it.
+    #[error("{server} was asked for {kind} of `{}` and does not speak for its zone", .name.host())]
+    Lame {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The server.
+        server: String,
+    },
+    /// No server of the zone can be asked.
+    #[error("{kind} of `{}` was not looked up: no name server of `{}` has an address", .name.host(), .zone.host())]
+    Unserved {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+        /// The zone.
+        zone: Name,
+    },
+    /// An alias leads to an alias, and so on without end.
+    #[error("{kind} of `{}` cannot be looked up: its aliases lead round in a circle, or on too far", .name.host())]
+    Aliases {
+        /// The name asked for.
+        name: Name,
+        /// The type asked for.
+        kind: RecordType,
+    },
     /// The answer cannot be understood.
     #[error("{server} gave a malformed answer for {kind} of `{}`", .name.host())]
     Malformed {
@@ -180,6 +211,33 @@ impl DnsError {
                 | Self::Unreachable { .. }
         )
     }
+}
+
+/// How long others may go on believing that a record is not there, after it is: what the zone
+/// of the name allows them to remember "no" for (RFC 2308, 5).
+///
+/// # Errors
+/// When the zone cannot be asked.
+pub fn negative_ttl(resolver: &dyn Resolver, name: &Name) -> Result<Duration, DnsError> {
+    let mut zone = Some(name.clone());
+    while let Some(apex) = zone {
+        let answer = resolver.lookup(&apex, RecordType::Soa)?;
+        let seconds = answer
+            .records()
+            .iter()
+            .find_map(|record| match &record.data {
+                RecordData::Soa(soa) if record.owner == apex => Some(record.ttl.min(soa.minimum)),
+                _ => None,
+            });
+        if let Some(seconds) = seconds {
+            return Ok(Duration::from_secs(seconds.into()));
+        }
+        zone = apex.parent();
+    }
+    Err(DnsError::NoServer {
+        name: name.clone(),
+        kind: RecordType::Soa,
+    })
 }
 
 /// Answers that nothing may be asked; for `--offline`.
