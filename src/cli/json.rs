@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Failure;
 use crate::diff;
-use crate::dns_check::Report;
+use crate::dns_check::{DomainReport, Outcome, Report};
 use crate::draft::Draft;
 use crate::finding::Finding;
 use crate::plan::{FileChange, Nature, Plan};
@@ -73,6 +73,17 @@ pub fn dns_check(report: &Report) -> Value {
         "unknown": report.unknown,
         "domains": report.domains,
         "findings": findings(&report.findings),
+    })
+}
+
+/// What DNS says of one domain of a list, for a line of its own.
+pub fn dns_check_line(report: &DomainReport, all: &[Finding], outcome: Outcome) -> Value {
+    json!({
+        "format": FORMAT,
+        "mailfix": env!("CARGO_PKG_VERSION"),
+        "outcome": outcome,
+        "domain": report,
+        "findings": findings(all),
     })
 }
 

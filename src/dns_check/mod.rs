@@ -217,18 +217,7 @@ pub fn check(resolver: &dyn Resolver, subject: &Subject, providers: &[Provider])
         findings.push(dkim::none_known());
     }
     for domain in &domains {
-        domain.mx.find(&domain.sender, &mut findings);
-        if domain.mx.is_of_no_domain() {
-            // What else is missing goes without saying.
-            continue;
-        }
-        domain.spf.find(&domain.sender, &mut findings);
-        for key in &domain.dkim {
-            key.find(&domain.sender, &mut findings);
-        }
-        domain.dmarc.find(&domain.sender, &mut findings);
-        domain.tls.find(&domain.sender, &mut findings);
-        dmarc::find_refused(domain, &mut findings);
+        domain.find(&mut findings);
     }
     for (sender, mx) in subject.strangers.iter().zip(&strangers) {
         mx.find_missing(sender, &mut findings);
@@ -250,6 +239,20 @@ pub fn check(resolver: &dyn Resolver, subject: &Subject, providers: &[Provider])
         findings,
         unasked,
     }
+}
+
+/// Asks about one sending domain alone, as for a list of them, with what is wrong there.
+#[must_use]
+pub fn check_domain(
+    resolver: &dyn Resolver,
+    sender: &Sender,
+    subject: &Subject,
+) -> (DomainReport, Vec<Finding>) {
+    let report = domain(resolver, sender, subject);
+    let mut findings = Vec::new();
+    report.find(&mut findings);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    (report, findings)
 }
 
 /// Asks all there is to ask of one domain, at once.
@@ -278,6 +281,34 @@ fn domain(resolver: &dyn Resolver, sender: &Sender, subject: &Subject) -> Domain
 }
 
 impl DomainReport {
+    fn find(&self, findings: &mut Vec<Finding>) {
+        self.mx.find(&self.sender, findings);
+        if self.mx.is_of_no_domain() {
+            // What else is missing goes without saying.
+            return;
+        }
+        self.spf.find(&self.sender, findings);
+        for key in &self.dkim {
+            key.find(&self.sender, findings);
+        }
+        self.dmarc.find(&self.sender, findings);
+        self.tls.find(&self.sender, findings);
+        dmarc::find_refused(self, findings);
+    }
+
+    /// How it stands, in the words of a whole check.
+    #[must_use]
+    pub fn outcome(&self, findings: &[Finding]) -> Outcome {
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        if findings.iter().any(is_error) {
+            Outcome::Wrong
+        } else if self.cells().any(|cell| cell.state == State::Unasked) {
+            Outcome::Unasked
+        } else {
+            Outcome::Right
+        }
+    }
+
     /// Every cell of it.
     pub fn cells(&self) -> impl Iterator<Item = &Cell> {
         let one = [

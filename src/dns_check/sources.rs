@@ -50,6 +50,8 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KnownBy {
+    /// It was named on the command line.
+    Asked,
     /// The site file names it.
     Site,
     /// The site file names it as another server's.
@@ -64,11 +66,28 @@ pub enum KnownBy {
     Reply,
 }
 
+impl Source {
+    /// An address that was named on the command line, of which no more is known.
+    #[must_use]
+    pub fn asked(address: IpAddr) -> Self {
+        Self {
+            address,
+            known_by: [KnownBy::Asked].into(),
+            server: None,
+            hello: BTreeSet::new(),
+            passing: false,
+            control: None,
+            forward_control: None,
+        }
+    }
+}
+
 impl KnownBy {
     /// In words.
     #[must_use]
     pub fn in_words(self) -> &'static str {
         match self {
+            Self::Asked => "the command line",
             Self::Site => "the site file",
             Self::OtherServer => "the site file, as another server's",
             Self::Bound => "what Postfix binds to",

@@ -5,6 +5,7 @@ mod push;
 mod servers;
 mod show;
 mod take_back;
+pub mod wait;
 mod wanted;
 
 use clap::{Args, Subcommand};

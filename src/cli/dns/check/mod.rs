@@ -1,17 +1,26 @@
 //! `mailfix dns check`: what DNS says of this server's mail, as receivers see it.
 
+mod many;
 mod matrix;
 mod subject;
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::cli::{Failure, FailureKind, Session, json};
-use crate::dns_check::{self, Outcome};
+use crate::dns::Name;
+use crate::dns_check::{self, Outcome, Report, Subject};
 use crate::draft::silenced;
 use crate::finding::{Finding, Severity};
 use crate::provider::Provider;
+use crate::site::Site;
 
 use super::Asking;
+use super::servers::names_of;
+use super::wait::{Look, duration, until_right};
 
 /// Check the addresses mail leaves from and the domains it is sent for
 ///
@@ -30,6 +39,16 @@ pub struct Check {
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+    /// Judge by this address instead of those mail leaves from here; may be repeated
+    #[arg(long = "address", value_name = "IP")]
+    addresses: Vec<IpAddr>,
+    /// Check the sending domains in FILE, one a line: each gives one line
+    #[arg(long = "domains", value_name = "FILE", conflicts_with_all = ["domains", "wait"])]
+    list: Option<Utf8PathBuf>,
+    /// Look again until all is right, for as long as this (`30s`, `10m`, `2h`); asks the zones'
+    /// own servers, unless `--server` names one
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "offline")]
+    wait: Option<Duration>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -37,13 +56,39 @@ pub struct Check {
 impl Check {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        self.asking.begin(session)?;
-        let (site, subject) = subject::gather(session, &self.domains)?;
-        let resolver = session.resolver()?;
-        let mut report = dns_check::check(resolver.as_ref(), &subject, &Provider::all());
-        if let Some(site) = &site {
-            report.findings = silenced(site, report.findings);
+        if let Some(list) = &self.list {
+            let names = many::read(session, list)?;
+            let (site, subject) = subject::gather(session, names, &self.addresses)?;
+            self.asking.begin(session)?;
+            return many::run(session, site.as_ref(), &subject, self.json);
         }
+        let asked = subject::names(&self.domains)?;
+        let (site, subject) = subject::gather(session, asked, &self.addresses)?;
+        let mut asking = self.asking.clone();
+        if self.wait.is_some() {
+            asking = asking.for_waiting();
+        }
+        let names = names(site.as_ref(), &subject);
+        let look = |session: &mut Session| {
+            let asked = asking.begin(session)?;
+            let resolver = session.resolver()?;
+            let mut report = dns_check::check(resolver.as_ref(), &subject, &Provider::all());
+            report.findings.extend(asked.findings(&names));
+            report
+                .findings
+                .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+            if let Some(site) = &site {
+                report.findings = silenced(site, report.findings);
+            }
+            Ok(Look {
+                left: left(&report),
+                found: report,
+            })
+        };
+        let report = match self.wait {
+            Some(limit) => until_right(session, limit, &names, look)?.found,
+            None => look(session)?.found,
+        };
         let outcome = report.outcome();
         if self.json {
             session.ui.data(&json::text(&json::dns_check(&report)));
@@ -52,12 +97,50 @@ impl Check {
             session.ui.findings(&report.findings);
             session.ui.say(&summary(&report.findings, outcome));
         }
-        Ok(match outcome {
-            Outcome::Right => 0,
-            Outcome::Wrong => FailureKind::Failed.status(),
-            Outcome::Unasked => FailureKind::Unasked.status(),
-        })
+        if asking.authoritative && !self.asking.authoritative && outcome == Outcome::Unasked {
+            session.ui.hint(
+                "the zones' own servers were asked; where they cannot be reached from here, name \
+                 a server that can: `--server IP`",
+            );
+        }
+        Ok(status(outcome))
     }
+}
+
+fn status(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Right => 0,
+        Outcome::Wrong => FailureKind::Failed.status(),
+        Outcome::Unasked => FailureKind::Unasked.status(),
+    }
+}
+
+/// The names whose records are in question.
+fn names(site: Option<&Site>, subject: &Subject) -> Vec<Name> {
+    let senders = subject.senders.iter().map(|sender| sender.domain.clone());
+    let sources = subject.sources.iter();
+    let mut names: Vec<Name> = senders
+        .chain(sources.map(|source| Name::reverse_of(source.address)))
+        .chain(site.iter().flat_map(|site| names_of(site)))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// What is not right yet.
+fn left(report: &Report) -> Vec<String> {
+    let errors = report
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    let unasked = report
+        .unasked
+        .then(|| "some questions got no answer".to_owned());
+    errors
+        .map(|finding| finding.title.clone())
+        .chain(unasked)
+        .collect()
 }
 
 fn summary(findings: &[Finding], outcome: Outcome) -> String {

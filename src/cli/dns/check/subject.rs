@@ -1,13 +1,14 @@
 //! What is to be checked: asked of the host, the log and the site file.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::{Failure, FailureKind, Session};
 use crate::dns::Name;
-use crate::dns_check::senders::{self, KnownBy, Logged};
-use crate::dns_check::{Key, Sender, Subject, sources};
+use crate::dns_check::senders::{KnownBy, Logged};
+use crate::dns_check::{self, Key, Sender, Source, Subject, sources};
 use crate::host::{self, Facts, HostError, Interest};
 use crate::mail::dkim::PrivateKey;
 use crate::maillog::MailLog;
@@ -20,9 +21,13 @@ const READ: u64 = 16 * 1024 * 1024;
 /// What a rotated log is called.
 const ROTATED: [&str; 2] = [".1", ".0"];
 
-/// Finds out what there is to check; `asked` are domains to check instead of those found.
-pub fn gather(session: &mut Session, asked: &[String]) -> Result<(Option<Site>, Subject), Failure> {
-    let asked = names(asked)?;
+/// Finds out what there is to check; `asked` are domains to check instead of those found, and
+/// `addresses` those mail leaves from, instead of this host's.
+pub fn gather(
+    session: &mut Session,
+    asked: Vec<Name>,
+    addresses: &[IpAddr],
+) -> Result<(Option<Site>, Subject), Failure> {
     // A site file is no condition: host and log alone say a lot.
     let (site, profile) = match session.site() {
         Ok((site, chosen)) => (Some(site), chosen.profile),
@@ -31,6 +36,16 @@ pub fn gather(session: &mut Session, asked: &[String]) -> Result<(Option<Site>, 
         }
         Err(failure) => return Err(failure),
     };
+    if !addresses.is_empty() && !asked.is_empty() {
+        // Nothing of the host is in question.
+        let subject = Subject {
+            sources: addresses.iter().copied().map(Source::asked).collect(),
+            senders: senders(asked, site.as_ref()),
+            keys: site.iter().flat_map(|site| keys(session, site)).collect(),
+            ..Subject::default()
+        };
+        return Ok((site, subject));
+    }
     let mut instances = instances(session, &profile, site.is_some() || !asked.is_empty())?;
     let logged = Logged::read(&log(session, &instances, &profile)?);
     let own = own_domains(session, &mut instances, &logged)?;
@@ -41,8 +56,12 @@ pub fn gather(session: &mut Session, asked: &[String]) -> Result<(Option<Site>, 
         unknown: found.unknown,
         ..Subject::default()
     };
+    if !addresses.is_empty() {
+        subject.sources = addresses.iter().copied().map(Source::asked).collect();
+        subject.unknown.clear();
+    }
     if asked.is_empty() {
-        let found = senders::gather(site.as_ref(), &origins, &own, &logged);
+        let found = dns_check::senders::gather(site.as_ref(), &origins, &own, &logged);
         if found.left_out > 0 {
             session.ui.say(&format!(
                 "note: {} more sending domains in the log, the least used, are not looked at",
@@ -53,22 +72,7 @@ pub fn gather(session: &mut Session, asked: &[String]) -> Result<(Option<Site>, 
         subject.senders = found.ours;
         subject.strangers = found.strangers;
     } else {
-        let declared = |name: &Name| {
-            site.as_ref()
-                .is_some_and(|site| site.domains.contains(&name.host()))
-        };
-        subject.senders = asked
-            .into_iter()
-            .map(|name| {
-                let control = site
-                    .as_ref()
-                    .filter(|_| declared(&name))
-                    .map(|site| site.dns.forward);
-                let mut sender = Sender::new(name, KnownBy::Asked);
-                sender.control = control;
-                sender
-            })
-            .collect();
+        subject.senders = senders(asked, site.as_ref());
     }
     if let Some(site) = &site {
         subject.keys = keys(session, site);
@@ -76,8 +80,22 @@ pub fn gather(session: &mut Session, asked: &[String]) -> Result<(Option<Site>, 
     Ok((site, subject))
 }
 
+/// The domains asked about, as senders.
+fn senders(asked: Vec<Name>, site: Option<&Site>) -> Vec<Sender> {
+    let declared = |name: &Name| site.filter(|site| site.domains.contains(&name.host()));
+    asked
+        .into_iter()
+        .map(|name| {
+            let control = declared(&name).map(|site| site.dns.forward);
+            let mut sender = Sender::new(name, KnownBy::Asked);
+            sender.control = control;
+            sender
+        })
+        .collect()
+}
+
 /// The domains typed.
-fn names(asked: &[String]) -> Result<Vec<Name>, Failure> {
+pub fn names(asked: &[String]) -> Result<Vec<Name>, Failure> {
     let mut names = Vec::new();
     for text in asked {
         match text.parse::<Name>() {
