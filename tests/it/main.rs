@@ -14,6 +14,7 @@ mod cases;
 mod check;
 mod cli;
 mod collected;
+mod dns_check;
 mod kill;
 mod lab;
 mod laws;

@@ -73,7 +73,7 @@ impl Named {
             directory,
         };
         let begin = Instant::now();
-        while !named.log().contains("running") || TcpStream::connect(address).is_err() {
+        while !named.log().contains("all zones loaded") || TcpStream::connect(address).is_err() {
             assert!(begin.elapsed() < PATIENCE, "{}", named.log());
             let ended = named.child.try_wait().unwrap();
             assert!(ended.is_none(), "{}", named.log());
