@@ -26,6 +26,7 @@ const COMMANDS: &[&[&str]] = &[
     &["profile", "show"],
     &["dns"],
     &["dns", "push"],
+    &["dns", "request"],
     &["dns", "show"],
     &["dkim"],
     &["dkim", "new"],

@@ -24,6 +24,7 @@ mod oracle;
 mod plan_changes_nothing;
 mod push;
 mod receipts;
+mod request;
 mod resolver;
 mod samples;
 mod spf;

@@ -2,6 +2,7 @@
 
 mod check;
 mod push;
+mod request;
 mod servers;
 mod show;
 mod take_back;
@@ -28,6 +29,7 @@ enum Verb {
     Show(show::Show),
     Check(check::Check),
     Push(push::Push),
+    Request(request::Request),
 }
 
 impl Dns {
@@ -36,7 +38,7 @@ impl Dns {
         match &self.verb {
             Verb::Show(show) => show.is_json(),
             Verb::Check(check) => check.json,
-            Verb::Push(_) => false,
+            Verb::Push(_) | Verb::Request(_) => false,
         }
     }
 
@@ -46,6 +48,7 @@ impl Dns {
             Verb::Show(show) => show.run(session),
             Verb::Check(check) => check.run(session),
             Verb::Push(push) => push.run(session),
+            Verb::Request(request) => request.run(session),
         }
     }
 }

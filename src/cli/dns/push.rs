@@ -241,7 +241,7 @@ impl Session {
         let control = |record: &Record| site.control_of(&record.owner);
         let (mut changes, mut others, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for change in live.changes() {
-            if is_own(&live, change, site) {
+            if control_of(&live, change, site) == Control::Own {
                 changes.push(change.clone());
             } else {
                 others.push(format!("{} of `{}`", change.kind, change.owner.host()));
@@ -331,26 +331,31 @@ impl Session {
     }
 }
 
-/// Tells whether a set is in a zone of one's own.
+/// Tells who controls the zone of a set.
 ///
 /// Where an alias of a reverse name was followed (RFC 2317), whose the place is says the name
 /// that leads there.
-fn is_own(live: &Live, change: &RrsetChange, site: &Site) -> bool {
-    let of_set = |needed: &&Needed| needed.record.data.kind() == change.kind;
-    let needed = || live.iter().map(|(needed, _)| needed).filter(of_set);
-    let is_own = |needed: &Needed| site.control_of(&needed.record.owner) == Control::Own;
-    match needed().find(|needed| needed.record.owner == change.owner) {
-        Some(needed) => is_own(needed),
-        None => needed()
-            .filter(|needed| needed.role == Role::Reverse)
-            .filter(|needed| {
-                change
-                    .wanted
-                    .iter()
-                    .any(|record| record.data == needed.record.data)
-            })
-            .any(is_own),
-    }
+pub fn control_of(live: &Live, change: &RrsetChange, site: &Site) -> Control {
+    let leads_there = |needed: &Needed| {
+        let mut wanted = change.wanted.iter();
+        needed.role == Role::Reverse && wanted.any(|record| record.data == needed.record.data)
+    };
+    let needed: Vec<&Needed> = live.iter().map(|(needed, _)| needed).collect();
+    let is_named = needed
+        .iter()
+        .any(|needed| needed.record.owner == change.owner);
+    let mut owners = needed
+        .iter()
+        .filter(|needed| !is_named && leads_there(needed))
+        .map(|needed| site.control_of(&needed.record.owner));
+    owners
+        .next()
+        .map_or(site.control_of(&change.owner), |first| {
+            // Several addresses may lead to one name; the one that is not one's own is not meant.
+            owners
+                .find(|control| *control == Control::Own)
+                .unwrap_or(first)
+        })
 }
 
 /// Shows what becomes of each zone.
