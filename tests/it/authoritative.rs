@@ -9,6 +9,7 @@
     reason = "a test that cannot be set up ends there, and says what it skips"
 )]
 
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,8 @@ use mailfix::dns::{
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::support::binary;
 
 const NAMED: &[&str] = &["/usr/sbin/named", "/usr/local/sbin/named", "/usr/bin/named"];
 
@@ -65,7 +68,9 @@ $TTL 300
 @ NS ns2
 ns1 A 127.77.0.2
 ns2 A 127.77.0.3
+@ MX 10 out
 mail A 192.0.2.25
+out A 192.0.2.26
 www CNAME web.elsewhere.example.
 round CNAME about.elsewhere.example.
 sub NS ns.elsewhere.example.
@@ -86,6 +91,7 @@ const REVERSE: &str = "\
 $TTL 300
 @ SOA ns1.example.org. admin.example.org. 1 3600 600 86400 60
 @ NS ns1.example.org.
+26 PTR out.example.org.
 25 CNAME 25.0-63
 0-63 NS ns.elsewhere.example.
 ";
@@ -446,4 +452,72 @@ fn a_fresh_change_shows_and_where_it_is_missing() {
     let fresh = resolver.lookup(&asked, RecordType::Txt);
     assert_eq!(data(&fresh), [&published]);
     assert_eq!(resolver.differences(), []);
+}
+
+#[test]
+fn waiting_ends_when_all_is_right() {
+    let Some(world) = World::start() else { return };
+    let server = format!("{FIRST}:{}", world.port);
+    let folder = tempfile::tempdir().unwrap();
+    let words = [
+        "dns",
+        "check",
+        "example.org",
+        "--wait",
+        "5m",
+        "--address",
+        "192.0.2.26",
+        "--server",
+        &server,
+        "--root",
+        ".",
+        "--profile",
+        "linux",
+    ];
+    let mut run = binary(folder.path(), &words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(run.stderr.take().unwrap()).lines();
+    let first = said.next().unwrap().unwrap();
+    assert!(
+        first.starts_with("waiting for up to 5 min: `example.org` has no SPF record"),
+        "{first}"
+    );
+    let right = EXAMPLE.replace("SERIAL", "2")
+        + "@ TXT \"v=spf1 mx -all\"\n_dmarc TXT \"v=DMARC1; p=reject\"\n";
+    world.change("first.zone", &right, FIRST, "_dmarc.example.org");
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    let output = run.wait_with_output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{rest:?}\n{shown}");
+    let note = "note: who asked in vain before may remember that for up to 2 min";
+    assert!(rest.iter().any(|line| line == note), "{rest:?}");
+}
+
+#[test]
+fn waiting_ends_with_what_is_left() {
+    let Some(world) = World::start() else { return };
+    let server = format!("{FIRST}:{}", world.port);
+    let folder = tempfile::tempdir().unwrap();
+    let words = [
+        "dns",
+        "check",
+        "example.org",
+        "--wait",
+        "1s",
+        "--address",
+        "192.0.2.27",
+        "--server",
+        &server,
+        "--root",
+        ".",
+        "--profile",
+        "linux",
+    ];
+    let output = binary(folder.path(), &words).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("error[no-ptr]: 192.0.2.27"), "{shown}");
 }

@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod collected;
 mod dns_check;
+mod dns_list;
 mod kill;
 mod lab;
 mod laws;

@@ -16,6 +16,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause between two looks: the servers asked are other people's too.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// What makes a second that has begun a whole one.
+const ALMOST: Duration = Duration::from_millis(999);
+
 /// How often the time on a terminal is redrawn.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -52,7 +55,7 @@ pub fn until_right<T>(
         if line.is_none() && said.as_ref() != Some(&seen.left) {
             session.ui.say(&format!(
                 "waiting for up to {}: {}",
-                in_words(limit.saturating_sub(begun.elapsed())),
+                in_words(limit.saturating_sub(begun.elapsed()) + ALMOST),
                 summary(&seen.left)
             ));
             said = Some(seen.left.clone());

@@ -9,11 +9,12 @@ use crate::cli::{Failure, FailureKind, Session, json};
 use crate::dns::{Name, side_by_side};
 use crate::dns_check::{Cell, DomainReport, Outcome, State, Subject, check_domain};
 use crate::draft::silenced;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, Severity};
 use crate::site::Site;
 use crate::system::System;
 
 use super::status;
+use crate::cli::dns::Asking;
 
 /// How many domains are checked side by side: they mostly wait for answers.
 const AT_A_TIME: usize = 64;
@@ -79,8 +80,10 @@ pub fn run(
     session: &mut Session,
     site: Option<&Site>,
     subject: &Subject,
+    asking: &Asking,
     json: bool,
 ) -> Result<u8, Failure> {
+    let asked = asking.begin(session)?;
     let resolver = session.resolver()?;
     let bar = bar(session.is_terminal, subject.senders.len());
     let checked = side_by_side(&subject.senders, AT_A_TIME, |sender| {
@@ -103,6 +106,16 @@ pub fn run(
         text.push('\n');
     }
     session.ui.data(&text);
+    let names: Vec<Name> = subject
+        .senders
+        .iter()
+        .map(|sender| sender.domain.clone())
+        .collect();
+    let differences = asked.findings(&names);
+    session.ui.remarks(&differences);
+    let differ = differences
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
     let count = |of| {
         checked
             .iter()
@@ -120,7 +133,7 @@ pub fn run(
             .ui
             .hint("`mailfix dns check DOMAIN` says what is wrong, and what to do");
     }
-    Ok(status(if wrong > 0 {
+    Ok(status(if wrong > 0 || differ {
         Outcome::Wrong
     } else if unasked > 0 {
         Outcome::Unasked
@@ -138,8 +151,13 @@ fn line(report: &DomainReport, outcome: Outcome) -> String {
     };
     let dkim = report.dkim.iter().map(|key| ("DKIM", &key.cell));
     let results = report.spf.results.values();
-    let cells = [("MX", &report.mx.cell), ("SPF", &report.spf.cell)]
+    // What receivers make of a record says more than that it is wrong.
+    let is_said = results.clone().any(|result| is_odd(&result.cell))
+        && ["wrong", "?"].contains(&report.spf.cell.says.as_str());
+    let record = (!is_said).then_some(("SPF", &report.spf.cell));
+    let cells = [("MX", &report.mx.cell)]
         .into_iter()
+        .chain(record)
         .chain(results.map(|result| ("SPF", &result.cell)))
         .chain(dkim)
         .chain([

@@ -59,8 +59,7 @@ impl Check {
         if let Some(list) = &self.list {
             let names = many::read(session, list)?;
             let (site, subject) = subject::gather(session, names, &self.addresses)?;
-            self.asking.begin(session)?;
-            return many::run(session, site.as_ref(), &subject, self.json);
+            return many::run(session, site.as_ref(), &subject, &self.asking, self.json);
         }
         let asked = subject::names(&self.domains)?;
         let (site, subject) = subject::gather(session, asked, &self.addresses)?;
