@@ -48,7 +48,7 @@ pub(super) fn forward(control: Option<Control>) -> &'static str {
 pub(super) fn domain(sender: &Sender) -> String {
     if sender.control.is_none() && sender.known_by == [KnownBy::Myorigin].into() {
         return format!(
-            "set `myorigin` in main.cf to a domain of yours that has its records, or name `{}` in mailfix.toml",
+            "name `{}` in mailfix.toml (`mailfix init` makes one), or set `myorigin` in main.cf to a domain of yours that has its records",
             sender.name
         );
     }
