@@ -6,13 +6,9 @@
 //! Follows RFC 2181, 5; RFC 1034, 3.6.2; RFC 2317.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Needed, Role};
-use crate::dns::{Answer, DnsError, Name, Record, RecordData, RecordType, Resolver};
-
-/// How many sets are asked for at a time.
-const AT_ONCE: usize = 16;
+use super::{AT_ONCE, Needed, Role};
+use crate::dns::{Answer, DnsError, Name, Record, RecordData, RecordType, Resolver, side_by_side};
 
 /// How many aliases are followed to the set they stand for.
 const MOST_ALIASES: usize = 8;
@@ -106,7 +102,9 @@ impl Live {
             }
             members.push(index);
         }
-        let mut answers = ask_all(&order, resolver);
+        let answers = side_by_side(&order, AT_ONCE, |(owner, kind)| {
+            find(owner, *kind, resolver)
+        });
         let mut live = Self {
             compared: needed
                 .iter()
@@ -114,11 +112,10 @@ impl Live {
                 .collect(),
             ..Self::default()
         };
-        for key in order {
-            let (Some(members), Some(answer)) = (sets.remove(&key), answers.remove(&key)) else {
-                continue;
-            };
-            live.compare(&key.0, key.1, &members, answer);
+        for (key, answer) in order.iter().zip(answers) {
+            if let Some(members) = sets.get(key) {
+                live.compare(&key.0, key.1, members, answer);
+            }
         }
         live
     }
@@ -278,33 +275,6 @@ impl Live {
 fn is_enough(needed: &[Needed], present: &[Record]) -> bool {
     needed.iter().all(|one| {
         one.role == Role::Reverse && present.iter().any(|record| one.is_met_by(&record.data))
-    })
-}
-
-/// Asks for all sets, several at a time.
-fn ask_all(
-    sets: &[(Name, RecordType)],
-    resolver: &dyn Resolver,
-) -> BTreeMap<(Name, RecordType), Result<Found, DnsError>> {
-    let next = AtomicUsize::new(0);
-    let ask = || {
-        let mut answers = Vec::new();
-        while let Some(set) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            answers.push((set.clone(), find(&set.0, set.1, resolver)));
-        }
-        answers
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE.min(sets.len()))
-            .map(|_| scope.spawn(ask))
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| match thread.join() {
-                Ok(answers) => answers,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
     })
 }
 

@@ -1,50 +1,44 @@
 //! The DNS records that a mail server needs.
 //!
-//! Owns which records follow from a server's name, addresses and domains, and
-//! why. Must not know who controls a zone, what stands in DNS now (an SPF
-//! record to be kept is handed in), or how records are written down.
-//! Follows RFC 1912, 2.1; RFC 7208; RFC 6376; RFC 9989.
+//! Owns which records follow from a site, and why; one file a kind of record. What stands in DNS
+//! is kept where it says what the site does not: an SPF record is added to, never replaced by a
+//! poorer one. Must not know who controls a zone, or how records are written down.
+//! Follows RFC 1912, 2.1; RFC 7208; RFC 6376; RFC 9989; RFC 8460; RFC 8461; RFC 7505.
 
+mod addresses;
+mod dkim;
+mod dmarc;
+mod exchanges;
 pub mod live;
 mod needed;
+mod planned;
+mod spf;
+mod tls;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::dns::{Name, NameError, Record, RecordData};
+use crate::dns::{
+    CachedResolver, DnsError, Name, NameError, Record, RecordData, RecordType, Resolver,
+    side_by_side,
+};
+use crate::finding::escape;
 use crate::mail::dkim::KeyRecord;
 use crate::mail::dmarc::Dmarc;
-use crate::mail::spf::{self, Closing, Spf, SpfError};
+use crate::mail::mta_sts::Policy;
+use crate::mail::spf::{SpfError, Status};
+use crate::site::Site;
+
+use live::Live;
 
 pub use needed::{Needed, Role};
+pub use planned::Planned;
 
-/// What the records are computed from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordsWanted {
-    /// The name the server says hello with.
-    pub server: Name,
-    /// The addresses its mail comes from, as the world sees them.
-    pub addresses: Vec<IpAddr>,
-    /// The domains it sends mail for.
-    pub domains: Vec<Name>,
-    /// The addresses of other servers that send for the same domains.
-    pub others: Vec<IpAddr>,
-    /// Domains whose SPF records name further senders.
-    pub includes: Vec<Name>,
-    /// The SPF records that stand in DNS, by domain; what they say is kept.
-    pub existing_spf: BTreeMap<Name, String>,
-    /// The addresses these records let pass already, also by a mechanism that only DNS can
-    /// answer (`a`, `mx`, `include`); they need not be named again.
-    pub covered: BTreeMap<Name, BTreeSet<IpAddr>>,
-    /// The key that mail is signed with.
-    pub dkim: Option<SigningKey>,
-    /// The policy for mail that fails.
-    pub dmarc: Option<Dmarc>,
-    /// How long the records may be cached, in seconds.
-    pub ttl: u32,
-    /// How a fresh SPF record ends.
-    pub spf_all: Closing,
-}
+/// How long the records may be cached, in seconds: short enough to mend a mistake the same hour.
+pub const TTL: u32 = 3600;
+
+/// How much is asked side by side.
+const AT_ONCE: usize = 16;
 
 /// A published key and the selector it stands under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +52,12 @@ pub struct SigningKey {
 /// The records, and those that could not be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
-    /// The records, the server's first, then domain by domain.
+    /// The records: of the servers, then domain by domain. No two contradict each other.
     pub needed: Vec<Needed>,
+    /// Records that somebody else has to publish, in a zone that is none of the site's.
+    pub elsewhere: Vec<Needed>,
+    /// The policies about TLS, by domain; each has to stand on a web server.
+    pub policies: Vec<(Name, Policy)>,
     /// What stands in the way of others; one faulty domain does not hide the rest.
     pub refused: Vec<RecordRefused>,
 }
@@ -67,6 +65,16 @@ pub struct Records {
 /// Why a record could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordRefused {
+    /// A record that has to be kept could not be read.
+    #[error("the {record} record of `{}` was not made, for nobody could say what stands there: {error}", .domain.host())]
+    CouldNotAsk {
+        /// Which record.
+        record: &'static str,
+        /// The domain.
+        domain: Name,
+        /// What went wrong.
+        error: DnsError,
+    },
     /// The SPF record that stands in DNS is wrong; what it means to say is not guessed.
     #[error("the SPF record of `{}` is wrong and cannot be added to: {}", .domain.host(), list(.errors))]
     ExistingSpf {
@@ -85,13 +93,47 @@ pub enum RecordRefused {
         /// What is wrong.
         errors: Vec<SpfError>,
     },
+    /// The SPF record costs receivers more than they spend.
+    #[error("the SPF record of `{}` would be an error to receivers: {why}", .domain.host())]
+    SpfTooDear {
+        /// The domain.
+        domain: Name,
+        /// The record.
+        text: String,
+        /// What it costs.
+        why: String,
+        /// All that it leads to, a line each.
+        tree: Vec<String>,
+        /// What to drop, a line each.
+        advice: Vec<String>,
+    },
+    /// The SPF record does not let an address send, whatever is added to it.
+    #[error("SPF of `{}` would say `{status}` of {address}{}", .domain.host(), reason(.why.as_deref()))]
+    SpfFails {
+        /// The domain.
+        domain: Name,
+        /// The record.
+        text: String,
+        /// The address.
+        address: IpAddr,
+        /// What it says of the address.
+        status: Status,
+        /// Why, where that is not plain.
+        why: Option<String>,
+    },
+    /// Nobody has said which hosts take the mail of a domain.
+    #[error("the MTA-STS policy of `{}` has to name the hosts that take its mail, and there are none", .domain.host())]
+    NoExchange {
+        /// The domain.
+        domain: Name,
+    },
     /// The place of a record is no name.
-    #[error("the {record} record of `{}` has no place: {source}", .domain.host())]
+    #[error("the {record} record of `{domain}` has no place: {source}")]
     Owner {
         /// Which record.
         record: &'static str,
         /// The domain.
-        domain: Name,
+        domain: String,
         /// What is wrong with the name.
         source: NameError,
     },
@@ -102,284 +144,188 @@ fn list(errors: &[SpfError]) -> String {
     errors.join("; ")
 }
 
-/// Computes the records that a server needs so that its mail is taken.
-#[must_use]
-pub fn records(wanted: &RecordsWanted) -> Records {
-    let mut records = Records::default();
-    let addresses: BTreeSet<IpAddr> = wanted.addresses.iter().map(IpAddr::to_canonical).collect();
-    let server = wanted.server.host();
-    for &address in &addresses {
-        let data = match address {
-            IpAddr::V4(v4) => RecordData::A(v4),
-            IpAddr::V6(v6) => RecordData::Aaaa(v6),
-        };
-        records.add(
-            Role::Address,
-            wanted.ttl,
-            wanted.server.clone(),
-            data,
-            format!("`{server}` must lead to every address that its mail comes from"),
-        );
+fn reason(why: Option<&str>) -> String {
+    why.map(|why| format!(": {why}")).unwrap_or_default()
+}
+
+impl RecordRefused {
+    /// Tells whether DNS could not be asked, so that another time may bring the record.
+    #[must_use]
+    pub fn is_unasked(&self) -> bool {
+        matches!(self, Self::CouldNotAsk { .. })
     }
-    for &address in &addresses {
-        records.add(
-            Role::Reverse,
-            wanted.ttl,
-            Name::reverse_of(address),
-            RecordData::Ptr(wanted.server.clone()),
-            format!("receivers ask for the name of {address} and expect one that leads back"),
-        );
-    }
-    let mut seen = BTreeSet::new();
-    for domain in wanted.domains.iter().filter(|domain| seen.insert(*domain)) {
-        let outcomes = [
-            (Role::Spf, spf_record(wanted, domain).map(Some)),
-            (Role::Dkim, dkim_record(wanted, domain)),
-            (Role::Dmarc, dmarc_record(wanted, domain)),
-        ];
-        for (role, outcome) in outcomes {
-            match outcome {
-                Ok(Some((owner, text, why))) => {
-                    let data = RecordData::Txt(text.into_bytes());
-                    records.add(role, wanted.ttl, owner, data, why);
-                }
-                Ok(None) => {}
-                Err(refused) => records.refused.push(refused),
+
+    /// Says what to do about it, a line each.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::CouldNotAsk { .. } => {
+                vec![
+                    "try again; `--offline` makes the records as if nothing stood there".to_owned(),
+                ]
             }
+            Self::ExistingSpf { text, .. } => vec![
+                format!("it says `{}`", escape(text)),
+                "correct it, or take it away and a fresh one is made".to_owned(),
+            ],
+            Self::SpfTooDear {
+                text, tree, advice, ..
+            } => {
+                let mut hints = vec![format!("the record: {}", escape(text))];
+                hints.extend(tree.iter().cloned());
+                hints.extend(advice.iter().cloned());
+                hints
+            }
+            Self::SpfFails { text, .. } => vec![format!("the record: {}", escape(text))],
+            Self::NoExchange { .. } => {
+                vec!["name them with `mx` in the `[[domain]]` of the site file".to_owned()]
+            }
+            Self::Include { .. } => {
+                vec!["`spf_includes` in the site file lists domains with SPF records".to_owned()]
+            }
+            Self::Owner { .. } => Vec::new(),
         }
     }
-    records
 }
 
-impl Records {
-    fn add(&mut self, role: Role, ttl: u32, owner: Name, data: RecordData, why: String) {
-        let record = Record { owner, ttl, data };
-        self.needed.push(Needed::new(role, record, why));
+/// Computes the records that a site needs so that its mail is taken.
+///
+/// What stands in DNS is asked of the resolver; without one the records are made as if nothing
+/// stood there.
+#[must_use]
+pub fn records(site: &Site, keys: &[SigningKey], resolver: Option<&dyn Resolver>) -> Records {
+    let cached = resolver.map(CachedResolver::new);
+    let resolver = cached.as_ref().map(|cached| cached as &dyn Resolver);
+    let mut making = Making {
+        site,
+        keys,
+        resolver,
+        records: Records::default(),
+    };
+    making.ask_ahead();
+    making.addresses();
+    let first = making.records.needed.len();
+    making.exchanges();
+    let live = resolver.map(|resolver| Live::ask(&making.records.needed, resolver));
+    let planned = match (resolver, &live) {
+        (Some(resolver), Some(live)) => Some(Planned::new(resolver, live)),
+        _ => None,
+    };
+    let exchanges = making.records.needed.split_off(first);
+    let mut spf = making.spf_records(planned.as_ref());
+    making.spf_of_servers(&mut spf);
+    for domain in &site.domains {
+        let Some(domain) = making.name("SPF", domain) else {
+            continue;
+        };
+        making.keep(exchanges.iter().filter(|one| one.record.owner == domain));
+        making.spf_of_domain(&domain, &mut spf);
+        making.dkim(&domain);
+        making.dmarc(&domain);
+        making.tls(&domain, planned.as_ref());
     }
+    for domain in &site.silent_domains {
+        let Some(domain) = making.name("SPF", domain) else {
+            continue;
+        };
+        making.keep(exchanges.iter().filter(|one| one.record.owner == domain));
+        making.silence(&domain);
+        if site
+            .exchanges
+            .get(&domain.host())
+            .is_some_and(|mx| !mx.is_empty())
+        {
+            making.tls(&domain, planned.as_ref());
+        }
+    }
+    making.records
 }
 
-/// Owner, text and reason of a TXT record.
-type Text = (Name, String, String);
+/// Records in the making.
+struct Making<'a> {
+    site: &'a Site,
+    keys: &'a [SigningKey],
+    resolver: Option<&'a dyn Resolver>,
+    records: Records,
+}
 
-fn spf_record(wanted: &RecordsWanted, domain: &Name) -> Result<Text, RecordRefused> {
-    let existing = match wanted.existing_spf.get(domain) {
-        Some(text) => Some(
-            Spf::parse(text).map_err(|errors| RecordRefused::ExistingSpf {
-                domain: domain.clone(),
-                text: text.clone(),
-                errors,
-            })?,
-        ),
-        None => None,
-    };
-    let is_covered = |address: &&IpAddr| {
-        let covered = wanted.covered.get(domain);
-        covered.is_some_and(|covered| covered.contains(*address))
-    };
-    let senders = spf::Wanted {
-        addresses: wanted
-            .addresses
+impl Making<'_> {
+    /// Asks side by side for what will be needed one by one.
+    fn ask_ahead(&self) {
+        let Some(resolver) = self.resolver else {
+            return;
+        };
+        let domains = self
+            .site
+            .domains
             .iter()
-            .chain(&wanted.others)
-            .filter(|address| !is_covered(address))
-            .copied()
-            .collect(),
-        networks: Vec::new(),
-        hosts: Vec::new(),
-        includes: wanted.includes.clone(),
-        all: wanted.spf_all,
-    };
-    let merged =
-        spf::merge(existing.as_ref(), &senders).map_err(|errors| RecordRefused::Include {
-            domain: domain.clone(),
-            errors,
-        })?;
-    let host = domain.host();
-    let why = match &existing {
-        None => format!("names the hosts that may send mail for `{host}`"),
-        Some(existing) if existing.to_string() == merged.to_string() => {
-            format!("stands there and names every host that sends mail for `{host}`")
+            .filter_map(|name| name.parse().ok());
+        let names: Vec<Name> = domains
+            .flat_map(|domain: Name| [Dmarc::owner(&domain).ok(), Some(domain)])
+            .flatten()
+            .collect();
+        side_by_side(&names, AT_ONCE, |name| {
+            let _ = resolver.lookup(name, RecordType::Txt);
+        });
+    }
+
+    /// Adds a record, once.
+    fn add(&mut self, role: Role, owner: Name, data: RecordData, why: impl Into<String>) {
+        let record = Record {
+            owner,
+            ttl: TTL,
+            data,
+        };
+        if !self.records.needed.iter().any(|one| one.record == record) {
+            self.records.needed.push(Needed::new(role, record, why));
         }
-        Some(_) => format!("replaces the SPF record of `{host}`, which lacks some of its senders"),
-    };
-    Ok((domain.clone(), merged.to_string(), why))
-}
+    }
 
-fn dkim_record(wanted: &RecordsWanted, domain: &Name) -> Result<Option<Text>, RecordRefused> {
-    let Some(key) = &wanted.dkim else {
-        return Ok(None);
-    };
-    let owner = KeyRecord::owner(&key.selector, domain).map_err(|source| RecordRefused::Owner {
-        record: "DKIM",
-        domain: domain.clone(),
-        source,
-    })?;
-    let why = format!("lets receivers check the signatures of `{}`", domain.host());
-    Ok(Some((owner, key.record.to_string(), why)))
-}
+    fn keep<'n>(&mut self, needed: impl Iterator<Item = &'n Needed>) {
+        self.records.needed.extend(needed.cloned());
+    }
 
-fn dmarc_record(wanted: &RecordsWanted, domain: &Name) -> Result<Option<Text>, RecordRefused> {
-    let Some(dmarc) = &wanted.dmarc else {
-        return Ok(None);
-    };
-    let owner = Dmarc::owner(domain).map_err(|source| RecordRefused::Owner {
-        record: "DMARC",
-        domain: domain.clone(),
-        source,
-    })?;
-    let why = format!(
-        "tells receivers what to do with forged mail of `{}`",
-        domain.host()
-    );
-    Ok(Some((owner, dmarc.to_string(), why)))
+    fn refuse(&mut self, refused: RecordRefused) {
+        self.records.refused.push(refused);
+    }
+
+    /// Reads a name of the site file, or the name of a record below it.
+    fn name(&mut self, record: &'static str, text: &str) -> Option<Name> {
+        let name = text.parse();
+        self.place(record, text, name)
+    }
+
+    /// Takes the place of a record, or says why it has none.
+    fn place(
+        &mut self,
+        record: &'static str,
+        domain: &str,
+        name: Result<Name, NameError>,
+    ) -> Option<Name> {
+        name.map_err(|source| {
+            self.refuse(RecordRefused::Owner {
+                record,
+                domain: domain.to_owned(),
+                source,
+            });
+        })
+        .ok()
+    }
+
+    /// Every server by its name, with the addresses its mail comes from; the own one first.
+    fn servers(&self) -> Vec<(String, BTreeSet<IpAddr>)> {
+        let own = (
+            self.site.server.hostname.clone(),
+            self.site.addresses().collect(),
+        );
+        let others = self.site.other_servers.iter().map(|other| {
+            let v4 = other.ipv4.iter().copied().map(IpAddr::V4);
+            let v6 = other.ipv6.iter().copied().map(IpAddr::V6);
+            (other.name.clone(), v4.chain(v6).collect())
+        });
+        std::iter::once(own).chain(others).collect()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dns::zone;
-    use crate::mail::dmarc::Policy;
-
-    fn wanted() -> RecordsWanted {
-        let name = |text: &str| text.parse().unwrap();
-        RecordsWanted {
-            server: name("mail.example.org"),
-            addresses: vec![
-                "2001:db8::25".parse().unwrap(),
-                "192.0.2.25".parse().unwrap(),
-                "192.0.2.25".parse().unwrap(),
-            ],
-            domains: vec![
-                name("example.org"),
-                name("example.net"),
-                name("Example.org"),
-            ],
-            others: vec!["198.51.100.7".parse().unwrap()],
-            includes: vec![name("_spf.example.com")],
-            existing_spf: BTreeMap::from([(
-                name("example.net"),
-                "v=spf1 mx ip4:192.0.2.0/24 -all".to_owned(),
-            )]),
-            covered: BTreeMap::new(),
-            dkim: Some(SigningKey {
-                selector: "s1".to_owned(),
-                record: KeyRecord::parse("v=DKIM1; k=rsa; p=AAAA").unwrap(),
-            }),
-            dmarc: Some(Dmarc {
-                policy: Some(Policy::None),
-                aggregate_reports: vec!["mailto:dmarc@example.org".parse().unwrap()],
-                ..Dmarc::default()
-            }),
-            ttl: 3600,
-            spf_all: Closing::SoftFail,
-        }
-    }
-
-    #[test]
-    fn the_whole_set() {
-        let found = records(&wanted());
-        assert_eq!(found.refused, []);
-        let records: Vec<Record> = found.needed.iter().map(|one| one.record.clone()).collect();
-        let text = zone::write(&records);
-        let lines: Vec<String> = text
-            .lines()
-            .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                "mail.example.org. 3600 IN A 192.0.2.25",
-                "mail.example.org. 3600 IN AAAA 2001:db8::25",
-                "25.2.0.192.in-addr.arpa. 3600 IN PTR mail.example.org.",
-                "5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 3600 IN PTR mail.example.org.",
-                "example.org. 3600 IN TXT \"v=spf1 ip4:192.0.2.25 ip4:198.51.100.7 ip6:2001:db8::25 include:_spf.example.com ~all\"",
-                "s1._domainkey.example.org. 3600 IN TXT \"v=DKIM1; k=rsa; p=AAAA\"",
-                "_dmarc.example.org. 3600 IN TXT \"v=DMARC1; p=none; rua=mailto:dmarc@example.org\"",
-                "example.net. 3600 IN TXT \"v=spf1 ip4:198.51.100.7 ip6:2001:db8::25 mx ip4:192.0.2.0/24 include:_spf.example.com -all\"",
-                "s1._domainkey.example.net. 3600 IN TXT \"v=DKIM1; k=rsa; p=AAAA\"",
-                "_dmarc.example.net. 3600 IN TXT \"v=DMARC1; p=none; rua=mailto:dmarc@example.org\"",
-            ]
-        );
-        assert_eq!(zone::read(&text).unwrap(), records);
-    }
-
-    #[test]
-    fn reasons_say_what_happens_to_a_record_that_stands_there() {
-        let why = |existing: Option<&str>| {
-            let mut wanted = wanted();
-            wanted.domains.truncate(1);
-            wanted.existing_spf = existing
-                .map(|text| (wanted.domains[0].clone(), text.to_owned()))
-                .into_iter()
-                .collect();
-            let found = records(&wanted);
-            found.needed[4].why.clone()
-        };
-        assert_eq!(
-            why(None),
-            "names the hosts that may send mail for `example.org`"
-        );
-        assert_eq!(
-            why(Some("v=spf1 mx -all")),
-            "replaces the SPF record of `example.org`, which lacks some of its senders"
-        );
-        assert_eq!(
-            why(Some(
-                "v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.0/24 ip6:2001:db8::/32 include:_spf.example.com -all"
-            )),
-            "stands there and names every host that sends mail for `example.org`"
-        );
-    }
-
-    #[test]
-    fn what_a_mechanism_covers_already_is_not_named_again() {
-        let mut wanted = wanted();
-        wanted.domains.truncate(1);
-        wanted.includes.clear();
-        let domain = wanted.domains[0].clone();
-        wanted.existing_spf = BTreeMap::from([(domain.clone(), "v=spf1 mx -all".to_owned())]);
-        let senders = wanted.addresses.iter().chain(&wanted.others);
-        wanted.covered = BTreeMap::from([(domain, senders.copied().collect())]);
-        let found = records(&wanted);
-        assert_eq!(
-            found.needed[4].why,
-            "stands there and names every host that sends mail for `example.org`"
-        );
-        let RecordData::Txt(text) = &found.needed[4].record.data else {
-            panic!("SPF is TXT");
-        };
-        assert_eq!(text.as_slice(), b"v=spf1 mx -all");
-    }
-
-    #[test]
-    fn one_faulty_domain_does_not_hide_the_rest() {
-        let mut wanted = wanted();
-        let net: Name = "example.net".parse().unwrap();
-        wanted
-            .existing_spf
-            .insert(net, "v=spf1 ip:192.0.2.1 -all".to_owned());
-        wanted.dkim = Some(SigningKey {
-            selector: "a..b".to_owned(),
-            record: KeyRecord::parse("p=").unwrap(),
-        });
-        let found = records(&wanted);
-        let refused: Vec<String> = found.refused.iter().map(ToString::to_string).collect();
-        let no_place = |domain: &str| {
-            format!(
-                "the DKIM record of `{domain}` has no place: `a..b` has an empty label: two dots \
-                 in a row, or one at the start"
-            )
-        };
-        assert_eq!(
-            refused,
-            [
-                no_place("example.org"),
-                "the SPF record of `example.net` is wrong and cannot be added to: `ip` is no \
-                 mechanism; there are all, include, a, mx, ptr, ip4, ip6, exists"
-                    .to_owned(),
-                no_place("example.net"),
-            ]
-        );
-        assert_eq!(found.needed.len(), 4 + 2 + 1);
-    }
-}
+mod tests;

@@ -37,7 +37,7 @@ name = \"example.org\"
 
 /// A text in two strings and a name with capitals: both must survive.
 const FORWARD: &str = "\
-@ IN TXT \"v=spf1 mx -all\"
+@ IN TXT \"v=spf1 ip4:192.0.2.25 -all\"
 @ 300 IN TXT \"site-\" \"verification=1\"
 @ IN MX 10 mail
 mail 60 IN A 192.0.2.25
@@ -239,8 +239,8 @@ fn what_is_missing_is_written_once_and_taken_back_byte_for_byte() {
         "Zone example.org on 127.0.0.1:",
         "signed with the key mailfix",
         " example.org. 300 IN TXT \"site-verification=1\"",
-        "-example.org. 300 IN TXT \"v=spf1 mx -all\"",
-        "+example.org. 300 IN TXT \"v=spf1 ip6:2001:db8::25 mx -all\"",
+        "-example.org. 300 IN TXT \"v=spf1 ip4:192.0.2.25 -all\"",
+        "+example.org. 300 IN TXT \"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 -all\"",
         "+mail.example.org. 3600 IN AAAA 2001:db8::25",
         "-25.2.0.192.in-addr.arpa. 300 IN PTR generic.host.example.net.",
         "+25.2.0.192.in-addr.arpa. 300 IN PTR mail.example.org.",
@@ -262,7 +262,7 @@ fn what_is_missing_is_written_once_and_taken_back_byte_for_byte() {
     for line in [
         "_dmarc.example.org. 3600 IN TXT \"v=DMARC1; p=none\"",
         "example.org. 300 IN TXT \"site-\" \"verification=1\"",
-        "example.org. 300 IN TXT \"v=spf1 ip6:2001:db8::25 mx -all\"",
+        "example.org. 300 IN TXT \"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 -all\"",
         "mail.example.org. 3600 IN AAAA 2001:db8::25",
         "25.2.0.192.in-addr.arpa. 300 IN PTR mail.example.org.",
     ] {
@@ -271,7 +271,7 @@ fn what_is_missing_is_written_once_and_taken_back_byte_for_byte() {
             "{line}\n{written:#?}"
         );
     }
-    assert_eq!(written.len(), before.len() + 2);
+    assert_eq!(written.len(), before.len() + 3);
     assert!(!world.receipts().concat().contains(SECRET));
     assert!(!shown.to_string().contains(SECRET));
 
@@ -282,7 +282,7 @@ fn what_is_missing_is_written_once_and_taken_back_byte_for_byte() {
 
     let shown = world.run("history");
     assert!(
-        shown.stdout.contains("applied  4 DNS record sets"),
+        shown.stdout.contains("applied  5 DNS record sets"),
         "{shown}"
     );
     let shown = world.run("undo");
@@ -481,7 +481,7 @@ fn a_zone_that_changed_meanwhile_is_left_alone() {
     };
     world.named.change(
         &world.key_path(),
-        "update delete example.org. TXT \"v=spf1 ip6:2001:db8::25 mx -all\"\n\
+        "update delete example.org. TXT \"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 -all\"\n\
          update add example.org. 300 TXT \"v=spf1 -all\"",
     );
     world.refuses(
@@ -498,7 +498,7 @@ fn a_zone_that_changed_meanwhile_is_left_alone() {
     world.named.change(
         &world.key_path(),
         "update delete example.org. TXT \"v=spf1 -all\"\n\
-         update add example.org. 300 TXT \"v=spf1 ip6:2001:db8::25 mx -all\"",
+         update add example.org. 300 TXT \"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 -all\"",
     );
     assert_eq!(world.run(&format!("undo {id} --yes")).status, 0);
 }

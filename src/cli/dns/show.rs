@@ -4,18 +4,19 @@ use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
 
-use super::Asking;
 use super::servers::names_of;
+use super::{Asking, wanted};
 use crate::cli::out::OutFile;
-use crate::cli::{Failure, Session, json};
+use crate::cli::plan::PENDING;
+use crate::cli::{Failure, FailureKind, Session, json};
 use crate::dns::cut::{Cuts, guess};
 use crate::dns::format::{
     self, Cut, Wanted, Written, Zone, bind, dnscontrol, nsupdate, octodns, panel,
     terraform_cloudflare, terraform_route53, zones,
 };
 use crate::dns::{Name, Record, RecordData};
-use crate::records::Needed;
 use crate::records::live::{Asked, Live};
+use crate::records::{Needed, Records};
 use crate::site::{Control, Site};
 
 /// Print the records
@@ -27,6 +28,15 @@ pub struct Show {
     /// Print those of one zone only, for tools that keep a file a zone
     #[arg(long, value_name = "NAME")]
     zone: Option<Name>,
+    /// Print only what DNS lacks or has wrong
+    #[arg(long, conflicts_with = "offline")]
+    missing: bool,
+    /// End with status 2 when something is missing
+    #[arg(long, requires = "missing")]
+    detailed_exitcode: bool,
+    /// Print the MTA-STS policy that the web server of a domain has to give, and no records
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["format", "zone", "missing", "json"])]
+    policy_file: Option<Name>,
     /// Print them as JSON, as `--format json` does
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
@@ -68,8 +78,30 @@ impl Show {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let asked = self.asking.begin(session)?;
         let (site, _) = session.site()?;
-        let records = session.records(&site)?;
-        let mut zones = in_zones(session, &site, records)?;
+        let mut records = session.all_records(&site)?;
+        let mut status = wanted::status(&records);
+        if let Some(domain) = &self.policy_file {
+            session.ui.data(&policy(&records, domain)?);
+            return Ok(status);
+        }
+        if self.missing {
+            let resolver = session.resolver()?;
+            let live = Live::ask(&records.needed, resolver.as_ref());
+            for failure in live.failures() {
+                session.ui.say(&format!("warning: {failure}"));
+            }
+            records.needed = live.missing();
+            status = match status {
+                0 if !live.failures().is_empty() => FailureKind::Unasked.status(),
+                0 if self.detailed_exitcode && !records.needed.is_empty() => PENDING,
+                status => status,
+            };
+            if records.needed.is_empty() && status == 0 {
+                session.ui.say("nothing is missing");
+            }
+        }
+        session.remarks(&records)?;
+        let mut zones = in_zones(session, &site, records.needed)?;
         session.ui.remarks(&asked.findings(&names_of(&site)));
         if let Some(name) = &self.zone {
             zones = only(zones, name)?;
@@ -87,7 +119,7 @@ impl Show {
             session.ui.say(&format!("warning: {left_out}"));
         }
         session.ui.data(&written.text);
-        Ok(0)
+        Ok(status)
     }
 }
 
@@ -107,12 +139,60 @@ impl Format {
 
 /// The files of the records, for a server elsewhere.
 pub fn files(session: &mut Session, site: &Site) -> Result<Vec<OutFile>, Failure> {
-    let records = session.records(site)?;
-    let zones = in_zones(session, site, records)?;
-    Ok(vec![
+    let records = session.all_records(site)?;
+    let zones = in_zones(session, site, records.needed)?;
+    let mut files = vec![
         OutFile::text("records.zone", bind::write(&zones).text),
         OutFile::text("records.txt", panel::write(&zones).text),
-    ])
+    ];
+    for (domain, policy) in &records.policies {
+        let name = format!("mta-sts.{}.txt", domain.host());
+        files.push(OutFile::text(&name, policy.to_string()));
+    }
+    Ok(files)
+}
+
+/// The text of the policy of a domain.
+fn policy(records: &Records, domain: &Name) -> Result<String, Failure> {
+    if let Some((_, policy)) = records.policies.iter().find(|(name, _)| name == domain) {
+        return Ok(policy.to_string());
+    }
+    let message = format!("there is no MTA-STS policy of `{}`", domain.host());
+    let failure = Failure::usage(message);
+    if records.policies.is_empty() {
+        return Err(failure.hint("`[mta_sts]` in the site file says that there is to be one"));
+    }
+    let names = records.policies.iter();
+    let names: Vec<String> = names
+        .map(|(name, _)| format!("`{}`", name.host()))
+        .collect();
+    Err(failure.hint(format!("there are those of {}", names.join(", "))))
+}
+
+impl Session {
+    /// Says what has to be done beside the records.
+    fn remarks(&mut self, records: &Records) -> Result<(), Failure> {
+        for (domain, _) in &records.policies {
+            let host = domain.host();
+            self.ui.say(&format!(
+                "note: `https://mta-sts.{host}/.well-known/mta-sts.txt` has to give the policy \
+                 that `{}` prints",
+                self.common.alike(&format!("dns show --policy-file {host}"))
+            ));
+        }
+        if self.common.offline || records.elsewhere.is_empty() {
+            return Ok(());
+        }
+        let live = Live::ask(&records.elsewhere, self.resolver()?.as_ref());
+        for needed in live.missing() {
+            let owner = needed.record.owner.host();
+            self.ui.say(&format!(
+                "note: whoever runs DNS there has to publish TXT `v=DMARC1` at `{owner}`: {}",
+                needed.why
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Puts the records into their zones: as DNS has them, or as is most likely where it cannot be

@@ -1,114 +1,66 @@
-//! The records a site needs, with what stands in DNS now and the key on disk.
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+//! The records a site needs, with what stands in DNS now and the keys on disk.
 
 use crate::cli::{Failure, FailureKind, Session};
-use crate::dns::{Name, NameError, Record, RecordData};
-use crate::host::DnsFacts;
+use crate::dns::{NameError, Record, RecordData};
 use crate::mail::dkim::{KeyRecord, PrivateKey};
-use crate::mail::dmarc::{self, Dmarc};
-use crate::mail::spf::Closing;
-use crate::records::{Needed, RecordsWanted, SigningKey, records};
-use crate::site::{All, Policy, Site};
-
-/// How long the records may be cached, in seconds: short enough to mend a mistake the same hour.
-const TTL: u32 = 3600;
+use crate::records::{Needed, Records, SigningKey, TTL, records};
+use crate::site::Site;
 
 impl Session {
-    /// The records of a site: merged with the SPF records that are published, where DNS can be asked.
+    /// The records of a site: made to fit those that are published, where DNS can be asked. What
+    /// could not be made is warned of.
     pub fn records(&mut self, site: &Site) -> Result<Vec<Needed>, Failure> {
-        let key = match &site.dkim {
-            Some(dkim) => {
-                if let Some(file) = self.system.read(&dkim.key)? {
-                    Some(SigningKey {
-                        selector: dkim.selector.clone(),
-                        record: PrivateKey::from_pem(&file.bytes)?.record()?,
-                    })
-                } else {
-                    self.ui.say(&format!(
-                        "note: there is no key `{}` yet; `{}` makes it",
-                        dkim.key,
-                        self.common.alike("dkim new")
-                    ));
-                    None
-                }
-            }
-            None => None,
-        };
-        let published = if self.common.offline {
-            DnsFacts::default()
-        } else {
-            let senders: Vec<IpAddr> = site.sending_addresses().collect();
-            crate::host::observe_dns(self.resolver()?.as_ref(), &senders, &site.domains)
-        };
-        let wanted = wanted(site, &published, key)?;
-        let records = records(&wanted);
+        Ok(self.all_records(site)?.needed)
+    }
+
+    /// The same, with what could not be made, what others have to publish, and the policies
+    /// about TLS.
+    pub fn all_records(&mut self, site: &Site) -> Result<Records, Failure> {
+        let keys = self.signing_keys(site)?;
+        let resolver = (!self.common.offline)
+            .then(|| self.resolver())
+            .transpose()?;
+        let records = records(site, &keys, resolver.as_deref());
         for refused in &records.refused {
             self.ui.say(&format!("warning: {refused}"));
+            for hint in refused.hints() {
+                self.ui.say(&format!("hint: {hint}"));
+            }
         }
-        Ok(records.needed)
+        Ok(records)
+    }
+
+    /// The public parts of the keys that mail is signed with, as far as they were made.
+    fn signing_keys(&mut self, site: &Site) -> Result<Vec<SigningKey>, Failure> {
+        let mut keys = Vec::new();
+        for (selector, path) in site.dkim.iter().flat_map(crate::site::Dkim::keys) {
+            if let Some(file) = self.system.read(path)? {
+                keys.push(SigningKey {
+                    selector: selector.to_owned(),
+                    record: PrivateKey::from_pem(&file.bytes)?.record()?,
+                });
+            } else {
+                self.ui.say(&format!(
+                    "note: there is no key `{path}` yet; `{}` makes it",
+                    self.common.alike("dkim new")
+                ));
+            }
+        }
+        Ok(keys)
     }
 }
 
-/// What the records are computed from.
-fn wanted(
-    site: &Site,
-    published: &DnsFacts,
-    dkim: Option<SigningKey>,
-) -> Result<RecordsWanted, Failure> {
-    let name = |text: &String| text.parse::<Name>();
-    let names = |texts: &[String]| texts.iter().map(name).collect::<Result<Vec<_>, _>>();
-    let mut existing_spf = BTreeMap::new();
-    let mut covered = BTreeMap::new();
-    for (domain, facts) in &published.domains {
-        if let Some(text) = &facts.spf {
-            existing_spf.insert(name(domain)?, text.clone());
-            let passing = facts
-                .covers
-                .iter()
-                .filter(|(_, passes)| **passes == Ok(true));
-            let passing: BTreeSet<IpAddr> = passing.map(|(address, _)| *address).collect();
-            covered.insert(name(domain)?, passing);
-        }
+/// The exit status of a command that showed records: whether all could be made.
+pub fn status(records: &Records) -> u8 {
+    let unasked = records
+        .refused
+        .iter()
+        .filter(|refused| refused.is_unasked());
+    match (unasked.count(), records.refused.len()) {
+        (_, 0) => 0,
+        (unasked, all) if unasked == all => FailureKind::Unasked.status(),
+        _ => FailureKind::Failed.status(),
     }
-    let own: BTreeSet<IpAddr> = site.addresses().collect();
-    Ok(RecordsWanted {
-        server: name(&site.server.hostname)?,
-        addresses: site.addresses().collect(),
-        domains: names(&site.domains)?,
-        others: site
-            .sending_addresses()
-            .filter(|address| !own.contains(address))
-            .collect(),
-        includes: names(&site.spf_includes)?,
-        existing_spf,
-        covered,
-        dkim,
-        dmarc: Some(dmarc_policy(site)?),
-        ttl: TTL,
-        spf_all: match site.spf_all {
-            All::SoftFail => Closing::SoftFail,
-            All::Fail => Closing::Fail,
-        },
-    })
-}
-
-fn dmarc_policy(site: &Site) -> Result<Dmarc, Failure> {
-    let policy = match site.dmarc.policy {
-        Policy::None => dmarc::Policy::None,
-        Policy::Quarantine => dmarc::Policy::Quarantine,
-        Policy::Reject => dmarc::Policy::Reject,
-    };
-    let reports = site.dmarc.reports.iter().flat_map(|list| list.split(','));
-    let reports = reports
-        .map(|uri| uri.trim().parse().map_err(wrong))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Dmarc {
-        policy: Some(policy),
-        aggregate_reports: reports,
-        ..Dmarc::default()
-    })
 }
 
 /// The site file says something no record can say.

@@ -53,6 +53,16 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     }
 }
 
+impl<R: Resolver + ?Sized> Resolver for &R {
+    fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        (**self).lookup(name, kind)
+    }
+
+    fn lookup_among_many(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
+        (**self).lookup_among_many(name, kind)
+    }
+}
+
 /// What DNS says of a name and a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
