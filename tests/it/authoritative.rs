@@ -34,6 +34,7 @@ const ROOT: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 2);
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 3);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 4);
+const SILENT: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 6);
 
 const TOP: &str = "\
 $TTL 300
@@ -57,6 +58,9 @@ ns.elsewhere A 127.77.0.4
 lame NS ns1.example.org.
 lame NS ns.elsewhere
 lame NS nowhere.elsewhere
+half NS ns.elsewhere
+half NS ns.half
+ns.half A 127.77.0.6
 gone NS ns.gone
 ns.gone A 127.77.0.9
 ";
@@ -181,6 +185,7 @@ impl World {
                     ("elsewhere.example", "elsewhere.zone"),
                     ("0-63.2.0.192.in-addr.arpa", "classless.zone"),
                     ("lame.example", "small.zone"),
+                    ("half.example", "small.zone"),
                     ("sub.example.org", "small.zone"),
                 ],
             ),
@@ -282,7 +287,7 @@ fn free_port() -> u16 {
     loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = udp.local_addr().unwrap().port();
-        let others = [ROOT, FIRST, SECOND, ELSEWHERE];
+        let others = [ROOT, FIRST, SECOND, ELSEWHERE, SILENT];
         let free = others.map(|address| UdpSocket::bind((address, port)).is_ok());
         if free.into_iter().all(|free| free)
             && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
@@ -373,6 +378,11 @@ fn servers_that_are_of_no_use_are_named() {
     let resolver = world.authoritative();
     let lame = resolver.lookup(&name("lame.example"), RecordType::Txt);
     assert_eq!(data(&lame), [&RecordData::Txt(b"here".to_vec())]);
+    let _silent = UdpSocket::bind((SILENT, world.port)).unwrap();
+    for _ in 0..3 {
+        let half = resolver.lookup(&name("half.example"), RecordType::Txt);
+        assert_eq!(data(&half), [&RecordData::Txt(b"here".to_vec())]);
+    }
     // The resolver hides behind one word what the servers do, and the servers are named.
     let gone = name("mail.gone.example");
     let hidden = world.recursive().lookup(&gone, RecordType::A);
@@ -401,6 +411,7 @@ fn servers_that_are_of_no_use_are_named() {
         faults,
         [
             "gone.example: ns.gone.example cannot be reached",
+            "half.example: ns.half.example does not answer",
             "lame.example: ns1.example.org refuses to answer",
             "lame.example: nowhere.elsewhere.example has no address",
         ]

@@ -56,6 +56,7 @@ fn each_domain_gives_a_line() {
          wrong   wrong.example                    MX host, SPF permerror, DMARC none\n\
          unasked broken.example                   MX ?, SPF temperror, DMARC ?\n\
          ----- stderr\n\
+         warning: the zone text failed (SERVFAIL) on MX of `broken.example`\n\
          3 domains: 1 right, 1 wrong, 1 could not be asked\n\
          hint: `mailfix dns check DOMAIN` says what is wrong, and what to do\n\
          ----- status 1"

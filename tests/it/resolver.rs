@@ -453,6 +453,25 @@ fn many_questions_do_not_wait_for_a_server_that_is_gone() {
 }
 
 #[test]
+fn a_silent_server_is_not_asked_first_again() {
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let good = server(|socket, client, question| {
+        socket.send_to(&no_data(question), client).unwrap();
+    });
+    let servers = vec![silent.local_addr().unwrap(), good];
+    let resolver =
+        RealResolver::new(servers, Instant::now()).allowing_each(Duration::from_secs(12));
+    for asked in ["a.example", "b.example", "c.example"] {
+        let answer = resolver.lookup(&name(asked), RecordType::A);
+        assert_eq!(answer, Ok(Answer::NoData));
+    }
+    let mut buffer = [0; 512];
+    assert!(silent.recv(&mut buffer).is_ok());
+    assert!(silent.recv(&mut buffer).is_err(), "asked again");
+}
+
+#[test]
 fn a_late_answer_to_the_first_try_counts() {
     let address = server(|socket, client, question| {
         // Longer than the first try lasts, which is half of the time.

@@ -43,6 +43,8 @@ pub struct RealResolver {
     time: Time,
     /// Questions in a row that nobody answered.
     unanswered: Arc<AtomicUsize>,
+    /// The server asked first: one that answers where those before it were silent.
+    first: Arc<AtomicUsize>,
 }
 
 /// How long is asked.
@@ -116,6 +118,7 @@ impl RealResolver {
             attempts: ATTEMPTS,
             time: Time::Until(deadline),
             unanswered: Arc::default(),
+            first: Arc::default(),
         }
     }
 
@@ -176,13 +179,17 @@ impl RealResolver {
     ) -> Result<Answer, DnsError> {
         let query = Query::new(name, kind, true);
         let mut failure = None;
-        let mut queue: VecDeque<(Asked<'_>, u32)> = self
+        let first = self.first.load(Ordering::Relaxed);
+        let mut queue: VecDeque<(usize, Asked<'_>, u32)> = self
             .servers
             .iter()
-            .map(|&server| (Asked::new(&query, server), self.attempts))
+            .enumerate()
+            .map(|(at, &server)| (at, Asked::new(&query, server), self.attempts))
             .collect();
-        while let Some((mut asked, tries_left)) = queue.pop_front() {
-            let turns = tries_left + queue.iter().map(|(_, tries)| tries).sum::<u32>();
+        queue.rotate_left(first.min(queue.len()));
+        let mut is_first_silent = false;
+        while let Some((at, mut asked, tries_left)) = queue.pop_front() {
+            let turns = tries_left + queue.iter().map(|(_, _, tries)| tries).sum::<u32>();
             if tries_left == 1 && self.attempts > 1 {
                 asked.plainly();
             }
@@ -190,10 +197,16 @@ impl RealResolver {
                 let answer = said.answer(name, kind);
                 answer.map_err(Miss::Said)
             });
+            is_first_silent |= at == first && matches!(answer, Err(Miss::Silence));
             match answer {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    if is_first_silent {
+                        self.first.store(at, Ordering::Relaxed);
+                    }
+                    return Ok(answer);
+                }
                 Err(Miss::Silence) if tries_left > 1 && Instant::now() < deadline => {
-                    queue.push_back((asked, tries_left - 1));
+                    queue.push_back((at, asked, tries_left - 1));
                 }
                 // What a server said tells more than another one's silence.
                 Err(Miss::Silence) if failure.is_some() => {}

@@ -123,8 +123,22 @@ pub fn run(
             .count()
     };
     let (wrong, unasked) = (count(Outcome::Wrong), count(Outcome::Unasked));
+    // Most often one reason holds for all of them.
+    let reason = checked
+        .iter()
+        .flat_map(|(_, findings, _)| findings)
+        .find(|finding| finding.code == "dns-unasked")
+        .and_then(|finding| finding.why.as_ref());
+    if let Some(reason) = reason {
+        session.ui.say(&format!("warning: {reason}"));
+    }
+    let domains = if checked.len() == 1 {
+        "domain"
+    } else {
+        "domains"
+    };
     session.ui.say(&format!(
-        "{} domains: {} right, {wrong} wrong, {unasked} could not be asked",
+        "{} {domains}: {} right, {wrong} wrong, {unasked} could not be asked",
         checked.len(),
         count(Outcome::Right)
     ));
