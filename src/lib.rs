@@ -52,6 +52,7 @@
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
 //!    [`scheduler`], [`rewriter`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
+//!    [`scheduler`], [`signer`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
 //!    what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
@@ -125,6 +126,7 @@ pub mod remedy;
 pub mod remedy_sheet;
 pub mod rewriter;
 pub mod scheduler;
+pub mod signer;
 pub mod site;
 pub mod spelling;
 pub mod system;

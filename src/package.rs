@@ -1,4 +1,4 @@
-//! Package managers: the command that brings a table type.
+//! Package managers: the command that brings a table type, or a program beside Postfix.
 //!
 //! Owns [`Packages`], read from `profiles/packages/*.toml`: a new one is a file there and
 //! no Rust. It is known by its program being there, never by the name of a system.
@@ -13,7 +13,7 @@ use crate::data_file::{self, DataError};
 use crate::embedded::PACKAGES;
 use crate::system::System;
 
-/// A package manager, as far as Postfix's table types go.
+/// A package manager, as far as Postfix's table types and the programs beside it go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Packages {
@@ -21,6 +21,9 @@ pub struct Packages {
     programs: Vec<Utf8PathBuf>,
     /// The command that brings a table type, by type.
     install: BTreeMap<String, String>,
+    /// The command that brings a program that works beside Postfix, by its name.
+    #[serde(default)]
+    beside: BTreeMap<String, String>,
 }
 
 impl Packages {
@@ -46,6 +49,12 @@ impl Packages {
     #[must_use]
     pub fn install(&self, kind: &str) -> Option<&str> {
         self.install.get(kind).map(String::as_str)
+    }
+
+    /// The command that brings a program that works beside Postfix, as a person types it.
+    #[must_use]
+    pub fn bring(&self, program: &str) -> Option<&str> {
+        self.beside.get(program).map(String::as_str)
     }
 }
 
@@ -79,6 +88,14 @@ mod tests {
         );
         check(&["/usr/sbin/apk"], "lmdb", Some("apk add postfix-lmdb"));
         check(&[], "pcre", None);
+    }
+
+    #[test]
+    fn programs_beside_postfix_are_brought_too() {
+        let system = MemorySystem::new().file("/usr/bin/apt-get", "");
+        let manager = Packages::find(&system).unwrap();
+        assert_eq!(manager.bring("opendkim"), Some("apt-get install opendkim"));
+        assert_eq!(manager.bring("pcre"), None);
     }
 
     #[test]

@@ -444,11 +444,7 @@ impl Run<'_> {
         (self.report)(Event::Running(command));
         let output = self.system.run(command)?;
         // What is not there any more cannot be stopped, and has nothing left that it could run.
-        let is_end = matches!(
-            command,
-            Command::StopUnit { .. } | Command::RemoveJob { .. }
-        );
-        if output.success() || is_end {
+        if output.success() || command.is_end() {
             return Ok(());
         }
         Err(Cause::Command {

@@ -1,15 +1,20 @@
 //! What DNS says of the addresses mail leaves from.
 //!
-//! Owns three questions: the PTR of an address, whether the name it gives has that
-//! address, whether the SPF record of a sending domain covers it. A failed lookup is
+//! Owns four questions: the PTR of an address, whether the name it gives has that
+//! address, whether the SPF record of a sending domain covers it, and whether the key that mail
+//! is signed with is published. A failed lookup is
 //! never "not there": it is kept as what it is.
 //! Must not know what follows from the answers.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::dns::{Answer, Name, RecordData, RecordType, Resolver, Reverse};
+use crate::dns::{Answer, Name, RecordData, RecordType, Resolver, Reverse, side_by_side};
+use crate::mail::dkim::KeyRecord;
 use crate::mail::spf::{self, Identity, Spf};
+
+/// How many lookups of keys are made side by side.
+const THREADS: usize = 16;
 
 /// What was asked and answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,21 @@ pub struct DnsFacts {
     pub addresses: BTreeMap<IpAddr, AddressFacts>,
     /// By sending domain.
     pub domains: BTreeMap<String, DomainFacts>,
+    /// Whether a key is published, by selector and domain.
+    pub keys: BTreeMap<(String, String), Published>,
+}
+
+/// What DNS says of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is there.
+    Yes,
+    /// There is none.
+    Missing,
+    /// There is another one, several, or something else.
+    Other,
+    /// Nobody could say.
+    Unknown(String),
 }
 
 /// What DNS says of one address.
@@ -74,6 +94,7 @@ pub fn observe_dns(resolver: &dyn Resolver, addresses: &[IpAddr], domains: &[Str
             .collect();
         let died = || "the lookup died".to_owned();
         DnsFacts {
+            keys: BTreeMap::new(),
             addresses: addresses
                 .into_iter()
                 .map(|(address, thread)| {
@@ -95,6 +116,59 @@ pub fn observe_dns(resolver: &dyn Resolver, addresses: &[IpAddr], domains: &[Str
                 .collect(),
         }
     })
+}
+
+/// Asks whether keys are published under their selectors for every domain.
+#[must_use]
+pub fn observe_keys(
+    resolver: &dyn Resolver,
+    keys: &[(String, KeyRecord)],
+    domains: &[String],
+) -> BTreeMap<(String, String), Published> {
+    let asked: Vec<_> = keys
+        .iter()
+        .flat_map(|key| domains.iter().map(move |domain| (key, domain)))
+        .collect();
+    let published = side_by_side(&asked, THREADS, |((selector, key), domain)| {
+        look_up_key(resolver, selector, key, domain)
+    });
+    let names = asked
+        .iter()
+        .map(|((selector, _), domain)| (selector.clone(), (*domain).clone()));
+    names.zip(published).collect()
+}
+
+fn look_up_key(
+    resolver: &dyn Resolver,
+    selector: &str,
+    key: &KeyRecord,
+    domain: &str,
+) -> Published {
+    let owner = domain
+        .parse::<Name>()
+        .and_then(|domain| KeyRecord::owner(selector, &domain));
+    let owner = match owner {
+        Ok(owner) => owner,
+        Err(error) => return Published::Unknown(error.to_string()),
+    };
+    let records = match resolver.lookup(&owner, RecordType::Txt) {
+        Ok(Answer::Records(records)) => records,
+        Ok(Answer::NoData | Answer::NoSuchName) => return Published::Missing,
+        Err(error) => return Published::Unknown(error.to_string()),
+    };
+    let texts: Vec<String> = records
+        .into_iter()
+        .filter_map(|record| match record.data {
+            RecordData::Txt(text) => Some(String::from_utf8_lossy(&text).into_owned()),
+            _ => None,
+        })
+        .collect();
+    match texts.as_slice() {
+        [] => Published::Missing,
+        // RFC 6376, 3.6.2.2: of several any may be taken.
+        [text] if KeyRecord::parse(text).is_ok_and(|found| found.key == key.key) => Published::Yes,
+        _ => Published::Other,
+    }
 }
 
 fn confirm(resolver: &dyn Resolver, address: IpAddr) -> Confirmation {
@@ -182,6 +256,12 @@ fn covers(domain: &str, address: IpAddr, lookup: &spf::Lookup<'_>) -> Result<boo
 }
 
 impl DnsFacts {
+    /// What DNS says of the key under a selector of a domain; `None` where nobody asked.
+    #[must_use]
+    pub fn key(&self, selector: &str, domain: &str) -> Option<&Published> {
+        self.keys.get(&(selector.to_owned(), domain.to_owned()))
+    }
+
     /// Why an address cannot be trusted to pass at a receiver that wants PTR and authentication;
     /// empty when all is right.
     #[must_use]

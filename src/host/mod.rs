@@ -16,6 +16,7 @@ mod jail;
 mod jobs;
 mod reply_filter;
 mod routes;
+mod signing;
 mod table_types;
 mod way_out;
 
@@ -38,7 +39,9 @@ pub use destinations::{
     Destination, Destinations, MailHosts, Places, Seen, ask_mail_hosts,
     observe as observe_destinations,
 };
-pub use dns::{AddressFacts, Confirmation, DnsFacts, DomainFacts, observe_dns};
+pub use dns::{
+    AddressFacts, Confirmation, DnsFacts, DomainFacts, Published, observe_dns, observe_keys,
+};
 pub use forwarding::{
     Bounces, Forwarding, Installed, OwnDomains, Served, Way, ask_bounces, ask_receivers,
     observe as observe_forwarding, observe_rewriter,
@@ -50,6 +53,7 @@ pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
 pub use routes::{ANYBODY, Questions, Route, Routes};
+pub use signing::{NoKey, SignerFacts, Signing, Starts};
 pub use table_types::main_cf_of_copy;
 use table_types::{TableTypes, Tried};
 
@@ -130,6 +134,8 @@ pub struct Facts {
     pub forwarding: Option<Forwarding>,
     /// What there is for a job that is run every day.
     pub jobs: Jobs,
+    /// What signs mail, or could; `None` where nothing depends on it and nobody looked.
+    pub signing: Option<Signing>,
 }
 
 /// What an earlier apply left in our own folder.
@@ -320,6 +326,8 @@ pub struct Interest {
     pub own_files: Vec<String>,
     /// How a job would call us.
     pub call: Option<Call>,
+    /// The keys that mail shall be signed with, selector and file; none where that is not asked.
+    pub keys: Vec<(String, Utf8PathBuf)>,
     /// Table types to be tried out if Postfix names them; of others the name is believed.
     pub table_types: Vec<String>,
     /// Whether it is enough to know one type that works, for a table of ours.
@@ -446,6 +454,7 @@ pub fn observe(
         } else {
             jobs::observe(system, interest.call.as_ref(), &mut files)?
         },
+        signing: signing::observe(system, &interest.keys, &mut files)?,
         parameters,
     };
     Ok(Host { facts, files })
@@ -619,6 +628,7 @@ pub fn stock(profile: &Profile) -> Result<Host, HostError> {
         destinations: None,
         forwarding: None,
         jobs: Jobs::default(),
+        signing: None,
         parameters,
     };
     Ok(Host { facts, files })

@@ -1,13 +1,13 @@
 //! Target and files make a plan.
 //!
-//! Owns the order: the jail, `master.cf`, then tables, then `main.cf`, so that whatever is named
+//! Owns the order: the signer, the jail, `master.cf`, then tables, then `main.cf`, so that whatever is named
 //! exists first and Postfix can run after every step; what goes, goes the other way round.
 //! Turned round, it is the safe undo.
 //! Must not know why the target is as it is.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{FileChange, Nature, NewDirectory, Plan, Step, jobs, rewriter};
+use super::{FileChange, Nature, NewDirectory, Plan, Step, jobs, rewriter, signing};
 use crate::host::{Facts, Files, Running};
 use crate::postfix::table::INDEX_SUFFIXES;
 use crate::postfix::{EditError, MainCf, MasterCf};
@@ -127,6 +127,10 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
             jail.then = commands;
         }
         plan.steps.insert(0, jail);
+    }
+    // It answers before anything names it.
+    if let Some(signer) = signing::step(target, facts, files) {
+        plan.steps.insert(0, signer);
     }
     plan.steps.extend(jobs::steps(target, facts, files));
     Ok(plan)

@@ -9,6 +9,7 @@ pub mod build;
 mod jobs;
 mod rewriter;
 mod saved;
+mod signing;
 
 use std::collections::HashSet;
 

@@ -323,6 +323,8 @@ impl System for MemorySystem {
                     Query::Status { .. } => "postfix".to_owned(),
                     Query::Queue { .. } => "postqueue".to_owned(),
                     Query::Journal { .. } => "journalctl".to_owned(),
+                    Query::UnitRuns { .. } | Query::UnitEnabled { .. } => "systemctl".to_owned(),
+                    Query::ServiceRuns { .. } => "service".to_owned(),
                 },
             })
     }

@@ -8,6 +8,7 @@
 mod borrowed;
 mod cksum;
 mod memory;
+mod milter;
 mod packed;
 mod program;
 mod real;
@@ -194,6 +195,21 @@ pub enum Query {
         /// The configuration directory.
         config: Utf8PathBuf,
     },
+    /// `systemctl is-active UNIT`: status 0 when it runs.
+    UnitRuns {
+        /// The unit.
+        unit: String,
+    },
+    /// `systemctl is-enabled UNIT`: says `disabled` when nothing starts it at boot.
+    UnitEnabled {
+        /// The unit.
+        unit: String,
+    },
+    /// `service NAME status`: status 0 when it runs.
+    ServiceRuns {
+        /// Its name.
+        service: String,
+    },
     /// `journalctl --show-cursor`: what the journal got since a cursor, or its last entries.
     Journal {
         /// The cursor.
@@ -295,7 +311,7 @@ pub struct Rehearsed {
     pub collected: Vec<Option<Vec<u8>>>,
 }
 
-/// A change to what runs: the mail system, or the jobs run by the clock.
+/// A change to what runs: the mail system, a milter, or the jobs run by the clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "command")]
 pub enum Command {
@@ -332,10 +348,56 @@ pub enum Command {
         /// The unit.
         unit: String,
     },
+    /// `systemctl restart UNIT`; its inverse is itself, on the old files.
+    RestartUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// `systemctl reload UNIT`; its inverse is itself, on the old files.
+    ReloadUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// `systemctl enable UNIT`: has it started at every boot.
+    EnableUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// `systemctl disable UNIT`: the inverse of [`Self::EnableUnit`].
+    DisableUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// `service NAME start`, where there is no systemd.
+    StartService {
+        /// Its name.
+        service: String,
+    },
+    /// `service NAME stop`: the inverse of [`Self::StartService`].
+    StopService {
+        /// Its name.
+        service: String,
+    },
     /// `service NAME restart`; its inverse is itself, on the old files.
     RestartService {
         /// Its name.
         service: String,
+    },
+    /// `service NAME reload`; its inverse is itself, on the old files.
+    ReloadService {
+        /// Its name.
+        service: String,
+    },
+    /// A milter's own program reads its configuration and says whether it is right. The words
+    /// are those of its data file. It has no inverse: what stood before may never have been right.
+    CheckMilter {
+        /// The words.
+        words: Vec<String>,
+    },
+    /// Waits until a milter answers as one. It has no inverse.
+    AwaitMilter {
+        /// Where it listens, as Postfix names it.
+        milter: String,
     },
     /// `launchctl load FILE`
     LoadJob {
@@ -352,40 +414,69 @@ pub enum Command {
 impl Command {
     /// The program that is run.
     #[must_use]
-    pub fn program(&self) -> &'static str {
+    pub fn program(&self) -> &str {
         match self {
             Self::Check { .. } | Self::Reload { .. } | Self::Stop { .. } | Self::Start { .. } => {
                 "postfix"
             }
-            Self::ReadUnits | Self::StartUnit { .. } | Self::StopUnit { .. } => "systemctl",
-            Self::RestartService { .. } => "service",
+            Self::ReadUnits
+            | Self::StartUnit { .. }
+            | Self::StopUnit { .. }
+            | Self::RestartUnit { .. }
+            | Self::ReloadUnit { .. }
+            | Self::EnableUnit { .. }
+            | Self::DisableUnit { .. } => "systemctl",
+            Self::StartService { .. }
+            | Self::StopService { .. }
+            | Self::RestartService { .. }
+            | Self::ReloadService { .. } => "service",
+            Self::CheckMilter { words } => words.first().map_or("", String::as_str),
+            Self::AwaitMilter { .. } => "wait",
             Self::LoadJob { .. } | Self::RemoveJob { .. } => "launchctl",
         }
     }
 
-    /// Tells whether it is about the mail system; else it is about jobs run by the clock.
+    /// Tells whether it is about the mail system; else it is about a milter or about jobs run by
+    /// the clock.
     #[must_use]
     pub fn is_of_postfix(&self) -> bool {
         self.program() == "postfix"
     }
 
-    fn inverse(&self) -> Self {
-        match self.clone() {
+    /// Tells whether it ends something: what is not there any more has nothing left to end.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Self::StopUnit { .. }
+                | Self::DisableUnit { .. }
+                | Self::StopService { .. }
+                | Self::RemoveJob { .. }
+        )
+    }
+
+    fn inverse(&self) -> Option<Self> {
+        Some(match self.clone() {
             Self::StartUnit { unit } => Self::StopUnit { unit },
             Self::StopUnit { unit } => Self::StartUnit { unit },
+            Self::EnableUnit { unit } => Self::DisableUnit { unit },
+            Self::DisableUnit { unit } => Self::EnableUnit { unit },
+            Self::StartService { service } => Self::StopService { service },
+            Self::StopService { service } => Self::StartService { service },
             Self::LoadJob { file } => Self::RemoveJob { file },
             Self::RemoveJob { file } => Self::LoadJob { file },
+            Self::CheckMilter { .. } | Self::AwaitMilter { .. } => return None,
             same => same,
-        }
+        })
     }
 
     /// What is run in place of several where the old files stand again: Postfix is told the same
-    /// in the same order, and of jobs what came last is taken back first.
+    /// in the same order, and of all else what came last is taken back first.
     #[must_use]
     pub fn inverses(commands: &[Self]) -> Vec<Self> {
         let (postfix, jobs): (Vec<_>, Vec<_>) = commands
             .iter()
-            .map(Self::inverse)
+            .filter_map(Self::inverse)
             .partition(Self::is_of_postfix);
         jobs.into_iter().rev().chain(postfix).collect()
     }
@@ -401,7 +492,16 @@ impl Command {
             Self::ReadUnits => vec!["daemon-reload"],
             Self::StartUnit { unit } => vec!["start", unit],
             Self::StopUnit { unit } => vec!["stop", unit],
+            Self::RestartUnit { unit } => vec!["restart", unit],
+            Self::ReloadUnit { unit } => vec!["reload", unit],
+            Self::EnableUnit { unit } => vec!["enable", unit],
+            Self::DisableUnit { unit } => vec!["disable", unit],
+            Self::StartService { service } => vec![service, "start"],
+            Self::StopService { service } => vec![service, "stop"],
             Self::RestartService { service } => vec![service, "restart"],
+            Self::ReloadService { service } => vec![service, "reload"],
+            Self::CheckMilter { words } => words.iter().skip(1).map(String::as_str).collect(),
+            Self::AwaitMilter { milter } => vec!["for", "the", "milter", milter],
             Self::LoadJob { file } => vec!["load", file.as_str()],
             Self::RemoveJob { file } => vec!["remove", file.file_stem().unwrap_or_default()],
         };

@@ -80,7 +80,7 @@ impl Programs {
     ///
     /// # Errors
     /// When it is not installed.
-    pub(super) fn program(&self, name: &'static str) -> Result<Program, SystemError> {
+    pub(super) fn program(&self, name: &str) -> Result<Program, SystemError> {
         let path = self
             .directories
             .iter()
@@ -96,7 +96,7 @@ impl Programs {
     ///
     /// # Errors
     /// When it is not there.
-    pub(super) fn at(&self, name: &'static str, path: &Utf8Path) -> Result<Program, SystemError> {
+    pub(super) fn at(&self, name: &str, path: &Utf8Path) -> Result<Program, SystemError> {
         if !path.is_absolute() || !is_program(path) {
             return Err(SystemError::Missing {
                 program: path.to_string(),
@@ -105,7 +105,7 @@ impl Programs {
         Ok(self.prepare(name, path))
     }
 
-    fn prepare(&self, name: &'static str, path: &Utf8Path) -> Program {
+    fn prepare(&self, name: &str, path: &Utf8Path) -> Program {
         let mut command = Command::new(path);
         let directories: Vec<_> = self.directories.iter().map(|path| path.as_str()).collect();
         command
@@ -117,7 +117,7 @@ impl Programs {
             // Of its own group: Ctrl-C reaches us, not a half-done `postfix reload`.
             .process_group(0);
         Program {
-            name,
+            name: name.to_owned(),
             command,
             input: Vec::new(),
             terminal: false,
@@ -134,7 +134,7 @@ fn is_program(path: &Utf8Path) -> bool {
 
 /// One program, ready to run.
 pub(super) struct Program {
-    name: &'static str,
+    name: String,
     command: Command,
     input: Vec<u8>,
     terminal: bool,
@@ -148,7 +148,7 @@ impl Program {
         self
     }
 
-    pub(super) fn arguments(mut self, arguments: &[String]) -> Self {
+    pub(super) fn arguments(mut self, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Self {
         self.command.args(arguments);
         self
     }
@@ -194,7 +194,7 @@ impl Program {
     /// When it cannot be started, is not done in time or is interrupted.
     pub(super) fn run(mut self) -> Result<Output, SystemError> {
         let failed = |source: io::Error| SystemError::Run {
-            program: self.name.to_owned(),
+            program: self.name.clone(),
             source,
         };
         let terminal = if self.terminal {
@@ -236,7 +236,7 @@ impl Program {
             thread::spawn(move || pipe.write_all(&input));
         }
         let waiting = Waiting {
-            name: self.name,
+            name: self.name.clone(),
             limit: self.limit,
             interruptible: self.interruptible,
         };
@@ -255,7 +255,7 @@ impl Program {
 }
 
 struct Waiting {
-    name: &'static str,
+    name: String,
     limit: Duration,
     interruptible: bool,
 }
@@ -282,7 +282,7 @@ impl Waiting {
                 Ok(None) => {}
                 Err(source) => {
                     return Err(SystemError::Run {
-                        program: self.name.to_owned(),
+                        program: self.name.clone(),
                         source,
                     });
                 }
@@ -294,7 +294,7 @@ impl Waiting {
             if started.elapsed() > self.limit {
                 end(child);
                 return Err(SystemError::Slow {
-                    program: self.name.to_owned(),
+                    program: self.name.clone(),
                     seconds: self.limit.as_secs(),
                 });
             }

@@ -24,6 +24,7 @@ use nix::unistd::{Pid, User, geteuid};
 use xattr::FileExt;
 
 use super::borrowed::Borrowed;
+use super::milter;
 use super::program::{Program, Programs};
 use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
@@ -124,9 +125,14 @@ impl RealSystem {
         Ok(self.tree.outside(&real))
     }
 
-    fn program(&self, name: &'static str) -> Result<Program, SystemError> {
+    fn program(&self, name: &str) -> Result<Program, SystemError> {
         let program = self.programs.program(name)?;
         Ok(program.interruptible(self.lock.is_none()))
+    }
+
+    /// Asks a program that needs nothing but its arguments.
+    fn asked(&self, name: &str, arguments: &[&str]) -> Result<Output, SystemError> {
+        self.program(name)?.arguments(arguments).run()
     }
 
     /// What a tree borrows; nothing on the machine itself.
@@ -300,11 +306,7 @@ impl System for RealSystem {
             } => {
                 let table = self.table(table)?;
                 self.configured(config, self.program("postmap")?, |program| {
-                    program
-                        .argument("-q")
-                        .argument("-")
-                        .argument(table)
-                        .lines(keys)
+                    program.arguments(&["-q", "-", &table]).lines(keys)
                 })
             }
             Query::Dump { config, table } => {
@@ -314,10 +316,17 @@ impl System for RealSystem {
                 })
             }
             // A tree does not run.
-            Query::Status { .. } if self.rooted => Ok(Output {
-                status: 1,
-                ..Output::default()
-            }),
+            Query::Status { .. }
+            | Query::UnitRuns { .. }
+            | Query::UnitEnabled { .. }
+            | Query::ServiceRuns { .. }
+                if self.rooted =>
+            {
+                Ok(Output {
+                    status: 1,
+                    ..Output::default()
+                })
+            }
             Query::Status { config } => self
                 .program("postfix")?
                 .on_terminal()
@@ -325,28 +334,21 @@ impl System for RealSystem {
                 .argument(config)
                 .argument("status")
                 .run(),
-            Query::Queue { config } => self
-                .program("postqueue")?
-                .argument("-c")
-                .argument(config)
-                .argument("-p")
-                .run(),
+            Query::Queue { config } => self.asked("postqueue", &["-c", config.as_str(), "-p"]),
+            Query::UnitRuns { unit } => self.asked("systemctl", &["is-active", unit]),
+            Query::UnitEnabled { unit } => self.asked("systemctl", &["is-enabled", unit]),
+            Query::ServiceRuns { service } => self.asked("service", &[service, "status"]),
             // A tree has no journal of its own.
             Query::Journal { .. } if self.rooted => Err(SystemError::Rooted {
                 command: "journalctl".to_owned(),
             }),
             Query::Journal { after } => {
-                let program = self.program("journalctl")?;
-                let program = match after {
-                    Some(cursor) => program.argument(format!("--after-cursor={cursor}")),
-                    None => program.argument(format!("--lines={JOURNAL}")),
+                let which = match after {
+                    Some(cursor) => format!("--after-cursor={cursor}"),
+                    None => format!("--lines={JOURNAL}"),
                 };
-                program
-                    .argument("--show-cursor")
-                    .argument("--no-pager")
-                    .argument("--all")
-                    .argument("--output=short")
-                    .run()
+                let how = ["--show-cursor", "--no-pager", "--all", "--output=short"];
+                self.asked("journalctl", &[&[which.as_str()][..], &how].concat())
             }
         }
     }
@@ -560,13 +562,14 @@ impl System for RealSystem {
                 command: command.to_string(),
             });
         }
+        if let Command::AwaitMilter { milter } = command {
+            return Ok(milter::wait(milter));
+        }
         let words = command.words();
-        let program = self.program(command.program())?;
-        let program = if command.is_of_postfix() {
-            program.on_terminal()
-        } else {
-            program
-        };
+        let mut program = self.program(command.program())?;
+        if command.is_of_postfix() {
+            program = program.on_terminal();
+        }
         program
             .uninterrupted()
             .arguments(words.get(1..).unwrap_or_default())

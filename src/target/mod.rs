@@ -10,6 +10,7 @@ mod compare;
 mod forwarding;
 mod job;
 mod retire;
+mod signing;
 mod sources;
 
 use std::collections::BTreeSet;
@@ -34,6 +35,7 @@ use crate::template::TemplateError;
 pub use choose::{Choice, choose, fit};
 pub use compare::{Comparison, Row, compare};
 pub use forwarding::warning as forwards_without_srs;
+pub use signing::{KeyWanted, SigningWanted};
 use sources::{bound_elsewhere, has_ipv4, ipv4_doubtful};
 pub use sources::{ipv4_sources, ipv6_sources};
 
@@ -54,6 +56,8 @@ pub struct Target {
     pub job: Job,
     /// What rewrites the senders of forwarded mail, as it shall be set up.
     pub rewriter: Option<RewriterWanted>,
+    /// What a signer needs to sign.
+    pub signing: Option<SigningWanted>,
     /// The remedies in use.
     pub remedies: Vec<RemedyId>,
     /// What was decided, for whom and why.
@@ -208,6 +212,7 @@ pub fn decide(
     let mut target = over_ipv6(site, profile, providers, facts)?;
     // Whatever way mail takes.
     forwarding::decide(&mut target, site, providers, facts);
+    signing::decide(&mut target, site, facts)?;
     Ok(target)
 }
 
@@ -522,6 +527,7 @@ impl Target {
             && self.leftovers.is_empty()
             && self.rewriter.is_none()
             && self.job == Job::AsItIs
+            && self.signing.is_none()
     }
 
     /// Tells whether the domains that providers host are listed one by one.

@@ -40,6 +40,12 @@ pub enum Id {
     DkimSelector,
     /// The file of the DKIM key.
     DkimKey,
+    /// Who signs mail.
+    DkimSigner,
+    /// The selector of the second key, of Ed25519.
+    Ed25519Selector,
+    /// The file of the second key.
+    Ed25519Key,
     /// How the SPF record ends.
     SpfAll,
     /// Whether a job makes the list of hosted domains anew every day.
@@ -79,7 +85,7 @@ const TIMER: Choices = &[
 
 impl Id {
     /// Every question, in the order of the site file.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Profile,
         Self::Hostname,
         Self::Ipv4,
@@ -94,6 +100,9 @@ impl Id {
         Self::DmarcReports,
         Self::DkimSelector,
         Self::DkimKey,
+        Self::DkimSigner,
+        Self::Ed25519Selector,
+        Self::Ed25519Key,
         Self::SpfAll,
         Self::Timer,
     ];
@@ -132,6 +141,9 @@ impl Id {
             Self::DmarcReports => "dmarc-reports",
             Self::DkimSelector => "dkim-selector",
             Self::DkimKey => "dkim-key",
+            Self::DkimSigner => "dkim-signer",
+            Self::Ed25519Selector => "ed25519-selector",
+            Self::Ed25519Key => "ed25519-key",
             Self::SpfAll => "spf-all",
             Self::Timer => "timer",
         }
@@ -178,6 +190,9 @@ impl Id {
             Self::DmarcReports => "DMARC reports to",
             Self::DkimSelector => "DKIM selector",
             Self::DkimKey => "DKIM key file",
+            Self::DkimSigner => "Who signs mail",
+            Self::Ed25519Selector => "Selector of the Ed25519 key",
+            Self::Ed25519Key => "Ed25519 key file",
             Self::SpfAll => "End of the SPF record",
             Self::Timer => "Look for hosted domains every day",
         }
@@ -204,7 +219,11 @@ impl Id {
             Self::Dmarc => "What receivers shall do with mail that fails SPF and DKIM.",
             Self::DmarcReports => "Receivers send daily reports there.",
             Self::DkimSelector => "The name of the key's DNS record, or `none` for no DKIM.",
-            Self::DkimKey => "Where the private key is kept.",
+            Self::DkimKey | Self::Ed25519Key => "Where the private key is kept.",
+            Self::DkimSigner => {
+                "`opendkim` or `rspamd`, which mailfix sets up; `other` for what you see to; or `none`."
+            }
+            Self::Ed25519Selector => "A second key, which some receivers check; or `none`.",
             Self::SpfAll => "What receivers shall think of all other senders.",
             Self::Timer => {
                 "This Postfix must be told each domain that Google hosts, and domains move."
@@ -258,13 +277,22 @@ impl Id {
             Self::OtherServers => list(value, true, |one| {
                 other_server(one, allow_non_global).map(|server| written(&server))
             }),
-            Self::DmarcReports | Self::DkimSelector if value == NONE => Ok(NONE.to_owned()),
+            Self::DmarcReports | Self::DkimSelector | Self::DkimSigner | Self::Ed25519Selector
+                if value == NONE =>
+            {
+                Ok(NONE.to_owned())
+            }
             Self::DmarcReports => site::reports(value).map_err(words),
-            Self::DkimSelector => site::selector(value).map_err(words),
-            Self::DkimKey if value.starts_with('/') && !value.contains(char::is_control) => {
+            Self::DkimSelector | Self::Ed25519Selector => site::selector(value).map_err(words),
+            Self::DkimSigner => site::signer(value)
+                .map(|signer| signer.word().to_owned())
+                .map_err(words),
+            Self::DkimKey | Self::Ed25519Key
+                if value.starts_with('/') && !value.contains(char::is_control) =>
+            {
                 Ok(value.to_owned())
             }
-            Self::DkimKey => Err(format!("`{value}` is not an absolute path")),
+            Self::DkimKey | Self::Ed25519Key => Err(format!("`{value}` is not an absolute path")),
             Self::ForwardDns
             | Self::ReverseDns4
             | Self::ReverseDns6
@@ -430,6 +458,13 @@ impl Answers {
             Some(dkim) => {
                 answers.insert(Id::DkimSelector, &dkim.selector);
                 answers.insert(Id::DkimKey, dkim.key.as_str());
+                if let Some(signer) = &dkim.signer {
+                    answers.insert(Id::DkimSigner, signer.word());
+                }
+                if let Some(second) = &dkim.ed25519 {
+                    answers.insert(Id::Ed25519Selector, &second.selector);
+                    answers.insert(Id::Ed25519Key, second.key.as_str());
+                }
             }
             None => answers.insert(Id::DkimSelector, NONE),
         }

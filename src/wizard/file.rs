@@ -102,6 +102,19 @@ fn edit(document: &mut DocumentMut, id: Id, value: &str, answers: &Answers) {
         }
         Id::DkimSelector => set(table(document, "dkim"), "selector", value),
         Id::DkimKey => set(table(document, "dkim"), "key", value),
+        Id::DkimSigner | Id::Ed25519Selector if value == NONE => {
+            let key = if id == Id::DkimSigner {
+                "signer"
+            } else {
+                "ed25519"
+            };
+            if let Some(dkim) = document.get_mut("dkim").and_then(Item::as_table_like_mut) {
+                dkim.remove(key);
+            }
+        }
+        Id::DkimSigner => set(table(document, "dkim"), "signer", value),
+        Id::Ed25519Selector => set(inner(table(document, "dkim"), "ed25519"), "selector", value),
+        Id::Ed25519Key => set(inner(table(document, "dkim"), "ed25519"), "key", value),
         Id::SpfAll => set(table(document, "spf"), "all", value),
         Id::Timer => set(table(document, "refresh"), "timer", value == YES),
     }
@@ -114,6 +127,17 @@ fn table<'a>(document: &'a mut DocumentMut, key: &str) -> &'a mut dyn TableLike 
         *item = toml_edit::table();
     }
     item.as_table_like_mut()
+        .expect("what is no table was made one")
+}
+
+/// Finds a table within a table; makes it where it is missing.
+fn inner<'a>(outer: &'a mut dyn TableLike, key: &str) -> &'a mut dyn TableLike {
+    if outer.get(key).is_none_or(|item| !item.is_table_like()) {
+        outer.insert(key, toml_edit::table());
+    }
+    outer
+        .get_mut(key)
+        .and_then(Item::as_table_like_mut)
         .expect("what is no table was made one")
 }
 

@@ -356,7 +356,12 @@ impl Wizard<'_> {
             }
             Id::SpfAll => Some("~all".to_owned()),
             Id::Timer => Some(YES.to_owned()),
-            Id::Profile | Id::Hostname | Id::Ipv4 => None,
+            Id::Profile
+            | Id::Hostname
+            | Id::Ipv4
+            | Id::DkimSigner
+            | Id::Ed25519Selector
+            | Id::Ed25519Key => None,
         }
     }
 

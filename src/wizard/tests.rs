@@ -261,7 +261,8 @@ fn unknown_questions_and_refused_answers_are_told() {
             "did you mean `hostname`?",
             "the questions are `profile`, `hostname`, `ipv4`, `ipv6`, `domain`, `forward-dns`, \
              `reverse-dns4`, `reverse-dns6`, `other-servers`, `third-parties`, `dmarc`, \
-             `dmarc-reports`, `dkim-selector`, `dkim-key`, `spf-all`, `timer`",
+             `dmarc-reports`, `dkim-selector`, `dkim-key`, \
+             `dkim-signer`, `ed25519-selector`, `ed25519-key`, `spf-all`, `timer`",
         ]
     );
     let error = Answers::default().set("hostname").unwrap_err();

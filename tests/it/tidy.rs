@@ -26,6 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "cause",
         "scheduler",
         "rewriter",
+        "signer",
         "template",
         "data_file",
         "embedded",

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import cage, network, release, world
+from . import cage, network, peer, release, world
 from .cage import CannotRun, LabError
 from .ledger import Ledger
 from .named import Named
@@ -104,13 +104,24 @@ def _act(arguments: argparse.Namespace) -> int:
     options = ["--mailfix", str(mailfix)] if mailfix else []
     if arguments.verb == "shell" or len(pairs) == 1:
         this, on = pairs[0]
-        release.underneath(on, this.sender.shipped)
+        _underneath(this, on)
         if arguments.verb == "shell":
             return cage.run_inside(["shell", this.name, "--postfix", on, *options])
         if arguments.keep:
             options += ["--keep", tempfile.mkdtemp(prefix="mailfix-lab-")]
         return cage.run_inside(["run", this.name, "--postfix", on, *options])
     return _side_by_side(arguments, pairs, options)
+
+
+def _underneath(this: world.World, on: str) -> None:
+    """Fails where this machine lacks what a world stands on."""
+    lower = release.underneath(on, this.sender.shipped)
+    for need in this.needs:
+        if need == "dkimpy":
+            if lacking := peer.missing():
+                raise CannotRun(lacking)
+        elif not any((lower / folder / need).exists() for folder in ("usr/sbin", "usr/bin")):
+            raise CannotRun(f"`{need}` (a package of Debian)")
 
 
 def _releases(this: world.World, wanted: list[str] | None) -> list[str]:
@@ -126,7 +137,7 @@ def _side_by_side(arguments: argparse.Namespace, pairs: list[tuple[world.World, 
     left_out = {}
     for this, on in pairs:
         try:
-            release.underneath(on, this.sender.shipped)
+            _underneath(this, on)
         except CannotRun as error:
             left_out[this.name, on] = error
     names = [(this.name, on) for this, on in pairs if (this.name, on) not in left_out]

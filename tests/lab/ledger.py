@@ -22,6 +22,8 @@ class Entry:
     message_id: str
     # What the receiver found of a signature; empty while there is no message.
     dkim: str
+    # What a second opinion says of each.
+    signatures: str
     reply: str
 
 

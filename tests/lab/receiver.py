@@ -11,7 +11,7 @@ import socketserver
 import threading
 from dataclasses import dataclass, field
 
-from . import dkim, dns
+from . import dkim, dns, peer
 from .ledger import Entry, Ledger
 from .named import Named
 from .policy import Behaviour, Judge, Mail, domain_of, words
@@ -213,6 +213,7 @@ class _Session(socketserver.BaseRequestHandler):
         message = self.mail.message
         found = re.search(rb"(?im)^message-id:[ \t]*(\S+)", message.partition(b"\r\n\r\n")[0])
         signature = dkim.check(self.receivers.lookup, message) if message else ""
+        signatures = peer.signatures(self.receivers.lookup, message) if message else ""
         for recipient in recipients:
             self.receivers.ledger.write(
                 Entry(
@@ -226,6 +227,7 @@ class _Session(socketserver.BaseRequestHandler):
                     recipient=recipient,
                     message_id=found[1].decode("utf-8", "replace") if found else "",
                     dkim=signature,
+                    signatures=signatures,
                     reply="\n".join(reply),
                 )
             )

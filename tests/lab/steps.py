@@ -94,7 +94,7 @@ class Run:
                 message = _message(envelope, message_id)
                 if key:
                     message = dkim.sign(message, key, DOMAIN, signed["selector"], SIGNED_FIELDS)
-                self.sender.submit(envelope, message)
+                self.sender.submit(envelope, message, options.get("by", "sendmail"))
                 self._sent += [(who, recipient, message_id) for who, recipient in reached.items()]
         deadline = time.monotonic() + options.get("within", SEND_SECONDS)
         results = collections.defaultdict(list)
@@ -154,7 +154,8 @@ class Run:
             return f"delivered {len(arrivals)} times", f"status={status.word} {text}"
         if arrivals:
             only = arrivals[0]
-            return f"ipv{only.family}", f"{only.host} from={only.source} helo={only.helo} dkim={only.dkim} {text}"
+            seen = f"{only.host} from={only.source} helo={only.helo} dkim={only.dkim} [{only.signatures}]"
+            return f"ipv{only.family}", f"{seen} {text}"
         return status.word, text
 
     def _run(self, number: int, command: list[str], options: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck", "mixed", "slowed"]
 
 # What each verb of a step takes besides itself: key and type.
 VERBS: dict[str, dict[str, type]] = {
-    "send": {"each": int, "says": dict, "within": int, "signed": dict, "via": str},
+    "send": {"each": int, "says": dict, "within": int, "signed": dict, "via": str, "by": str},
     "flush": {"says": dict, "within": int},
     "run": {"status": int, "has": list, "lacks": list, "within": int, "publish": list},
     "files": {},
@@ -121,6 +121,8 @@ class World:
     steps: list[Step]
     # Whether it is one of the few that every run of the tests goes through.
     ci: bool
+    # What this machine needs for it beside Postfix: programs of Debian's, `dkimpy`.
+    needs: list[str] = field(default_factory=list)
 
     def suits(self, name: str) -> bool:
         """Says whether it can be run on a release."""
@@ -155,6 +157,7 @@ def load(name: str) -> World:
         place,
         title=str,
         ci=bool,
+        needs=list,
         postfix=list,
         sender=dict,
         receivers=dict,
@@ -170,6 +173,7 @@ def load(name: str) -> World:
         name=name,
         title=_need(own, "title", place),
         ci=own.get("ci", False),
+        needs=own.get("needs", []),
         postfix=_releases(own.get("postfix", []), place),
         sender=_sender(own.get("sender", {}), f"{place} sender"),
         hosts=hosts,

@@ -9,6 +9,7 @@ use crate::cli::{Failure, Session, dns, show};
 use crate::data_file;
 use crate::mail::dkim::{Algorithm, PrivateKey, PrivateKeyError};
 use crate::plan::{FileChange, Nature, NewDirectory, Plan, Step};
+use crate::site::Site;
 use crate::system::File;
 use crate::wizard::{Answers, Id, site_file};
 
@@ -27,7 +28,16 @@ pub struct New {
     /// The file of the private key [default: the site file's, else below `dkim/` beside it]
     #[arg(long, value_name = "FILE")]
     key: Option<Utf8PathBuf>,
+    /// Make a second key, of Ed25519, which some receivers check beside that of RSA
+    #[arg(long)]
+    ed25519: bool,
+    /// Who signs with it, for `mailfix plan` to set up: `opendkim`, `rspamd`, or `other`
+    #[arg(long, value_name = "NAME", conflicts_with = "ed25519")]
+    signer: Option<String>,
 }
+
+/// What the name of a second key's selector ends in.
+const SECOND: &str = "-ed25519";
 
 const MAKE: Asking<'_> = Asking {
     prompt: "Make it?",
@@ -35,21 +45,32 @@ const MAKE: Asking<'_> = Asking {
     explanation: &[
         "the private key is made here and never shown; its file can be read by its owner only",
         "the receipt has the key's digest, not the key; `mailfix undo` removes it",
-        "nothing signs with it yet: publish the record first",
+        "nothing signs with it yet: publish the record first; `signer` below `[dkim]` in the site file has `mailfix apply` set a signer up",
     ],
 };
 
 impl New {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        let Self { selector, key } = self;
         let (site, chosen, site_path) = session.site_with_path()?;
-        let selector = selector
-            .or_else(|| site.dkim.as_ref().map(|dkim| dkim.selector.clone()))
-            .unwrap_or_else(|| SELECTOR.to_owned());
-        let key = key
-            .map(|path| session.inside(&path))
-            .or_else(|| site.dkim.as_ref().map(|dkim| dkim.key.clone()))
+        let declared = self.declared(&site)?;
+        let signer = match &self.signer {
+            Some(word) => {
+                let judged = Id::DkimSigner.judge(word, false);
+                Some(judged.map_err(|why| Failure::usage(format!("`--signer`: {why}")))?)
+            }
+            None => None,
+        };
+        let selector = self.selector.clone().unwrap_or_else(|| {
+            declared
+                .as_ref()
+                .map_or_else(|| self.own_selector(&site), |one| one.0.clone())
+        });
+        let key = self
+            .key
+            .as_ref()
+            .map(|path| session.inside(path))
+            .or(declared.map(|(_, file)| file))
             .unwrap_or_else(|| {
                 let beside = site_path.parent().unwrap_or(Utf8Path::new("/"));
                 beside.join("dkim").join(format!("{selector}.private"))
@@ -62,7 +83,7 @@ impl New {
                 "`--selector NAME --key FILE` makes a second one, to change over without a gap",
             ));
         }
-        let private = PrivateKey::generate(Algorithm::Rsa)?;
+        let private = PrivateKey::generate(self.algorithm())?;
         let pem = private.to_pem()?;
         let (uid, gid) = session.user;
         let mut steps = vec![Step {
@@ -76,30 +97,13 @@ impl New {
             }],
             ..Step::default()
         }];
-        let before = session.system.read(&site_path)?;
-        if let Some(before) = before {
-            let mut answers = Answers::of_site(&site);
-            answers.insert(Id::DkimSelector, selector.clone());
-            answers.insert(Id::DkimKey, key.as_str());
-            let old = data_file::text(&before.bytes, &site_path)?;
-            let text = site_file(&answers, Some(old), &site_path, site.allow_non_global)?;
-            if text.as_bytes() != before.bytes {
-                let after = File {
-                    bytes: text.into(),
-                    ..before.clone()
-                };
-                steps.push(Step {
-                    title: format!("the site file `{site_path}` names it"),
-                    files: vec![FileChange {
-                        path: site_path.clone(),
-                        before: Some(before),
-                        after: Some(after),
-                        nature: Nature::Text,
-                    }],
-                    ..Step::default()
-                });
-            }
-        }
+        steps.extend(self.named(
+            session,
+            &site,
+            &site_path,
+            (&selector, &key),
+            signer.as_deref(),
+        )?);
         let plan = Plan { steps };
         show::plan(&mut session.ui, &plan);
         if session.consent(&MAKE)? == Consent::No {
@@ -122,7 +126,98 @@ impl New {
             "`{}` prints it with all the others, also for web panels",
             session.common.alike("dns show")
         ));
+        let signs = signer.is_some() || site.dkim.is_some_and(|dkim| dkim.signer.is_some());
+        session.ui.say(&if signs {
+            format!(
+                "once it is published, `{}` has it signed with",
+                session.common.alike("apply")
+            )
+        } else {
+            format!(
+                "nothing signs with it yet: `signer = \"opendkim\"` below `[dkim]` in {site_path} has `{}` set OpenDKIM up",
+                session.common.alike("apply")
+            )
+        });
         Ok(0)
+    }
+
+    /// The step that names the key in the site file, if there is one and it does not yet.
+    fn named(
+        &self,
+        session: &Session,
+        site: &Site,
+        site_path: &Utf8Path,
+        (selector, key): (&str, &Utf8Path),
+        signer: Option<&str>,
+    ) -> Result<Option<Step>, Failure> {
+        let Some(before) = session.system.read(site_path)? else {
+            return Ok(None);
+        };
+        let mut answers = Answers::of_site(site);
+        let (selector_of, key_of) = match self.algorithm() {
+            Algorithm::Rsa => (Id::DkimSelector, Id::DkimKey),
+            Algorithm::Ed25519 => (Id::Ed25519Selector, Id::Ed25519Key),
+        };
+        answers.insert(selector_of, selector);
+        answers.insert(key_of, key.as_str());
+        if let Some(signer) = signer {
+            answers.insert(Id::DkimSigner, signer);
+        }
+        let old = data_file::text(&before.bytes, site_path)?;
+        let text = site_file(&answers, Some(old), site_path, site.allow_non_global)?;
+        if text.as_bytes() == before.bytes {
+            return Ok(None);
+        }
+        let after = File {
+            bytes: text.into(),
+            ..before.clone()
+        };
+        Ok(Some(Step {
+            title: format!("the site file `{site_path}` names it"),
+            files: vec![FileChange {
+                path: site_path.to_owned(),
+                before: Some(before),
+                after: Some(after),
+                nature: Nature::Text,
+            }],
+            ..Step::default()
+        }))
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        if self.ed25519 {
+            Algorithm::Ed25519
+        } else {
+            Algorithm::Rsa
+        }
+    }
+
+    /// Selector and file of such a key, as the site file has them.
+    fn declared(&self, site: &Site) -> Result<Option<(String, Utf8PathBuf)>, Failure> {
+        let Some(dkim) = &site.dkim else {
+            return if self.ed25519 {
+                Err(Failure::failed("a key of Ed25519 signs beside one of RSA, and there is none")
+                    .hint("not every receiver checks it: make that of RSA first, without `--ed25519`"))
+            } else {
+                Ok(None)
+            };
+        };
+        let first = (dkim.selector.clone(), dkim.key.clone());
+        let second = dkim.ed25519.as_ref();
+        Ok(if self.ed25519 {
+            second.map(|second| (second.selector.clone(), second.key.clone()))
+        } else {
+            Some(first)
+        })
+    }
+
+    /// A selector where the site file has none.
+    fn own_selector(&self, site: &Site) -> String {
+        let first = site.dkim.as_ref().map(|dkim| dkim.selector.as_str());
+        match first.filter(|_| self.ed25519) {
+            Some(first) => format!("{first}{SECOND}"),
+            None => SELECTOR.to_owned(),
+        }
     }
 }
 

@@ -33,7 +33,10 @@ impl Session {
     /// The public parts of the keys that mail is signed with, as far as they were made.
     fn signing_keys(&mut self, site: &Site) -> Result<Vec<SigningKey>, Failure> {
         let mut keys = Vec::new();
-        for (selector, path) in site.dkim.iter().flat_map(crate::site::Dkim::keys) {
+        let declared = site.dkim.iter().flat_map(crate::site::Dkim::keys);
+        // The second one is of Ed25519.
+        let ways = ["dkim new", "dkim new --ed25519"];
+        for ((selector, path), way) in declared.zip(ways) {
             if let Some(file) = self.system.read(path)? {
                 keys.push(SigningKey {
                     selector: selector.to_owned(),
@@ -42,7 +45,7 @@ impl Session {
             } else {
                 self.ui.say(&format!(
                     "note: there is no key `{path}` yet; `{}` makes it",
-                    self.common.alike("dkim new")
+                    self.common.alike(way)
                 ));
             }
         }

@@ -585,6 +585,10 @@ impl System for PackedSystem {
             Query::Status { config } => format!("what `postfix -c {config} status` says"),
             Query::Queue { .. } => "what is in the queue".to_owned(),
             Query::Journal { .. } => "what the journal says".to_owned(),
+            Query::UnitRuns { unit } | Query::UnitEnabled { unit } => {
+                format!("whether `{unit}` runs")
+            }
+            Query::ServiceRuns { service } => format!("whether `{service}` runs"),
         }))
     }
 

@@ -4,8 +4,9 @@
 //! looks; what it gives can be shown, saved, applied or thrown away.
 //! Must not know how anything is printed and must not change the machine.
 
+mod dns;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -16,8 +17,8 @@ use crate::check::{
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 use crate::host::{
-    self, Call, Destinations, DnsFacts, Facts, Forwarding, Host, HostError, Interest, Origin,
-    Parameters, Places, ask_mail_hosts, observe_dns,
+    self, Call, Destinations, Facts, Forwarding, Host, HostError, Interest, Origin, Parameters,
+    Places, ask_mail_hosts,
 };
 use crate::plan::build::{self, BuildError, build};
 use crate::plan::{FileChange, Nature, Plan};
@@ -26,10 +27,12 @@ use crate::postfix::table::{DATABASES, index_suffixes};
 use crate::profile::Profile;
 use crate::provider::{Demand, Provider};
 use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport, srs};
-use crate::site::{Site, Srs};
+use crate::site::{Dkim, Site, Srs};
 use crate::system::{File, Query, System, SystemError};
 use crate::target::{self, Comparison, Ensure, TableWanted, Target};
 use crate::template::TemplateError;
+
+use dns::{ask_dns, ask_keys, sources};
 
 /// What is wished for.
 #[derive(Clone, Copy)]
@@ -134,6 +137,7 @@ pub fn draft(
 ) -> Result<Draft, DraftError> {
     let mut host = host::observe(system, config, &asked(wish))?;
     host.facts.dns = ask_dns(resolver, wish.site, &host.facts);
+    host.facts.dns.keys = ask_keys(resolver, wish.site, &host.facts);
     if lists_hosted_domains(wish, &host.facts)? {
         host.facts.destinations = Some(find_destinations(system, resolver, wish, &host.facts));
         observe_ways(system, wish, &mut host.facts)?;
@@ -373,8 +377,14 @@ pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
 }
 
 fn asked(wish: &Wish<'_>) -> Interest {
+    let signs = wish.extent == Extent::All;
+    let dkim = wish.site.dkim.iter().filter(|_| signs);
     Interest {
         call: wish.call.cloned(),
+        keys: dkim
+            .flat_map(Dkim::keys)
+            .map(|(selector, file)| (selector.to_owned(), file.to_owned()))
+            .collect(),
         ..interest(Some(wish.site), wish.providers)
     }
 }
@@ -430,21 +440,6 @@ fn observe_ways(system: &dyn System, wish: &Wish<'_>, facts: &mut Facts) -> Resu
         host::observe_ways(system, facts, &domains)?;
     }
     Ok(())
-}
-
-fn ask_dns(resolver: &dyn Resolver, site: &Site, facts: &Facts) -> DnsFacts {
-    if target::ipv6_sources(site, facts).is_err() {
-        return DnsFacts::default();
-    }
-    observe_dns(resolver, &sources(site, facts), &site.domains)
-}
-
-/// The addresses mail leaves from. Over IPv4 the same is often demanded as over IPv6, and that is
-/// where a cure sends mail.
-fn sources(site: &Site, facts: &Facts) -> Vec<IpAddr> {
-    let sources = target::ipv6_sources(site, facts).unwrap_or_default();
-    let instead = target::ipv4_sources(site, facts);
-    sources.into_iter().chain(instead).collect()
 }
 
 /// What was decided, and what has to be done for it.
@@ -801,6 +796,7 @@ fn wrong_answers(table: &TableWanted, answers: &BTreeMap<String, String>) -> Vec
 mod tests {
     use super::*;
     use crate::dns::FixedResolver;
+    use crate::host::DnsFacts;
     use crate::host::example;
     use crate::system::{MemorySystem, Output};
 

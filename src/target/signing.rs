@@ -1,0 +1,689 @@
+//! Who signs mail, and how that is set up.
+//!
+//! Owns whether a signer fits this host: nothing else may sign already or change what was
+//! signed, and the daemons of Postfix must reach it. Must not know files.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::finding::Finding;
+use crate::host::{Facts, NoKey, Published, SignerFacts, Signing};
+use crate::mail::dkim::{Algorithm, PublicKey};
+use crate::postfix::{Milter, Service, split_list};
+use crate::signer::{Conf, Signer};
+use crate::site::{Dkim, SignerWish, Site};
+use crate::template::{self, TemplateError};
+
+use super::{Setting, Target};
+
+/// The word for it in explanations.
+const ABOUT: &str = "DKIM signing";
+
+/// The lists that name milters: for mail that comes by SMTP, and for all other.
+const LISTS: [(&str, &str); 2] = [("smtpd_milters", "smtpd"), ("non_smtpd_milters", "cleanup")];
+
+/// What becomes of mail while a milter is down.
+const DEFAULT_ACTION: &str = "milter_default_action";
+
+/// What a signer needs to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningWanted {
+    /// The signer.
+    pub signer: Signer,
+    /// Where it listens, as Postfix names it.
+    pub milter: Milter,
+    /// Whom its keys belong to: user and group, by number.
+    pub owner: (u32, u32),
+    /// The texts of its files, in the signer's order.
+    pub texts: Vec<String>,
+    /// What the administrator's file shall say, by name.
+    pub words: Vec<(String, String)>,
+    /// The keys, each a copy that only the signer can read.
+    pub keys: Vec<KeyWanted>,
+    /// Whether Postfix names it already: then it must not be away for a moment.
+    pub in_use: bool,
+}
+
+/// A copy of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyWanted {
+    /// The file it is a copy of.
+    pub from: Utf8PathBuf,
+    /// Where the copy lies.
+    pub to: Utf8PathBuf,
+    /// Whether it is written as bytes in base64.
+    pub in_base64: bool,
+}
+
+#[derive(Serialize)]
+struct Variables<'a> {
+    keys: Vec<KeyVariables<'a>>,
+    domains: &'a [String],
+    networks: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct KeyVariables<'a> {
+    selector: &'a str,
+    file: &'a str,
+}
+
+/// Why a signer is not set up: an error for who asked for it.
+type Unfit = Box<Finding>;
+
+/// Decides, where the site file says who signs.
+pub(super) fn decide(target: &mut Target, site: &Site, facts: &Facts) -> Result<(), TemplateError> {
+    let (Some(dkim), Some(signing)) = (&site.dkim, &facts.signing) else {
+        return Ok(());
+    };
+    match &dkim.signer {
+        Some(SignerWish::Other) => {}
+        None => {
+            let is_there = signing.keys.get(&dkim.key).is_some_and(Result::is_ok);
+            if is_there {
+                let why = vec![unsaid(signing, facts)];
+                target.decide(ABOUT, "not set up", why);
+            }
+        }
+        Some(SignerWish::SetUp(id)) => {
+            let Some(seen) = signing.of(id) else {
+                return Ok(());
+            };
+            match fit(dkim, seen, signing, facts) {
+                Err(finding) => {
+                    let why = vec![finding.in_words()];
+                    target.decide(ABOUT, "left out", why);
+                    target.findings.push(*finding);
+                }
+                Ok(milter) => set_up(target, site, dkim, seen, milter, facts)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What to do where nobody has said who signs.
+fn unsaid(signing: &Signing, facts: &Facts) -> String {
+    let named = signing.signers.iter().find(|seen| {
+        let lists = LISTS.iter();
+        seen.milter()
+            .is_some_and(|milter| lists.clone().any(|(list, _)| names(list, &milter, facts)))
+    });
+    let how = match named {
+        Some(seen) => format!(
+            "Postfix hands mail to {}: `signer = \"{}\"` below `[dkim]` in mailfix.toml has mailfix see to it that it signs",
+            seen.signer.title, seen.signer.id
+        ),
+        None => format!(
+            "`signer = \"opendkim\"` (or `\"rspamd\"`) below `[dkim]` in mailfix.toml has mailfix set it up; `signer = \"{}\"` says that you see to it",
+            SignerWish::OTHER
+        ),
+    };
+    format!("there is a key, and nothing says who signs with it; {how}")
+}
+
+/// Tells where the signer listens for Postfix, or why it cannot be set up.
+fn fit(dkim: &Dkim, seen: &SignerFacts, signing: &Signing, facts: &Facts) -> Result<Milter, Unfit> {
+    let title = &seen.signer.title;
+    keys_are_there(dkim, signing)?;
+    if !seen.installed {
+        let finding = unfit(format!("{title} is not installed"));
+        let packages = facts.packages.as_ref();
+        let command = packages.and_then(|packages| packages.bring(&seen.signer.id));
+        return Err(Box::new(match command {
+            Some(command) => finding.mend(format!("install it: `{command}`")),
+            None => finding.mend("install its package"),
+        }));
+    }
+    if let Some(path) = &seen.unread {
+        let finding = unfit(format!("`{path}` cannot be read"));
+        return Err(Box::new(finding.mend("run mailfix as root")));
+    }
+    if seen.owner.is_none() {
+        let users = seen.signer.users.join("`, `");
+        let finding = unfit(format!("no user is known that {title} runs as"))
+            .because(format!("there is none of `{users}`"));
+        return Err(Box::new(finding));
+    }
+    configuration_is_free(seen)?;
+    let milter = reachable(seen, facts)?;
+    nothing_else_signs(dkim, seen, &milter, signing, facts)?;
+    Ok(milter)
+}
+
+fn unfit(title: impl Into<String>) -> Finding {
+    Finding::error("signer-unfit", title)
+}
+
+fn keys_are_there(dkim: &Dkim, signing: &Signing) -> Result<(), Unfit> {
+    for (number, (selector, file)) in dkim.keys().enumerate() {
+        let option = if number == 0 { "" } else { " --ed25519" };
+        let record = match signing.keys.get(file) {
+            Some(Ok(record)) => record,
+            Some(Err(NoKey::Unusable(why))) => {
+                let finding = unfit(format!("`{file}` cannot be signed with: {why}"));
+                return Err(Box::new(finding));
+            }
+            Some(Err(NoKey::Absent)) | None => {
+                let finding = unfit(format!("there is no key `{file}` to sign with"));
+                return Err(Box::new(
+                    finding.mend(format!("`mailfix dkim new{option}` makes it")),
+                ));
+            }
+        };
+        let is_rsa = matches!(record.key, PublicKey::Rsa(_));
+        if is_rsa != (number == 0) {
+            let (place, algorithm) = if is_rsa {
+                ("[dkim.ed25519]", Algorithm::Ed25519)
+            } else {
+                ("[dkim]", Algorithm::Rsa)
+            };
+            let finding = unfit(format!(
+                "the key `{selector}` below `{place}` is not of {algorithm}"
+            ));
+            return Err(Box::new(finding.because(
+                "every receiver checks RSA, and not all check Ed25519: so that is the second key",
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing of the administrator's in the signer's own files is overruled.
+fn configuration_is_free(seen: &SignerFacts) -> Result<(), Unfit> {
+    let title = &seen.signer.title;
+    let by_hand = by_hand(&seen.signer);
+    let yours = format!(
+        "if it signs as you want it, `signer = \"{}\"` says so; else {by_hand}",
+        SignerWish::OTHER
+    );
+    let standing = seen.foreign.iter().chain(&seen.in_the_way).next();
+    if let Some(path) = standing {
+        let finding = unfit(format!("`{path}` is there, and mailfix did not write it"))
+            .because(format!("it says what {title} signs"));
+        return Err(Box::new(finding.mend(yours)));
+    }
+    let Some(conf) = &seen.signer.conf else {
+        return Ok(());
+    };
+    for (name, value) in &seen.said {
+        let signs =
+            conf.against.contains(name) || conf.ours.get(name).is_some_and(|ours| ours != value);
+        if signs {
+            let finding = unfit(format!("`{}` sets `{name} {value}`", conf.path))
+                .because(format!("so {title} is set up to sign already"));
+            return Err(Box::new(finding.mend(yours)));
+        }
+        if let Some(allowed) = conf.allowed.get(name)
+            && !allowed.contains(value)
+        {
+            let finding = unfit(format!("`{}` sets `{name} {value}`", conf.path));
+            let lines: Vec<String> = allowed.iter().map(|it| format!("`{name} {it}`")).collect();
+            return Err(Box::new(finding.mend(format!(
+                "with {} mailfix can set it up",
+                lines.join(" or ")
+            ))));
+        }
+    }
+    Ok(())
+}
+
+/// The lines that a person would write.
+fn by_hand(signer: &Signer) -> String {
+    match &signer.conf {
+        Some(conf) => {
+            let lines: Vec<String> = conf
+                .ours
+                .iter()
+                .map(|(name, value)| format!("`{name} {value}`"))
+                .collect();
+            format!(
+                "take out what of it stands in `{}`, and mailfix writes {}",
+                conf.path,
+                lines.join(", ")
+            )
+        }
+        None => "move it elsewhere, and mailfix writes its own".to_owned(),
+    }
+}
+
+/// Where the signer listens, or shall.
+fn reachable(seen: &SignerFacts, facts: &Facts) -> Result<Milter, Unfit> {
+    let signer = &seen.signer;
+    let found = seen.milter();
+    if let Some(milter) = &found
+        && LISTS.iter().any(|(list, _)| names(list, milter, facts))
+    {
+        // Postfix reaches it already, whatever way that is.
+        let items = LISTS
+            .iter()
+            .flat_map(|(list, _)| facts.parameters.list(list));
+        let queue = facts.parameters.get("queue_directory");
+        let named = items
+            .filter_map(|item| Milter::parse(&item))
+            .find(|item| item.is_same(milter, &queue));
+        return Ok(named.unwrap_or_else(|| milter.clone()));
+    }
+    let is_ours = match (&seen.socket, &signer.socket.ours) {
+        (_, None) => false,
+        (None, Some(_)) => signer.socket.default.is_none(),
+        (Some(said), Some(ours)) => said == ours || signer.socket.shipped.contains(said),
+    };
+    let ours = signer.socket.ours.as_ref().filter(|_| is_ours);
+    let milter = ours.map_or(found, |ours| signer.socket.syntax.milter(ours));
+    match milter {
+        Some(milter @ Milter::Inet { .. }) if milter.is_local() => Ok(milter),
+        other => {
+            let title = &signer.title;
+            let said = seen.socket.clone().unwrap_or_default();
+            let finding = unfit(format!("{title} listens on `{said}`"));
+            let why = match other {
+                Some(Milter::Unix { .. }) => {
+                    "whether `smtpd` and `cleanup` may use that socket, in their jail or out of it, only they can tell"
+                }
+                _ => "mail would be handed to another host, or to nobody",
+            };
+            let ours = signer.socket.ours.as_deref().unwrap_or("localhost:11332");
+            let lists = LISTS.map(|(list, _)| list).join("` and `");
+            Err(Box::new(finding.because(why).mend(format!(
+                "have it listen on `{ours}`, or name its socket in `{lists}` yourself; then run mailfix again"
+            ))))
+        }
+    }
+}
+
+/// Tells whether a list of main.cf names a milter.
+fn names(list: &str, milter: &Milter, facts: &Facts) -> bool {
+    has(&facts.parameters.list(list), milter, facts)
+}
+
+fn has(items: &[String], milter: &Milter, facts: &Facts) -> bool {
+    let queue = facts.parameters.get("queue_directory");
+    let mut items = items.iter().filter_map(|item| Milter::parse(item));
+    items.any(|item| item.is_same(milter, &queue))
+}
+
+/// Whoever else looks at mail has to be known not to sign, nor to change what was signed.
+fn nothing_else_signs(
+    dkim: &Dkim,
+    seen: &SignerFacts,
+    milter: &Milter,
+    signing: &Signing,
+    facts: &Facts,
+) -> Result<(), Unfit> {
+    let title = &seen.signer.title;
+    let queue = facts.parameters.get("queue_directory");
+    let is_known = |item: &str| dkim.beside.iter().any(|known| known == item);
+    let otherwise = |what: &str| {
+        format!(
+            "if it signs, `signer = \"{}\"` below `[dkim]` says so; if it neither signs nor changes what is signed, `beside = [\"{what}\"]` does; by hand, put `{milter}` last into `{}` and `{}`",
+            SignerWish::OTHER,
+            LISTS[0].0,
+            LISTS[1].0
+        )
+    };
+    for (place, items) in milters(facts) {
+        for item in items {
+            let parsed = Milter::parse(&item);
+            let is = |other: &Milter| parsed.as_ref().is_some_and(|it| it.is_same(other, &queue));
+            if is(milter) || is_known(&item) {
+                continue;
+            }
+            let other = signing.signers.iter().find(|other| {
+                other.signer.id != seen.signer.id
+                    && other.installed
+                    && other.milter().as_ref().is_some_and(is)
+            });
+            return Err(Box::new(match other {
+                Some(other) => {
+                    let (id, other) = (&other.signer.id, &other.signer.title);
+                    unfit(format!("{place} hands mail to {other} already"))
+                        .because(format!("two signers would get in each other's way: {other} may sign, and may change what {title} has signed"))
+                        .mend(format!("`signer = \"{id}\"` has {other} sign; if it neither signs nor changes what is signed, `beside = [\"{item}\"]` below `[dkim]` says so"))
+                }
+                None => unfit(format!(
+                    "{place} names `{item}`, which mailfix does not know"
+                ))
+                .because("it may sign already, or change what was signed")
+                .mend(otherwise(&item)),
+            }));
+        }
+    }
+    for (place, filter) in filters(facts) {
+        if !is_known(&filter) {
+            let finding = unfit(format!("{place} sends mail through `{filter}`"));
+            return Err(Box::new(
+                finding
+                    .because("a content filter sees mail after it was signed: it may sign as well, or change what was signed")
+                    .mend(otherwise(&filter)),
+            ));
+        }
+    }
+    let options = facts.parameters.list("receive_override_options");
+    if options.iter().any(|option| option == "no_milters") {
+        return Err(Box::new(
+            unfit("`receive_override_options` says `no_milters`")
+                .because("so Postfix hands no mail to any milter")
+                .mend("take that word out of it, or say it only for the services that are meant"),
+        ));
+    }
+    Ok(())
+}
+
+/// The lists of milters, in main.cf and in options of services, each with its place.
+fn milters(facts: &Facts) -> Vec<(String, Vec<String>)> {
+    let mut lists: Vec<(String, Vec<String>)> = LISTS
+        .iter()
+        .map(|(list, _)| (format!("`{list}`"), facts.parameters.list(list)))
+        .collect();
+    for (list, daemon) in LISTS {
+        for service in facts.services.iter().filter(|one| one.command == daemon) {
+            if let Some(value) = service.option(list) {
+                let place = format!("`{list}` of the service `{}`", service.name);
+                lists.push((place, split_list(&facts.parameters.expand(value))));
+            }
+        }
+    }
+    lists
+}
+
+/// The content filters, each with its place.
+fn filters(facts: &Facts) -> Vec<(String, String)> {
+    const FILTER: &str = "content_filter";
+    let mut filters = vec![(format!("`{FILTER}`"), facts.parameters.get(FILTER))];
+    for service in &facts.services {
+        if let Some(value) = service.option(FILTER) {
+            let place = format!("`{FILTER}` of the service `{}`", service.name);
+            filters.push((place, facts.parameters.expand(value)));
+        }
+    }
+    filters.retain(|(_, filter)| !filter.is_empty());
+    filters
+}
+
+fn set_up(
+    target: &mut Target,
+    site: &Site,
+    dkim: &Dkim,
+    seen: &SignerFacts,
+    milter: Milter,
+    facts: &Facts,
+) -> Result<(), TemplateError> {
+    let signer = &seen.signer;
+    let pairs = keys_for(dkim, signer);
+    let files: Vec<_> = pairs
+        .iter()
+        .map(|(selector, _)| signer.key_file(selector))
+        .collect();
+    let variables = Variables {
+        keys: pairs
+            .iter()
+            .zip(&files)
+            .map(|((selector, _), file)| KeyVariables {
+                selector,
+                file: file.as_str(),
+            })
+            .collect(),
+        domains: &site.domains,
+        networks: networks(facts),
+    };
+    let texts = signer
+        .files()
+        .map(|(_, template)| template::render(template, &variables))
+        .collect::<Result<_, _>>()?;
+    let keys = pairs
+        .iter()
+        .zip(files)
+        .enumerate()
+        .map(|(number, ((_, from), to))| KeyWanted {
+            from: (*from).to_owned(),
+            to,
+            in_base64: number > 0 && signer.ed25519_in_base64,
+        })
+        .collect();
+    let mut why = vec![format!(
+        "it signs mail of {} that comes from this host, from `mynetworks` or from users who have logged in; all other is left unsigned",
+        site.domains.join(", ")
+    )];
+    let in_use = LISTS.iter().all(|(list, _)| names(list, &milter, facts));
+    contribute(target, seen, &milter, facts, &mut why);
+    if dkim.ed25519.is_some() && pairs.len() == 1 {
+        why.push(format!(
+            "it signs with RSA alone: {} has one algorithm for all keys, so the key below `[dkim.ed25519]` is not used",
+            signer.title
+        ));
+    }
+    let words = words(seen, &milter);
+    if let Some(conf) = &signer.conf {
+        target.findings.extend(not_all_networks(seen, conf));
+    }
+    target.findings.extend(passed_by(&milter, facts));
+    target.findings.extend(unpublished(site, &pairs, facts));
+    target.decide(ABOUT, &format!("by {}", signer.title), why);
+    target.signing = Some(SigningWanted {
+        signer: signer.clone(),
+        milter,
+        owner: seen.owner.unwrap_or_default(),
+        texts,
+        words,
+        keys,
+        in_use,
+    });
+    Ok(())
+}
+
+/// The keys that sign: selector and file.
+fn keys_for<'a>(dkim: &'a Dkim, signer: &Signer) -> Vec<(&'a str, &'a Utf8Path)> {
+    let both = signer.algorithms.contains(&Algorithm::Ed25519);
+    dkim.keys().take(if both { 2 } else { 1 }).collect()
+}
+
+/// Has Postfix hand its mail to the signer, and says why so.
+fn contribute(
+    target: &mut Target,
+    seen: &SignerFacts,
+    milter: &Milter,
+    facts: &Facts,
+    why: &mut Vec<String>,
+) {
+    let title = &seen.signer.title;
+    for (list, _) in LISTS {
+        if !names(list, milter, facts) {
+            target.settings.push(Setting::Has {
+                name: list.to_owned(),
+                item: milter.to_string(),
+            });
+        }
+    }
+    let in_use = LISTS.iter().any(|(list, _)| names(list, milter, facts));
+    if !in_use {
+        why.push(format!(
+            "`{milter}`: a port of this host, which `smtpd` and `cleanup` reach in their jail and out of it; a socket file has another name in there"
+        ));
+        why.extend(seen.signer.also.clone());
+    }
+    let action = facts.parameters.get(DEFAULT_ACTION);
+    let others = LISTS
+        .iter()
+        .flat_map(|(list, _)| facts.parameters.list(list))
+        .any(|item| {
+            let queue = facts.parameters.get("queue_directory");
+            Milter::parse(&item).is_none_or(|item| !item.is_same(milter, &queue))
+        });
+    if facts.explicit.contains(DEFAULT_ACTION) {
+        why.push(format!(
+            "`{DEFAULT_ACTION} = {action}`, as it is set, says what becomes of mail while {title} is down"
+        ));
+    } else if others {
+        why.push(format!(
+            "`{DEFAULT_ACTION}` stays as Postfix has it, as it is about the other milters too: while {title} is down, mail waits"
+        ));
+    } else {
+        target.settings.push(Setting::Is {
+            name: DEFAULT_ACTION.to_owned(),
+            value: "accept".to_owned(),
+        });
+        why.push(format!(
+            "`{DEFAULT_ACTION} = accept`: while {title} is down, mail leaves unsigned rather than not at all"
+        ));
+    }
+}
+
+/// What the administrator's file shall say that it does not say yet.
+fn words(seen: &SignerFacts, milter: &Milter) -> Vec<(String, String)> {
+    let Some(conf) = &seen.signer.conf else {
+        return Vec::new();
+    };
+    let is_unset = |name: &String| !seen.said.contains_key(name);
+    let unset = conf.unless_set.iter().filter(|(name, _)| is_unset(name));
+    let mut words: Vec<(String, String)> = conf
+        .ours
+        .iter()
+        .chain(unset)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let socket = &seen.signer.socket;
+    if let Some(ours) = &socket.ours
+        && socket.syntax.milter(ours).as_ref() == Some(milter)
+        && seen.milter().as_ref() != Some(milter)
+    {
+        words.push((socket.key.clone(), ours.clone()));
+    }
+    words
+}
+
+/// The hosts whose mail is signed, as a signer reads them: those of `mynetworks` that are
+/// networks, and this one.
+fn networks(facts: &Facts) -> Vec<String> {
+    let mut networks = vec!["127.0.0.1".to_owned(), "::1".to_owned()];
+    for item in facts.parameters.list("mynetworks") {
+        let plain = item.replace(['[', ']'], "");
+        let network = plain.parse::<IpNet>().or_else(|_| {
+            plain
+                .parse()
+                .map(|address: std::net::IpAddr| address.into())
+        });
+        // `::ffff:127.0.0.0/104` is 127.0.0.0/8, which stands beside it wherever it stands.
+        if let Ok(network) = network
+            && !plain.to_ascii_lowercase().contains("::ffff:")
+        {
+            let text = if network.prefix_len() == network.max_prefix_len() {
+                network.addr().to_string()
+            } else {
+                network.trunc().to_string()
+            };
+            if !networks.contains(&text) {
+                networks.push(text);
+            }
+        }
+    }
+    networks
+}
+
+/// Tells that the administrator has said already whose mail is signed.
+fn not_all_networks(seen: &SignerFacts, conf: &Conf) -> Option<Finding> {
+    let (name, value) = conf.unless_set.iter().find_map(|(name, ours)| {
+        let said = seen.said.get(name)?;
+        (said != ours).then_some((name, said))
+    })?;
+    Some(
+        Finding::note(
+            "own-networks",
+            format!("`{}` sets `{name} {value}`, and that stays", conf.path),
+        )
+        .because("it says whose mail is signed; hosts of `mynetworks` that it leaves out are not"),
+    )
+}
+
+/// Services whose mail does not come by the signer.
+fn passed_by(milter: &Milter, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for service in facts.services.iter().filter(|one| one.command == "smtpd") {
+        if is_inside(service) {
+            continue;
+        }
+        let own = service.option(LISTS[0].0).map(|value| {
+            // What main.cf will say is not what it says.
+            let inherits = value.contains(LISTS[0].0);
+            inherits || has(&split_list(&facts.parameters.expand(value)), milter, facts)
+        });
+        let options = service.option("receive_override_options");
+        let skips = options.is_some_and(|options| options.contains("no_milters"));
+        if own == Some(false) || skips {
+            let option = if skips {
+                "receive_override_options"
+            } else {
+                LISTS[0].0
+            };
+            findings.push(
+                Finding::warning(
+                    "unsigned-service",
+                    format!(
+                        "mail that comes in by the service `{}` is not signed",
+                        service.name
+                    ),
+                )
+                .because(format!("it has `-o {option}` of its own in master.cf"))
+                .mend(format!("have it name `{milter}` too, if its mail is yours")),
+            );
+        }
+    }
+    findings
+}
+
+/// Tells whether only this host reaches a service, as content filters do that bring mail back.
+fn is_inside(service: &Service) -> bool {
+    let host = service.name.rsplit_once(':').map(|(host, _)| host);
+    host.is_some_and(|host| {
+        host == "localhost" || host.starts_with("127.") || host.trim_matches(['[', ']']) == "::1"
+    })
+}
+
+/// Keys whose record is not in DNS yet: what they sign nobody can check.
+fn unpublished(site: &Site, pairs: &[(&str, &Utf8Path)], facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (selector, _) in pairs {
+        let of = |wanted: fn(&Published) -> bool| -> Vec<&str> {
+            let domains = site.domains.iter().map(String::as_str);
+            domains
+                .filter(|domain| facts.dns.key(selector, domain).is_some_and(wanted))
+                .collect()
+        };
+        let missing = of(|published| *published == Published::Missing);
+        let other = of(|published| *published == Published::Other);
+        let unknown = of(|published| matches!(published, Published::Unknown(_)));
+        let publish =
+            "publish the records first (`mailfix dns show`), and apply this once they are seen";
+        if !missing.is_empty() {
+            let title = format!(
+                "the key `{selector}` is not in DNS yet for {}",
+                missing.join(", ")
+            );
+            findings.push(
+                Finding::warning("key-unpublished", title)
+                    .because("a signature that nobody can check counts as none, or as a broken one")
+                    .mend(publish),
+            );
+        }
+        if !other.is_empty() {
+            let title = format!(
+                "DNS has another key under `{selector}` for {}",
+                other.join(", ")
+            );
+            findings.push(
+                Finding::warning("key-differs", title)
+                    .because("signatures of the key here fail against it")
+                    .mend(publish),
+            );
+        }
+        if !unknown.is_empty() {
+            let title = format!(
+                "whether the key `{selector}` is in DNS for {} could not be found out",
+                unknown.join(", ")
+            );
+            findings.push(Finding::warning("key-unknown", title));
+        }
+    }
+    findings
+}
