@@ -388,7 +388,7 @@ impl Session {
     }
 
     /// The step that writes the site file, if it changes.
-    fn site_step(
+    pub fn site_step(
         &self,
         path: &Utf8PathBuf,
         before: Option<File>,

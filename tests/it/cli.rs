@@ -30,6 +30,7 @@ const COMMANDS: &[&[&str]] = &[
     &["dns", "show"],
     &["dkim"],
     &["dkim", "new"],
+    &["dkim", "rotate"],
     &["completions"],
 ];
 

@@ -27,6 +27,7 @@ mod push;
 mod receipts;
 mod request;
 mod resolver;
+mod rotate;
 mod samples;
 mod spf;
 mod support;

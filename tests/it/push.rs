@@ -52,13 +52,13 @@ fn key(name: &str, algorithm: &str, secret: &str) -> String {
 }
 
 /// A name server, a site file that names it, and a place for receipts.
-struct World {
-    named: Named,
-    folder: tempfile::TempDir,
+pub struct World {
+    pub named: Named,
+    pub folder: tempfile::TempDir,
 }
 
 impl World {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         Self::with("allow-update { key mailfix; };")
     }
 
@@ -94,14 +94,14 @@ impl World {
     }
 
     /// Names a server in the site file.
-    fn serve(&self, address: SocketAddr) {
+    pub fn serve(&self, address: SocketAddr) {
         let site = format!(
             "{SITE}[dns.update]\nserver = \"{address}\"\nkey = \"/etc/mailfix/tsig.key\"\n"
         );
         fs::write(self.folder.path().join("etc/mailfix/mailfix.toml"), site).unwrap();
     }
 
-    fn key_path(&self) -> PathBuf {
+    pub fn key_path(&self) -> PathBuf {
         self.folder.path().join("etc/mailfix/tsig.key")
     }
 
@@ -110,7 +110,7 @@ impl World {
         fs::set_permissions(self.key_path(), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    fn run(&self, words: &str) -> Shown {
+    pub fn run(&self, words: &str) -> Shown {
         self.run_at(Timestamp::now(), words)
     }
 
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// All records of all zones.
-    fn records(&self) -> Vec<String> {
+    pub fn records(&self) -> Vec<String> {
         ZONES
             .iter()
             .flat_map(|zone| self.named.records(zone))
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// The receipts of updates that lie there.
-    fn receipts(&self) -> Vec<String> {
+    pub fn receipts(&self) -> Vec<String> {
         let folder = self.folder.path().join("var/lib/mailfix/updates");
         let Ok(entries) = fs::read_dir(folder) else {
             return Vec::new();

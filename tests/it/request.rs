@@ -29,6 +29,7 @@ name = \"example.net\"
 
 const ZONE: &str = "\
 mail.example.org. 300 IN A 192.0.2.25
+mail.example.org. 300 IN TXT \"v=spf1 a -all\"
 example.org. 300 IN TXT \"v=spf1 mx -all\"
 example.org. 300 IN TXT \"site-verification=1\"
 _dmarc.example.org. 300 IN TXT \"v=DMARC1; p=none\"

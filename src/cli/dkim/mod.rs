@@ -1,6 +1,7 @@
 //! `mailfix dkim`: the keys mail is signed with, one file a verb.
 
 mod new;
+mod rotate;
 
 use clap::{Args, Subcommand};
 
@@ -16,6 +17,7 @@ pub struct Dkim {
 #[derive(Debug, Subcommand)]
 enum Verb {
     New(new::New),
+    Rotate(rotate::Rotate),
 }
 
 impl Dkim {
@@ -23,6 +25,7 @@ impl Dkim {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         match self.verb {
             Verb::New(new) => new.run(session),
+            Verb::Rotate(rotate) => rotate.run(session),
         }
     }
 }

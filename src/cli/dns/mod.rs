@@ -1,7 +1,7 @@
 //! `mailfix dns`: the records the site needs, one file a verb.
 
 mod check;
-mod push;
+pub mod push;
 mod request;
 mod servers;
 mod show;

@@ -13,7 +13,7 @@ use crate::diff;
 use crate::dns::update::{
     KeyFileError, ServerHost, ServerName, TsigKey, UpdateError, UpdateServer, ZoneChange,
 };
-use crate::dns::{DnsError, Record, RecordData, RecordType, zone};
+use crate::dns::{DnsError, Record, RecordData, RecordType, Resolver, zone};
 use crate::push::{self, Draft, DraftError, FirstHand, SendError, UpdateReceipt};
 use crate::receipt::Receipts;
 use crate::records::live::{Live, RrsetChange, Standing};
@@ -37,7 +37,8 @@ pub struct Push {
     key: Option<Utf8PathBuf>,
 }
 
-const PUSH: Asking<'_> = Asking {
+/// Consent to a push.
+pub const PUSH: Asking<'_> = Asking {
     prompt: "Write it?",
     yes: "send one signed update for each zone",
     explanation: &[
@@ -132,7 +133,7 @@ impl UpdatePlan {
     }
 
     /// Says what is not written, and why.
-    fn tell(&self, session: &mut Session) {
+    pub fn tell(&self, session: &mut Session) {
         for warning in &self.warnings {
             session.ui.say(&format!("warning: {warning}"));
         }
@@ -217,11 +218,22 @@ impl Session {
         }
     }
 
-    /// Compares what is wanted with what the server has, and plans what to write.
+    /// Compares what the site needs with what the server has, and plans what to write.
     pub fn update_plan(
         &mut self,
         site: &Site,
         server: &Arc<UpdateServer>,
+    ) -> Result<UpdatePlan, Failure> {
+        self.update_plan_of(site, server, |session| session.records(site))
+    }
+
+    /// Compares records with what the server has, and plans what to write; while they are made,
+    /// the session hears of the server's zones from the server itself.
+    pub fn update_plan_of(
+        &mut self,
+        site: &Site,
+        server: &Arc<UpdateServer>,
+        needed: impl FnOnce(&mut Self) -> Result<Vec<Needed>, Failure>,
     ) -> Result<UpdatePlan, Failure> {
         // A wrong key, or a server that is away, is told before anything else.
         let host = site.server.hostname.parse()?;
@@ -229,14 +241,13 @@ impl Session {
             Ok(_) | Err(UpdateError::NoZone { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let elsewhere = self.resolver()?;
-        let first_hand: Arc<dyn crate::dns::Resolver> = Arc::new(FirstHand {
+        let first_hand: Arc<dyn Resolver> = Arc::new(FirstHand {
             server: Arc::clone(server),
-            elsewhere: Arc::clone(&elsewhere),
+            elsewhere: self.resolver()?,
         });
-        let before = self.resolver.replace(Arc::clone(&first_hand));
-        let needed = self.records(site);
-        self.resolver = before;
+        let before = self.asked.replace(Arc::clone(&first_hand));
+        let needed = needed(self);
+        self.asked = before;
         let live = Live::ask(&needed?, first_hand.as_ref());
         let control = |record: &Record| site.control_of(&record.owner);
         let (mut changes, mut others, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
@@ -408,7 +419,8 @@ fn no_key(path: &Utf8Path, error: &KeyFileError) -> Failure {
     }
 }
 
-fn unasked(error: &DnsError) -> Failure {
+/// A record that is needed could not be asked for.
+pub fn unasked(error: &DnsError) -> Failure {
     Failure::new(FailureKind::Unasked, error.to_string())
 }
 
