@@ -13,6 +13,7 @@ mod dkim;
 mod dmarc;
 mod exchangers;
 mod hello;
+pub mod keys;
 mod mend;
 mod receivers;
 pub mod senders;

@@ -257,3 +257,69 @@ fn table(ui: &mut Ui, first: &str, heads: &[&str], rows: &[(String, Vec<Drawn>)]
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::FixedResolver;
+    use crate::dns_check::senders::KnownBy;
+    use crate::dns_check::{Sender, Source, Subject, check};
+    use crate::provider::Provider;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn drawn(subject: &Subject, zone: &str) -> String {
+        let resolver = FixedResolver::from_zone(zone).unwrap();
+        let report = check(&resolver, subject, &Provider::all());
+        let kept = Kept::default();
+        let mut ui = Ui::new(Box::new(kept.clone()), Box::new(io::sink()));
+        show(&mut ui, &report, true);
+        let bytes = kept.0.lock().unwrap().clone();
+        anstream::adapter::strip_str(&String::from_utf8(bytes).unwrap()).to_string()
+    }
+
+    #[test]
+    fn it_fits_whatever_the_names_and_however_many() {
+        let long = format!("{}.example", ["a-very-long-label-of-a-domain"; 4].join("."));
+        let sources = (0..8).map(|number| {
+            let address = format!("2001:db8:1111:2222:3333:4444:5555:666{number}");
+            Source::asked(address.parse().unwrap())
+        });
+        let senders = ["a.example", "b.example", &long];
+        let subject = Subject {
+            sources: sources.collect(),
+            senders: senders
+                .iter()
+                .map(|name| Sender::new(name.parse().unwrap(), KnownBy::Asked))
+                .collect(),
+            ..Subject::default()
+        };
+        let zone = "a.example. 60 IN TXT \"v=spf1 ip6:2001:db8::/32 -all\"\n";
+        let text = drawn(&subject, zone);
+        let wide: Vec<&str> = text
+            .lines()
+            .filter(|line| line.chars().count() > WIDTH && !line.contains(&long))
+            .collect();
+        assert!(wide.is_empty(), "{text}");
+        // Every address stands in every block of the two tables that name it.
+        for number in 0..8 {
+            let address = format!("2001:db8:1111:2222:3333:4444:5555:666{number}");
+            assert!(text.matches(&address).count() >= 2, "{text}");
+        }
+        assert!(text.contains("refuses") && text.contains("pass"), "{text}");
+    }
+}

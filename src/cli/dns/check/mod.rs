@@ -93,7 +93,7 @@ impl Check {
             session.ui.data(&json::text(&json::dns_check(&report)));
         } else {
             matrix::show(&mut session.ui, &report, self.tree);
-            session.ui.findings(&report.findings);
+            session.ui.findings(&few_unasked(&report.findings));
             session.ui.say(&summary(&report.findings, outcome));
         }
         if asking.authoritative && !self.asking.authoritative && outcome == Outcome::Unasked {
@@ -104,6 +104,33 @@ impl Check {
         }
         Ok(status(outcome))
     }
+}
+
+/// Findings as people read them: of many questions that nobody answered a few are enough.
+fn few_unasked(findings: &[Finding]) -> Vec<Finding> {
+    const FEW: usize = 2;
+    let is_unasked = |finding: &Finding| finding.code.ends_with("unasked");
+    let all = findings
+        .iter()
+        .filter(|finding| is_unasked(finding))
+        .count();
+    let mut seen = 0;
+    let mut shown: Vec<Finding> = findings
+        .iter()
+        .filter(|finding| {
+            seen += usize::from(is_unasked(finding));
+            all <= FEW + 1 || !is_unasked(finding) || seen <= FEW
+        })
+        .cloned()
+        .collect();
+    if all > FEW + 1 {
+        let more = format!(
+            "{} more questions got no answer; `--json` has them all",
+            all - FEW
+        );
+        shown.push(Finding::warning("dns-unasked", more));
+    }
+    shown
 }
 
 fn status(outcome: Outcome) -> u8 {

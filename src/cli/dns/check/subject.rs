@@ -8,12 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::{Failure, FailureKind, Session};
 use crate::dns::Name;
 use crate::dns_check::senders::{KnownBy, Logged};
-use crate::dns_check::{self, Key, Sender, Source, Subject, sources};
+use crate::dns_check::{self, Sender, Source, Subject, keys, sources};
 use crate::host::{self, Facts, HostError, Interest};
-use crate::mail::dkim::PrivateKey;
 use crate::maillog::MailLog;
 use crate::profile::Profile;
-use crate::site::{Dkim, Site};
+use crate::site::Site;
 
 /// How much of the end of each log file is read.
 const READ: u64 = 16 * 1024 * 1024;
@@ -41,7 +40,7 @@ pub fn gather(
         let subject = Subject {
             sources: addresses.iter().copied().map(Source::asked).collect(),
             senders: senders(asked, site.as_ref()),
-            keys: site.iter().flat_map(|site| keys(session, site)).collect(),
+            keys: keys::gather(session.system.as_ref(), &[], site.as_ref()),
             ..Subject::default()
         };
         return Ok((site, subject));
@@ -74,9 +73,7 @@ pub fn gather(
     } else {
         subject.senders = senders(asked, site.as_ref());
     }
-    if let Some(site) = &site {
-        subject.keys = keys(session, site);
-    }
+    subject.keys = keys::gather(session.system.as_ref(), &instances, site.as_ref());
     Ok((site, subject))
 }
 
@@ -207,28 +204,4 @@ fn origins(session: &Session, instances: &[Facts]) -> Result<BTreeSet<String>, F
         origins.extend(sources::said(facts, &origin));
     }
     Ok(origins)
-}
-
-/// The keys mail is signed with, each for every domain of the site.
-fn keys(session: &Session, site: &Site) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for (selector, path) in site.dkim.iter().flat_map(Dkim::keys) {
-        let record = match session.system.read(path) {
-            Ok(Some(file)) => PrivateKey::from_pem(&file.bytes)
-                .and_then(|key| key.record())
-                .map_err(|error| format!("`{path}`: {error}")),
-            Ok(None) => Err(format!(
-                "there is no key `{path}`; `mailfix dkim new` makes it"
-            )),
-            Err(error) => Err(error.to_string()),
-        };
-        let domains = site.domains.iter().filter_map(|domain| domain.parse().ok());
-        keys.extend(domains.map(|domain| Key {
-            selector: selector.to_owned(),
-            domain: Some(domain),
-            path: path.to_owned(),
-            record: record.clone(),
-        }));
-    }
-    keys
 }
