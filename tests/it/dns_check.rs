@@ -439,3 +439,63 @@ fn every_fault_is_found_in_a_real_zone() {
         }
     });
 }
+/// Four servers of one domain, one name over all of them.
+const FOUR: &str = r#"
+allow_non_global = true
+[server]
+hostname = "web.hoge.test"
+shared_name = "mail.hoge.test"
+ipv4 = ["192.0.2.1"]
+ipv6 = ["2001:db8::1"]
+[[domain]]
+name = "hoge.test"
+mx = ["10 mail.hoge.test"]
+[[other_server]]
+name = "web01.hoge.test"
+ipv4 = ["192.0.2.2"]
+ipv6 = ["2001:db8::2"]
+[[other_server]]
+name = "app01.hoge.test"
+ipv4 = ["192.0.2.3"]
+ipv6 = ["2001:db8::3"]
+[[other_server]]
+name = "app02.hoge.test"
+ipv4 = ["192.0.2.4"]
+ipv6 = ["2001:db8::4"]
+[dkim]
+selector = "s1"
+key = "/etc/mailfix/key"
+"#;
+
+#[test]
+fn the_records_of_four_servers_pass_for_each_of_their_addresses() {
+    let tree = Tree::new();
+    let key = PrivateKey::generate(Algorithm::Rsa).unwrap();
+    tree.write("/etc/mailfix/mailfix.toml", FOUR);
+    tree.write("/etc/mailfix/key", key.to_pem().unwrap().as_bytes());
+    let root = tree.path().display().to_string();
+    let show = [
+        "dns",
+        "show",
+        "--root",
+        &root,
+        "--profile",
+        "linux",
+        "--offline",
+    ];
+    let records: Shown = binary(tree.path(), &show).output().unwrap().into();
+    assert_eq!(records.status, 0, "{records}");
+    let Some(named) = start(&records.stdout) else {
+        return;
+    };
+    let found = words(&dns_check(&tree, named.address, &["--json"]));
+    let each = ["v4", "v6"].map(|family| {
+        format!("{family}: yes yes, helo yes pass, spf pass, Google takes\n").repeat(4)
+    });
+    assert_eq!(
+        found,
+        format!("{}domain: mx yes, dkim yes, dmarc none\n0: ", each.concat()),
+        "{}",
+        dns_check(&tree, named.address, &[])
+    );
+}
