@@ -171,14 +171,22 @@ impl Making<'_> {
             [one] => Some(one.clone()),
             several => Some(unite(several).map_err(wrong)?),
         };
-        let merged = match senders.fresh.filter(|_| existing.is_none()) {
-            Some(fresh) => Spf::parse(fresh),
-            None => add(senders, existing.as_ref(), planned),
-        }
-        .map_err(wrong)?;
-        if let Some(planned) = planned {
-            judge(senders, &merged, planned)?;
-        }
+        let make = |host: Option<&Name>| {
+            let spf = match senders.fresh.filter(|_| existing.is_none()) {
+                Some(fresh) => Spf::parse(fresh),
+                None => add(senders, host, existing.as_ref(), planned),
+            };
+            let spf = spf.map_err(wrong)?;
+            match planned {
+                Some(planned) => judge(senders, &spf, planned).map(|()| spf),
+                None => Ok(spf),
+            }
+        };
+        let merged = match (make(senders.host.as_ref()), &senders.host) {
+            // Addresses cost no lookup.
+            (Err(RecordRefused::SpfTooDear { .. }), Some(_)) => make(None)?,
+            (outcome, _) => outcome?,
+        };
         Ok(Made {
             is_kept: existing.is_some_and(|spf| spf.to_string() == merged.to_string()),
             spf: merged,
@@ -190,12 +198,13 @@ impl Making<'_> {
 /// Adds whom a record does not let send.
 fn add(
     senders: &Senders,
+    host: Option<&Name>,
     existing: Option<&Spf>,
     planned: Option<&Planned<'_>>,
 ) -> Result<Spf, Vec<SpfError>> {
     let mut missing: Vec<IpAddr> = senders.addresses.iter().copied().collect();
     missing.retain(|&address| !is_covered(&senders.owner, existing, address, planned));
-    let (hosts, addresses) = match &senders.host {
+    let (hosts, addresses) = match host {
         Some(host) if !missing.is_empty() => (vec![host.clone()], Vec::new()),
         _ => (Vec::new(), missing),
     };

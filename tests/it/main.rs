@@ -25,6 +25,7 @@ mod oracle;
 mod plan_changes_nothing;
 mod push;
 mod receipts;
+mod records_are_right;
 mod request;
 mod resolver;
 mod rotate;
