@@ -113,7 +113,7 @@ impl Show {
                 ..Written::default()
             }
         } else {
-            self.format.write(&zones)
+            self.format.write(&zones, &site)
         };
         for left_out in &written.left_out {
             session.ui.say(&format!("warning: {left_out}"));
@@ -124,7 +124,8 @@ impl Show {
 }
 
 impl Format {
-    fn write(self, zones: &[Zone]) -> Written {
+    /// Writes all but JSON.
+    fn write(self, zones: &[Zone], site: &Site) -> Written {
         match self {
             Self::Zone | Self::Json => bind::write(zones),
             Self::Panel => panel::write(zones),
@@ -132,7 +133,10 @@ impl Format {
             Self::DnsControl => dnscontrol::write(zones),
             Self::TerraformCloudflare => terraform_cloudflare::write(zones),
             Self::TerraformRoute53 => terraform_route53::write(zones),
-            Self::Nsupdate => nsupdate::write(zones, None),
+            Self::Nsupdate => {
+                let update = site.dns.update.as_ref();
+                nsupdate::write(zones, update.map(|update| &update.server))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Comments, RecordData, Set, WHOLE_SET, Written, Zone};
+use super::{Comments, LeftOut, RecordData, Set, WHOLE_SET, Written, Zone};
 
 const COMMENTS: Comments<'static> = Comments { mark: "//" };
 const INNER: Comments<'static> = Comments { mark: "  //" };
@@ -31,64 +31,67 @@ pub fn write(zones: &[Zone]) -> Written {
             text,
             "`NO_PURGE` keeps the records of all other names and types.",
         );
+        let pieces: Vec<Piece> = zone
+            .sets
+            .iter()
+            .flat_map(|set| pieces(zone, set, &mut written.left_out))
+            .collect();
+        let last = pieces.iter().rposition(|piece| piece.call.is_some());
         let _ = write!(
             text,
             "D({}, REG_NONE, DnsProvider(DSP), NO_PURGE",
             string(&zone.cut.zone.host())
         );
-        for set in &zone.sets {
-            write_set(zone, set, text, &mut written.left_out);
+        text.push_str(if last.is_some() { ",\n" } else { "\n" });
+        for (at, piece) in pieces.iter().enumerate() {
+            text.push_str(&piece.comments);
+            if let Some(call) = &piece.call {
+                let comma = if Some(at) == last { "" } else { "," };
+                let _ = writeln!(text, "  {call}{comma}");
+            }
         }
-        text.push_str("\n);\n\n");
+        text.push_str(");\n\n");
     }
     written
 }
 
-/// A comma stands before a call, not behind it: the last may be a record that is left out.
-fn write_set(zone: &Zone, set: &Set, text: &mut String, left_out: &mut Vec<super::LeftOut>) {
-    let mut remarks = String::new();
-    let mut calls = String::new();
-    INNER.say_live(&mut remarks, set);
-    let ours = set
+/// Comments and the call below them, if one comes of it.
+struct Piece {
+    comments: String,
+    call: Option<String>,
+}
+
+/// What is written of a set.
+fn pieces(zone: &Zone, set: &Set, left_out: &mut Vec<LeftOut>) -> Vec<Piece> {
+    let mut comments = String::new();
+    INNER.say_live(&mut comments, set);
+    let ours: Vec<_> = set
         .members
         .iter()
-        .map(|member| (&member.data, Some(member)));
-    let others = set.kept().into_iter().map(|data| (data, None));
-    let mut is_ours = false;
-    for (data, member) in ours.chain(others) {
-        let remark = match member {
-            Some(member) => member.remark(),
-            None if !is_ours => continue,
-            None => "stands there and stays".to_owned(),
-        };
-        match call(zone, set, data) {
-            Ok(call) => {
-                is_ours = true;
-                let mut comment = String::new();
-                INNER.say(&mut comment, &remark);
-                let _ = write!(calls, ",\n{comment}  {call}");
-            }
-            Err(why) => {
-                let fault = set.left_out(why);
-                INNER.say_left_out(&mut remarks, &fault);
-                left_out.push(fault);
-            }
-        }
+        .map(|member| (call(zone, set, &member.data), member.remark()))
+        .collect();
+    let is_stated = ours.iter().any(|(call, _)| call.is_ok());
+    if is_stated && set.may_hide_others() {
+        INNER.say(&mut comments, WHOLE_SET);
     }
-    if is_ours && set.may_hide_others() {
-        INNER.say(&mut remarks, WHOLE_SET);
-    }
-    // The comma of the first call ends the line before the remarks.
-    let remarks = remarks.trim_end_matches('\n');
-    match (remarks.is_empty(), calls.strip_prefix(',')) {
-        (true, _) => text.push_str(&calls),
-        (false, Some(calls)) => {
-            let _ = write!(text, ",\n{remarks}{calls}");
+    let others = set.kept().into_iter().filter(|_| is_stated);
+    let others = others.map(|data| (call(zone, set, data), "stands there and stays".to_owned()));
+    let mut pieces = Vec::new();
+    for (call, remark) in ours.into_iter().chain(others) {
+        let mut comments = std::mem::take(&mut comments);
+        if let Err(why) = call {
+            let fault = set.left_out(why);
+            INNER.say_left_out(&mut comments, &fault);
+            left_out.push(fault);
+        } else {
+            INNER.say(&mut comments, &remark);
         }
-        (false, None) => {
-            let _ = write!(text, "\n{remarks}");
-        }
+        pieces.push(Piece {
+            comments,
+            call: call.ok(),
+        });
     }
+    pieces
 }
 
 fn call(zone: &Zone, set: &Set, data: &RecordData) -> Result<String, &'static str> {

@@ -12,18 +12,25 @@ use super::{Comments, Name, RecordData, RecordType, Zone};
 pub const COMMENTS: Comments<'static> = Comments { mark: "#" };
 
 /// A string of HCL.
+///
+/// `${` is written `$${`. Behind another `$`, or with nothing that closes it, that is not read
+/// the same way by all; there it has no brace behind its sign.
 pub fn string(text: &str) -> String {
     let mut literal = String::from("\"");
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
+    let mut last = ' ';
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at + c.len_utf8()..).unwrap_or_default();
+        let is_template = matches!(c, '$' | '%') && rest.starts_with('{');
+        let is_usual = !matches!(last, '$' | '%') && rest.contains('}');
         match c {
             '"' | '\\' => literal.extend(['\\', c]),
-            '$' | '%' if rest.peek() == Some(&'{') => literal.extend([c, c]),
-            ' '..='~' => literal.push(c),
+            _ if is_template && is_usual => literal.extend([c, c]),
+            ' '..='~' if !is_template => literal.push(c),
             _ => {
                 let _ = write!(literal, "\\U{:08x}", u32::from(c));
             }
         }
+        last = c;
     }
     literal.push('"');
     literal
@@ -113,6 +120,7 @@ mod tests {
             string("a\"b\\ ${x} %{y} $x 5%"),
             r#""a\"b\\ $${x} %%{y} $x 5%""#
         );
+        assert_eq!(string("$${ %${"), r#""$\U00000024{ %\U00000024{""#);
     }
 
     #[test]

@@ -7,30 +7,32 @@
 
 use std::fmt::Write as _;
 
+use crate::dns::update::{ServerHost, ServerName};
+
 use super::{Comments, LeftOut, RecordType, Set, Written, Zone, zone};
 
 const COMMENTS: Comments<'static> = Comments { mark: ";" };
 
-/// Writes zones. `server` is the address and the port of the server that takes updates.
+/// Writes zones. `server` takes the updates.
 #[must_use]
-pub fn write(zones: &[Zone], server: Option<(&str, u16)>) -> Written {
+pub fn write(zones: &[Zone], server: Option<&ServerName>) -> Written {
     let mut written = Written::default();
     let text = &mut written.text;
     COMMENTS.say(
         text,
         "feed this to `nsupdate -k KEYFILE`; a zone is changed whole or not at all",
     );
-    match server {
-        Some((address, 53)) => {
-            let _ = writeln!(text, "server {address}");
-        }
-        Some((address, port)) => {
-            let _ = writeln!(text, "server {address} {port}");
-        }
-        None => COMMENTS.say(
+    if let Some(server) = server {
+        let host = match &server.host {
+            ServerHost::Address(address) => address.to_string(),
+            ServerHost::Name(name) => name.fully_qualified(),
+        };
+        let _ = writeln!(text, "server {host} {}", server.port);
+    } else {
+        COMMENTS.say(
             text,
             "without a line `server ADDRESS` here, the primary server of each zone is asked",
-        ),
+        );
     }
     for zone in zones {
         text.push('\n');
