@@ -28,6 +28,7 @@ const COMMANDS: &[&[&str]] = &[
     &["dns", "push"],
     &["dns", "request"],
     &["dns", "show"],
+    &["dns", "spf"],
     &["dkim"],
     &["dkim", "new"],
     &["dkim", "rotate"],

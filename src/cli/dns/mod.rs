@@ -5,6 +5,7 @@ pub mod push;
 mod request;
 mod servers;
 mod show;
+mod spf;
 mod take_back;
 pub mod wait;
 mod wanted;
@@ -30,6 +31,7 @@ enum Verb {
     Check(check::Check),
     Push(push::Push),
     Request(request::Request),
+    Spf(spf::SpfCommand),
 }
 
 impl Dns {
@@ -39,6 +41,7 @@ impl Dns {
             Verb::Show(show) => show.is_json(),
             Verb::Check(check) => check.json,
             Verb::Push(_) | Verb::Request(_) => false,
+            Verb::Spf(spf) => spf.json,
         }
     }
 
@@ -49,6 +52,7 @@ impl Dns {
             Verb::Check(check) => check.run(session),
             Verb::Push(push) => push.run(session),
             Verb::Request(request) => request.run(session),
+            Verb::Spf(spf) => spf.run(session),
         }
     }
 }

@@ -26,6 +26,6 @@ pub use record::{
     SpfFault, Term,
 };
 pub use survey::{
-    Branch, Costs, Fault, MAX_QUESTIONS, MAX_TERMS, Saving, Survey, Tree, Waste, survey,
+    Branch, Costs, Fault, MAX_QUESTIONS, MAX_TERMS, NotFlat, Saving, Survey, Tree, Waste, survey,
 };
 pub use unite::unite;

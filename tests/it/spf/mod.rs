@@ -1,8 +1,11 @@
-//! SPF against others: the public test suite of RFC 7208.
+//! SPF: the command, and against others: the public test suite of RFC 7208, and pyspf on random
+//! records.
 //!
-//! It comes with `script/python`. Without it a test says that it is skipped; with `CI=true`
+//! The others come with `script/python`. Without it a test says that it is skipped; with `CI=true`
 //! that is a failure.
 
+mod command;
+mod peer;
 mod suite;
 mod zone;
 

@@ -3,19 +3,26 @@
 use std::collections::BTreeMap;
 
 use mailfix::dns::{Answer, DnsError, Name, Record, RecordData, RecordType};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What stands at each name: type and value. `TIMEOUT` as type makes lookups of all types that
 /// do not stand there fail.
 #[derive(Clone, Debug, Default)]
 pub struct Zone {
-    names: BTreeMap<String, Vec<(String, Value)>>,
+    names: BTreeMap<String, Entries>,
+    /// The same by what is asked for.
+    by_name: BTreeMap<Name, Entries>,
 }
+
+type Entries = Vec<(String, Value)>;
 
 impl Zone {
     pub fn add(&mut self, name: &str, kind: &str, value: impl Into<Value>) {
-        let entries = self.names.entry(name.to_owned()).or_default();
-        entries.push((kind.to_owned(), value.into()));
+        let entry = (kind.to_owned(), value.into());
+        if let Some(asked) = name_of(name) {
+            self.by_name.entry(asked).or_default().push(entry.clone());
+        }
+        self.names.entry(name.to_owned()).or_default().push(entry);
     }
 
     pub fn from_json(value: &Value) -> Self {
@@ -28,6 +35,19 @@ impl Zone {
         zone
     }
 
+    pub fn to_json(&self) -> Value {
+        json!(self.names)
+    }
+
+    pub fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    pub fn has(&self, name: &str, kind: &str) -> bool {
+        let entries = self.names.get(name);
+        entries.is_some_and(|entries| entries.iter().any(|(written, _)| written == kind))
+    }
+
     /// Answers as a resolver would that follows aliases.
     pub fn lookup(&self, name: &Name, kind: RecordType) -> Result<Answer, DnsError> {
         let timeout = || DnsError::Timeout {
@@ -37,11 +57,7 @@ impl Zone {
         };
         let mut owner = name.clone();
         for _ in 0..10 {
-            let entries = self
-                .names
-                .iter()
-                .find(|(text, _)| name_of(text).as_ref() == Some(&owner))
-                .map_or(&[][..], |(_, entries)| entries);
+            let entries = self.by_name.get(&owner).map_or(&[][..], Vec::as_slice);
             let found: Vec<Record> = entries
                 .iter()
                 .filter_map(|(written, value)| data(written, value))

@@ -508,9 +508,15 @@ impl Walk<'_> {
     /// The confirmed name of the address: best the domain itself, then one below it
     /// (RFC 7208, 7.3).
     fn pointer(&mut self, domain: &Name) -> Result<String, Unconfirmed> {
-        let pointers = match self.pointers.take() {
-            Some(known) => known,
-            None => self.confirmed_pointers()?,
+        let pointers = if let Some(known) = self.pointers.take() {
+            known
+        } else {
+            // RFC 7208, 4.6.4: terms are counted. These names are the client's, and the domain
+            // has no say in what they lead to.
+            let limited = std::mem::replace(&mut self.limited, false);
+            let found = self.confirmed_pointers();
+            self.limited = limited;
+            found?
         };
         let best = pointers
             .iter()

@@ -5,9 +5,12 @@
 use std::ops::Range;
 
 use super::{Fault, Survey, Tree};
-use crate::dns::DnsError;
+use crate::dns::{DnsError, Name};
 use crate::finding::{Finding, Place, Severity, escape};
 use crate::mail::spf::{MAX_LOOKUPS, MAX_VOID_LOOKUPS, Oddity, Unconfirmed};
+
+/// What becomes of mail beyond a limit.
+const BEYOND: &str = "beyond that the result is `permerror`, and no sender of the domain passes";
 
 /// As many savings are named: more would not be read.
 const NAMED: usize = 5;
@@ -21,37 +24,15 @@ impl Survey {
             found.extend(fault_findings(tree, fault));
         }
         if self.costs.lookups > MAX_LOOKUPS && !self.endless {
-            found.push(self.over(
-                "spf-lookups",
-                format!(
-                    "the SPF record of `{}` causes {} lookups, and receivers stop at {MAX_LOOKUPS}",
-                    self.tree.domain.host(),
-                    self.costs.lookups
-                ),
-            ));
+            found.push(self.over());
         }
-        let void = self.costs.void_ipv4.max(self.costs.void_ipv6);
-        if void > MAX_VOID_LOOKUPS {
-            let family = match (self.costs.void_ipv4, self.costs.void_ipv6) {
-                (ipv4, ipv6) if ipv4.min(ipv6) > MAX_VOID_LOOKUPS => "",
-                (ipv4, ipv6) if ipv4 > ipv6 => " for mail over IPv4",
-                _ => " for mail over IPv6",
-            };
-            found.push(self.over(
-                "spf-void-lookups",
-                format!(
-                    "the SPF record of `{}` causes {void} lookups that find nothing{family}, and \
-                     many receivers stop at {MAX_VOID_LOOKUPS}",
-                    self.tree.domain.host()
-                ),
-            ));
-        }
+        found.extend(self.void());
         found.extend(self.tree.own_findings());
         found
     }
 
-    /// A limit is passed: what to drop is the fix.
-    fn over(&self, code: &'static str, title: String) -> Finding {
+    /// Too many lookups: what to drop is the fix.
+    fn over(&self) -> Finding {
         let savings: Vec<String> = self
             .savings()
             .iter()
@@ -66,13 +47,47 @@ impl Survey {
                 )
             })
             .collect();
-        let finding = Finding::error(code, title)
-            .because("beyond that the result is `permerror`, and no sender of the domain passes");
+        let title = format!(
+            "the SPF record of `{}` causes {} lookups, and receivers stop at {MAX_LOOKUPS}",
+            self.tree.domain.host(),
+            self.costs.lookups
+        );
+        let finding = Finding::error("spf-lookups", title).because(BEYOND);
         if savings.is_empty() {
             finding.mend("drop an `include` of a service that no longer sends for the domain")
         } else {
-            finding.mend(format!("drop {}", savings.join("; ")))
+            finding.mend(format!("drop or rewrite {}", savings.join("; ")))
         }
+    }
+
+    /// Too many lookups that find nothing, for one kind of address or for both.
+    fn void(&self) -> Option<Finding> {
+        let (ipv4, ipv6) = (self.costs.void_ipv4, self.costs.void_ipv6);
+        let (count, family) = match (ipv4 > MAX_VOID_LOOKUPS, ipv6 > MAX_VOID_LOOKUPS) {
+            (false, false) => return None,
+            (true, true) => (ipv4.max(ipv6), ""),
+            (true, false) => (ipv4, " for mail over IPv4"),
+            (false, true) => (ipv6, " for mail over IPv6"),
+        };
+        let terms: Vec<String> = self
+            .tree
+            .void_terms()
+            .iter()
+            .take(NAMED)
+            .map(|(domain, term)| format!("`{}` of `{}`", escape(term), domain.host()))
+            .collect();
+        let title = format!(
+            "the SPF record of `{}` causes {count} lookups that find nothing{family}, and many \
+             receivers stop at {MAX_VOID_LOOKUPS}",
+            self.tree.domain.host()
+        );
+        let fix = format!(
+            "drop terms that name nothing, or write addresses in place of names that lack one of \
+             A and AAAA: {}",
+            terms.join(", ")
+        );
+        let finding = Finding::error("spf-void-lookups", title);
+        Some(finding.because(BEYOND).mend(fix))
     }
 }
 
@@ -104,10 +119,10 @@ fn fault_findings(tree: &Tree, fault: &Fault) -> Vec<Finding> {
                 .collect();
         }
         Unconfirmed::Lookup(error) => {
-            Finding::warning("spf-unasked", title).because(what_is_unknown(error))
+            Finding::warning("dns-unasked", title).because(what_is_unknown(error))
         }
         Unconfirmed::NoDomain { .. } | Unconfirmed::NotPublished { .. } => {
-            Finding::error("spf-missing", title).mend("publish one: `mailfix dns show`")
+            Finding::error("no-spf", title).mend("publish one: `mailfix dns show`")
         }
         Unconfirmed::SeveralRecords { .. } => Finding::error("spf-several", title)
             .mend("unite them into one record and delete the others"),
@@ -133,6 +148,18 @@ fn what_is_unknown(error: &DnsError) -> String {
 }
 
 impl Tree {
+    /// The terms whose lookups find nothing, with the domains they stand at.
+    fn void_terms(&self) -> Vec<(&Name, &str)> {
+        let mut terms = Vec::new();
+        for branch in self.branches.iter().filter(|branch| branch.reached) {
+            if branch.costs.void_ipv4 + branch.costs.void_ipv6 > 0 {
+                terms.push((&self.domain, branch.term.as_str()));
+            }
+            terms.extend(branch.tree.iter().flat_map(|tree| tree.void_terms()));
+        }
+        terms
+    }
+
     /// What is odd in this record; those of others are theirs.
     fn own_findings(&self) -> Vec<Finding> {
         self.oddities

@@ -7,6 +7,7 @@
 //! Follows RFC 7208, 4.6.4.
 
 mod findings;
+mod flatten;
 mod savings;
 mod text;
 
@@ -28,6 +29,7 @@ use super::{
 use crate::dns::{Answer, DnsError, Name, RecordType};
 use crate::finding::escape;
 
+pub use flatten::NotFlat;
 pub use savings::{Saving, Waste};
 
 /// Most terms with a lookup that are walked: ten times what receivers do.

@@ -29,6 +29,9 @@ impl fmt::Display for Survey {
         };
         drawn.line("", 0, &self.tree.domain.host());
         drawn.tree(&self.tree, 1);
+        if self.tree.fault.is_some() {
+            return f.write_str(text.trim_end());
+        }
         f.write_str(&text)?;
         if self.endless {
             f.write_str("a record leads back to itself: receivers stop with an error\n")?;
