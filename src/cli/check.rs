@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::{Failure, Session, json};
-use crate::draft::{check_live, check_unreadable, silenced};
+use crate::draft::{check_live, check_unreadable, silenced, silent_rewriter};
 use crate::finding::Severity;
 use crate::host::{self, HostError, Interest};
 use crate::target::forwards_without_srs;
@@ -41,6 +41,7 @@ impl Check {
                     host::observe_forwarding(system, &host.facts, &mut host.files, logs, own);
                 host.facts.forwarding = Some(forwarding);
                 findings.extend(forwards_without_srs(&host.facts, site.as_ref()));
+                findings.extend(silent_rewriter(system, &host.facts));
                 (findings, checked)
             }
             Err(error @ HostError::Unreadable { .. }) => {

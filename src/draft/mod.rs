@@ -5,6 +5,7 @@
 //! Must not know how anything is printed and must not change the machine.
 
 mod dns;
+mod forwards;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,8 @@ use crate::check::{
 use crate::dns::Resolver;
 use crate::finding::{Finding, Severity};
 use crate::host::{
-    self, Call, Destinations, Facts, Forwarding, Host, HostError, Interest, Origin, Parameters,
-    Places, ask_mail_hosts,
+    self, Call, Destinations, Facts, Host, HostError, Interest, Origin, Parameters, Places,
+    ask_mail_hosts,
 };
 use crate::plan::build::{self, BuildError, build};
 use crate::plan::{FileChange, Nature, Plan};
@@ -26,13 +27,15 @@ use crate::postfix::MainCf;
 use crate::postfix::table::{DATABASES, index_suffixes};
 use crate::profile::Profile;
 use crate::provider::{Demand, Provider};
-use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport, srs};
-use crate::site::{Dkim, Site, Srs};
+use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport};
+use crate::site::{Dkim, Site};
 use crate::system::{File, Query, System, SystemError};
 use crate::target::{self, Comparison, Ensure, TableWanted, Target};
 use crate::template::TemplateError;
 
 use dns::{ask_dns, ask_keys, sources};
+
+pub use forwards::silent_rewriter;
 
 /// What is wished for.
 #[derive(Clone, Copy)]
@@ -142,7 +145,7 @@ pub fn draft(
         host.facts.destinations = Some(find_destinations(system, resolver, wish, &host.facts));
         observe_ways(system, wish, &mut host.facts)?;
     }
-    find_forwards(system, resolver, wish, &mut host);
+    forwards::find(system, resolver, wish, &mut host);
     draft_of(system, wish, host)
 }
 
@@ -251,13 +254,7 @@ pub fn remaining(
     let mut host = host::observe(system, config, &asked(wish))?;
     host.facts.dns.clone_from(&before.dns);
     host.facts.destinations.clone_from(&before.destinations);
-    if let Some(forwarding) = &before.forwarding {
-        let installed = host::observe_rewriter(system, &host.facts, &mut host.files);
-        host.facts.forwarding = Some(Forwarding {
-            installed,
-            ..forwarding.clone()
-        });
-    }
+    forwards::find_again(system, &mut host, before);
     observe_ways(system, wish, &mut host.facts)?;
     let Decided { target, plan, .. } = settle(system, wish, &mut host)?;
     let mut findings: Vec<Finding> = plan
@@ -274,6 +271,7 @@ pub fn remaining(
     for table in &target.tables {
         findings.extend(ask_table(system, &host.facts, table)?);
     }
+    findings.extend(silent_rewriter(system, &host.facts));
     Ok(findings)
 }
 
@@ -414,23 +412,6 @@ fn find_destinations(
     let mut destinations = host::observe_destinations(system, facts, &places);
     ask_mail_hosts(resolver, &mut destinations);
     destinations
-}
-
-/// Looks at what is forwarded to the outside, and asks DNS who receives it.
-fn find_forwards(system: &dyn System, resolver: &dyn Resolver, wish: &Wish<'_>, host: &mut Host) {
-    let site = wish.site;
-    let logs = &wish.profile.paths.logs;
-    let mut forwarding =
-        host::observe_forwarding(system, &host.facts, &mut host.files, logs, &site.domains);
-    host::ask_receivers(resolver, &mut forwarding);
-    if site.srs == Some(Srs::Postsrsd)
-        && let Some(domain) = srs::domain(site, &forwarding)
-    {
-        let addresses = sources(site, &host.facts);
-        let name = &site.server.hostname;
-        forwarding.bounces = Some(host::ask_bounces(resolver, &domain, name, &addresses));
-    }
-    host.facts.forwarding = Some(forwarding);
 }
 
 /// Looks at the ways of mail to the domains that may come to be listed.

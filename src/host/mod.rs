@@ -44,7 +44,7 @@ pub use dns::{
 };
 pub use forwarding::{
     Bounces, Forwarding, Installed, OwnDomains, Served, Way, ask_bounces, ask_receivers,
-    observe as observe_forwarding, observe_rewriter,
+    observe as observe_forwarding, observe_rewriter, silence,
 };
 pub use interfaces::IF_INET6;
 pub use jail::{Jail, Kept, Lack, State};

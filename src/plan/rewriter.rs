@@ -39,3 +39,52 @@ pub(super) fn step(target: &Target, facts: &Facts, files: &Files) -> Option<Step
     }
     (!step.is_empty()).then_some(step)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::example;
+    use crate::remedy::srs::RewriterWanted;
+    use crate::rewriter::Rewriter;
+
+    /// The file as it will be, and what is run.
+    fn planned(text: &str, is_new: bool, origin: Origin) -> Option<(Option<String>, Vec<String>)> {
+        let rewriter = Rewriter::all().remove(0);
+        let mut host = example::host("3.7.11", "", "");
+        host.facts.origin = origin;
+        let file = File::new(text, 0o640, 0, 7);
+        host.files.insert(rewriter.config.clone(), Some(file));
+        let words = vec![("SRS_DOMAIN".to_owned(), vec!["a.example".to_owned()], false)];
+        let target = Target {
+            rewriter: Some(RewriterWanted {
+                rewriter,
+                words,
+                is_new,
+            }),
+            ..Target::default()
+        };
+        let step = step(&target, &host.facts, &host.files)?;
+        let file = step.files.first().and_then(|change| change.after.as_ref());
+        if let Some(file) = file {
+            assert_eq!((file.mode, file.gid), (0o640, 7));
+        }
+        let text = file.map(|file| String::from_utf8(file.bytes.clone()).unwrap());
+        Some((text, step.then.iter().map(ToString::to_string).collect()))
+    }
+
+    #[test]
+    fn it_is_started_anew_when_its_settings_change_or_it_is_newly_asked() {
+        let line = "SRS_DOMAIN=a.example\n".to_owned();
+        let run = || vec!["service postsrsd restart".to_owned()];
+        let machine = Origin::Machine;
+        assert_eq!(
+            planned("SRS_DOMAIN=b\n", false, machine),
+            Some((Some(line.clone()), run()))
+        );
+        assert_eq!(planned(&line, true, machine), Some((None, run())));
+        assert_eq!(planned(&line, false, machine), None);
+        // In a tree nothing runs.
+        let tree = planned("", true, Origin::Tree);
+        assert_eq!(tree, Some((Some(line), Vec::new())));
+    }
+}

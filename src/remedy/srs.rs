@@ -245,3 +245,209 @@ fn words(
     }
     Ok(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::host::{Files, OwnDomains, example, observe_rewriter};
+    use crate::remedy::shown;
+    use crate::system::MemorySystem;
+
+    const CONFIG: &str = "/etc/default/postsrsd";
+
+    /// Lines of main.cf and master.cf, the program's settings, an own list that cannot be read;
+    /// settings of main.cf and of the program, or why it does not fit.
+    #[track_caller]
+    fn check_with(
+        (main, master): (&str, &str),
+        system: &MemorySystem,
+        own: &OwnDomains,
+        expected: Result<&[&str], &str>,
+    ) {
+        let mut facts = example::host("3.7.11", main, master).facts;
+        facts.origin = Origin::Machine;
+        facts.table_types.insert("tcp".to_owned());
+        let forwarding = Forwarding {
+            own: own.clone(),
+            installed: observe_rewriter(system, &facts, &mut Files::default()),
+            ..Forwarding::default()
+        };
+        let found = fit(&shown::site(""), &facts, &forwarding).map(|wiring| {
+            let mut lines = shown::lines(&wiring.settings, &[], &[], &[]);
+            let words = wiring.wanted.words.iter();
+            lines.extend(words.map(|(name, words, _)| format!("{name}: {}", words.join(" "))));
+            lines
+        });
+        let expected = expected
+            .map(|lines| lines.iter().map(ToString::to_string).collect())
+            .map_err(str::to_owned);
+        assert_eq!(found, expected);
+    }
+
+    fn system(config: &str) -> MemorySystem {
+        MemorySystem::new()
+            .file("/usr/sbin/postsrsd", "")
+            .file(CONFIG, config)
+    }
+
+    fn own() -> OwnDomains {
+        let names = ["example.org", "mail.example.org"].map(str::to_owned);
+        OwnDomains {
+            names: names.clone().into(),
+            asked: BTreeSet::from(names),
+            unlisted: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(main: &str, config: &str, expected: Result<&[&str], &str>) {
+        check_with((main, ""), &system(config), &own(), expected);
+    }
+
+    const MAPS: [&str; 2] = [
+        "sender_canonical_maps += tcp:127.0.0.1:10001",
+        "recipient_canonical_maps += tcp:127.0.0.1:10002",
+    ];
+    const CLASSES: &str = "sender_canonical_classes = envelope_sender";
+    const RIGHT: &str =
+        "SRS_DOMAIN=example.org\nSRS_EXCLUDE_DOMAINS=example.org,mail.example.org\n";
+
+    #[test]
+    fn it_is_wired_where_nothing_else_is() {
+        check(
+            "",
+            "",
+            Ok(&[
+                CLASSES,
+                MAPS[0],
+                MAPS[1],
+                "SRS_DOMAIN: example.org",
+                "SRS_EXCLUDE_DOMAINS: example.org mail.example.org",
+            ]),
+        );
+        check("", RIGHT, Ok(&[CLASSES, MAPS[0], MAPS[1]]));
+        // Domains that the administrator exempts stay exempt, and so does a domain of his.
+        check(
+            "",
+            "SRS_DOMAIN=mail.example.org\nSRS_EXCLUDE_DOMAINS=.partner.example,example.org\n",
+            Ok(&[
+                CLASSES,
+                MAPS[0],
+                MAPS[1],
+                "SRS_EXCLUDE_DOMAINS: .partner.example example.org mail.example.org",
+            ]),
+        );
+        // One to which no mail comes does not.
+        check(
+            "",
+            &RIGHT.replace("DOMAIN=example.org", "DOMAIN=elsewhere.example"),
+            Ok(&[CLASSES, MAPS[0], MAPS[1], "SRS_DOMAIN: example.org"]),
+        );
+    }
+
+    #[test]
+    fn what_is_wired_already_stays_as_it_is_written() {
+        check(
+            "sender_canonical_maps = tcp:localhost:10001\nsender_canonical_classes = envelope_sender\nrecipient_canonical_maps = tcp:localhost:10002",
+            RIGHT,
+            Ok(&[
+                "sender_canonical_maps += tcp:localhost:10001",
+                "recipient_canonical_maps += tcp:localhost:10002",
+            ]),
+        );
+        check(
+            "sender_canonical_classes = header_sender\nrecipient_canonical_classes = header_recipient",
+            RIGHT,
+            Ok(&[
+                CLASSES,
+                MAPS[0],
+                "recipient_canonical_classes = envelope_recipient, header_recipient",
+                MAPS[1],
+            ]),
+        );
+    }
+
+    #[test]
+    fn maps_in_use_for_something_else_are_left_alone() {
+        check(
+            "sender_canonical_maps = hash:/x",
+            RIGHT,
+            Err(
+                "`sender_canonical_maps` is in use already (`hash:/x`) and rewrites `envelope_sender`, `header_sender`; SRS needs `sender_canonical_classes = envelope_sender`, and that would change what it rewrites",
+            ),
+        );
+        let same = "sender_canonical_maps = hash:/x\nsender_canonical_classes = envelope_sender\nrecipient_canonical_maps = hash:/y";
+        check(same, RIGHT, Ok(&MAPS));
+        check(
+            "recipient_canonical_maps = hash:/y\nrecipient_canonical_classes = envelope_recipient",
+            RIGHT,
+            Ok(&[CLASSES, MAPS[0], MAPS[1]]),
+        );
+        check_with(
+            (
+                "",
+                "other unix n - n - 0 cleanup\n  -o sender_canonical_maps=",
+            ),
+            &system(RIGHT),
+            &own(),
+            Err(
+                "the service `other` in master.cf has `-o sender_canonical_maps` of its own, so that mail through it would be rewritten otherwise",
+            ),
+        );
+    }
+
+    #[test]
+    fn why_it_cannot_be_is_said() {
+        let main = ("", "");
+        check_with(
+            main,
+            &MemorySystem::new(),
+            &own(),
+            Err(
+                "PostSRSd is not installed, or its settings are in no place that mailfix knows (`/etc/default/postsrsd`, `/etc/postsrsd.conf`): `apt-get install postsrsd` brings it",
+            ),
+        );
+        let two = MemorySystem::new().file("/etc/postsrsd.conf", "");
+        check_with(
+            main,
+            &two,
+            &own(),
+            Err(
+                "this Postfix has no `socketmap` tables (`postconf -m`), and PostSRSd 2 serves no others",
+            ),
+        );
+        check(
+            "",
+            "SRS_DOMAIN=$(hostname)\n",
+            Err(
+                "`/etc/default/postsrsd`: `SRS_DOMAIN` in it is written in a way that mailfix does not read",
+            ),
+        );
+        let list = (
+            "virtual_mailbox_domains = mysql:/m".to_owned(),
+            "x".to_owned(),
+        );
+        let unlisted = OwnDomains {
+            unlisted: vec![list],
+            ..own()
+        };
+        check_with(
+            main,
+            &system(RIGHT),
+            &unlisted,
+            Err(
+                "senders of this host's own domains must stay as they are, and these cannot all be listed: `virtual_mailbox_domains = mysql:/m`: x",
+            ),
+        );
+        check_with(
+            main,
+            &system(""),
+            &OwnDomains::default(),
+            Err(
+                "bounces must come back here, and mail is taken for none of `example.org`: `[[domain]]` in mailfix.toml has to name a domain that `mydestination` or a list of virtual domains has",
+            ),
+        );
+    }
+}

@@ -308,3 +308,109 @@ fn doubts(bounces: &Bounces) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{DomainFacts, Way, example};
+    use crate::remedy::shown;
+
+    /// What the site file says, a forward or none, lines of main.cf, what DNS says of the domain
+    /// of rewritten senders; decisions and findings.
+    #[track_caller]
+    fn check(
+        site: &str,
+        (from, keeps_sender): (&str, bool),
+        main: &str,
+        bounces: Option<Bounces>,
+        expected: &[&str],
+    ) {
+        let mut facts = example::host("3.7.11", main, "").facts;
+        facts.origin = Origin::Machine;
+        let mut forwarding = Forwarding {
+            bounces,
+            ..Forwarding::default()
+        };
+        if !from.is_empty() {
+            forwarding.ways.insert(Way {
+                domain: "far.example".to_owned(),
+                to: "x@far.example".to_owned(),
+                from: from.to_owned(),
+                place: "hash:/etc/aliases".to_owned(),
+                keeps_sender,
+            });
+        }
+        facts.forwarding = Some(forwarding);
+        let mut target = Target::default();
+        decide(&mut target, &shown::site(site), &[], &facts);
+        let decisions = target.decisions.iter();
+        let said = decisions.map(|one| format!("{}: {}", one.about, one.outcome));
+        let found = target.findings.iter().map(|one| one.code.to_owned());
+        assert_eq!(said.chain(found).collect::<Vec<_>>(), expected);
+    }
+
+    const TOLD: &str = "Forwards that lead outside: 1 alias to 1 address at 1 domain";
+    const NOTHING: (&str, bool) = ("", true);
+    const LIST: (&str, bool) = ("list", true);
+
+    #[test]
+    fn it_is_told_until_somebody_says_that_it_is_known() {
+        check("", NOTHING, "", None, &[]);
+        check("", LIST, "", None, &[TOLD, "forwards-without-srs"]);
+        check("[forwarding]\nsrs = \"none\"", LIST, "", None, &[TOLD]);
+        // Such a list has a sender of its own.
+        check("", ("list", false), "", None, &[TOLD]);
+        // So does what another program rewrites.
+        let other = "sender_canonical_maps = tcp:127.0.0.1:9";
+        check("", LIST, other, None, &[TOLD]);
+        check(
+            "[forwarding]\nsrs = \"none\"",
+            NOTHING,
+            other,
+            None,
+            &["Sender rewriting (SRS): left as it is"],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_wired_is_an_error() {
+        check(
+            "[forwarding]\nsrs = \"postsrsd\"",
+            NOTHING,
+            "",
+            None,
+            &["Sender rewriting (SRS): left out", "srs-unfit"],
+        );
+    }
+
+    #[test]
+    fn doubts_about_the_domain_are_told() {
+        let bounces = |come_back: Result<bool, String>, covers: Result<bool, String>| Bounces {
+            domain: "example.org".to_owned(),
+            come_back,
+            spf: DomainFacts {
+                covers: [("192.0.2.25".parse().unwrap(), covers)].into(),
+                ..DomainFacts::default()
+            },
+        };
+        let said = |bounces: Bounces| -> Vec<String> {
+            doubts(&bounces).into_iter().map(|one| one.title).collect()
+        };
+        assert_eq!(said(bounces(Ok(true), Ok(true))), [""; 0]);
+        assert_eq!(
+            said(bounces(Ok(false), Ok(false))),
+            [
+                "no mail host of `example.org` is this one, so bounces of forwarded mail may never come back",
+                "SPF of `example.org` is not as rewritten senders need it: it does not cover 192.0.2.25",
+            ]
+        );
+        let unknown = || Err("SERVFAIL".to_owned());
+        assert_eq!(
+            said(bounces(unknown(), unknown())),
+            [
+                "whether bounces to `example.org` come back here is not known: SERVFAIL",
+                "SPF of `example.org` is not as rewritten senders need it: 192.0.2.25: SERVFAIL",
+            ]
+        );
+    }
+}

@@ -7,11 +7,15 @@ Owns the judgement. Must not know the dialogue it is made in.
   DATA); it refuses what is spam to it.
 - `microsoft` demands both over IPv6 only, and says so with codes for a while.
 - `yahoo` takes so many messages from an address in so many seconds, and puts off the rest.
+- `spf` refuses senders whose SPF record says that they do not send from there.
+- `dmarc` refuses what the author's domain wants refused (RFC 7489): neither SPF nor DKIM passes
+  for that very domain or one below it.
 - `neutral` takes everything.
 
 All know no user whose name begins with `unknown`.
 """
 
+import re
 import secrets
 import threading
 import time
@@ -85,6 +89,10 @@ class Judge:
                 return self._microsoft(behaviour, stage, mail)
             case "yahoo":
                 return self._yahoo(behaviour, stage, mail)
+            case "spf" if stage == "rcpt" and spf.check(self.lookup, mail.address, mail.domain) == "fail":
+                return words(behaviour, "spf-fail", address=mail.address, domain=mail.domain)
+            case "dmarc" if stage == "end-of-data" and self._is_disowned(mail):
+                return words(behaviour, "dmarc-fail", domain=author_domain(mail.message))
         return None
 
     def _google(self, behaviour: Behaviour, stage: str, mail: Mail) -> list[str] | None:
@@ -130,6 +138,17 @@ class Judge:
         passed = spf.check(self.lookup, mail.address, mail.domain) == "pass"
         return passed or dkim.check(self.lookup, mail.message) == "pass"
 
+    def _is_disowned(self, mail: Mail) -> bool:
+        domain = author_domain(mail.message)
+        policies = [text for text in self.lookup(f"_dmarc.{domain}", "TXT") if text.startswith("v=DMARC1")]
+        if not any(re.search(r";\s*p=reject", text) for text in policies):
+            return False
+        passed = [mail.domain] if spf.check(self.lookup, mail.address, mail.domain) == "pass" else []
+        if dkim.check(self.lookup, mail.message) == "pass":
+            header = mail.message.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+            passed += re.findall(r"(?im)^dkim-signature:.*\bd=([^;\s]+)", header)
+        return not any(name == domain or name.endswith(f".{domain}") for name in passed)
+
 
 def words(behaviour: Behaviour, key: str, **values: str) -> list[str]:
     """Returns a reply of this kind of receiver."""
@@ -140,6 +159,12 @@ def fill(lines: list[str], **values: str) -> list[str]:
     """Puts values into the lines of a reply."""
     identity = f"{secrets.token_hex(3)}si{secrets.randbelow(10**7)}lab.{secrets.randbelow(500)}"
     return [line.format(id=identity, time=int(time.time()), **values) for line in lines]
+
+
+def author_domain(message: bytes) -> str:
+    """Returns the domain of the address in `From:`."""
+    found = re.search(rb"(?im)^from:.*@([^>\s]+)", message.partition(b"\r\n\r\n")[0])
+    return found[1].decode("utf-8", "replace").lower() if found else ""
 
 
 def domain_of(address: str) -> str:

@@ -200,6 +200,22 @@ class Policy(unittest.TestCase):
                 reply = self.refusal(Behaviour("google", year, "rcpt"), stage, address)
                 self.assertEqual(code in reply and bool(reply), bool(code), reply)
 
+    def test_who_goes_by_the_records_of_the_sender(self) -> None:
+        spf_only = Behaviour("spf")
+        self.assertIn("550 5.7.23 ", self.refusal(spf_only, "rcpt", "192.0.2.9"))
+        self.assertEqual(self.refusal(spf_only, "rcpt", "192.0.2.1"), "")
+        records = {**self.RECORDS, ("_dmarc.a.example", "TXT"): ["v=DMARC1; p=reject"]}
+        judge = Judge(lambda name, kind: records.get((name, kind), []))
+        for sender, author, address, refused in (
+            ("alice@a.example", "alice@a.example", "192.0.2.1", False),  # SPF of the author's domain
+            ("alice@a.example", "alice@a.example", "192.0.2.9", True),  # fails
+            ("srs0=x@a.example", "carol@b.example", "192.0.2.9", False),  # no policy
+            ("carol@b.example", "alice@a.example", "192.0.2.1", True),  # of another domain
+        ):
+            with self.subTest(sender=sender, author=author, address=address):
+                mail = Mail(address, "h.example", sender, "bob@c.example", f"From: {author}\r\n\r\n".encode())
+                self.assertEqual(bool(judge.refusal(Behaviour("dmarc"), "end-of-data", mail)), refused)
+
     def test_single_messages(self) -> None:
         google = Behaviour("google")
         self.assertIn("550 5.1.1 ", self.refusal(google, "rcpt", "192.0.2.1", "unknown@gmail.com"))

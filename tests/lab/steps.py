@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import shlex
+import smtplib
 import time
 from typing import Any
 
@@ -19,7 +20,7 @@ from .ledger import Ledger
 from .named import Named
 from .sender import MAILFIX, USER, Done, Node, Sender
 from .waiting import until
-from .world import DOMAIN, HOST_NAME, Step, World, ptr_record
+from .world import DOMAIN, HOST_NAME, SENDER_IPV4, Step, World, ptr_record
 
 # How long all messages of one step may take to come to an end.
 SEND_SECONDS = 30
@@ -58,6 +59,8 @@ class Run:
         # What the last `send` sent: key of the step, recipient, Message-ID; and where its log begins.
         self._sent: list[tuple[str, str, str]] = []
         self._sent_at = 0
+        # Who that was from.
+        self._author = f"{USER}@{DOMAIN}"
         # How much of the log earlier steps have already answered for.
         self._log_read = 0
 
@@ -85,16 +88,20 @@ class Run:
         if signed := options.get("signed"):
             key = dkim.private_key(self.sender.path(signed["key"]).read_text())
         self._sent, self._sent_at = [], len(self.sender.log())
+        self._author = options.get("from", f"{USER}@{DOMAIN}")
         addresses = {who: who if "@" in who else f"user@{who}" for who in expected}
         # One message through a forwarder, or one to each.
         envelopes = {options["via"]: addresses} if "via" in options else {to: {who: to} for who, to in addresses.items()}
         for envelope, reached in envelopes.items():
             for _ in range(each):
                 message_id = f"<{number}.{next(self._numbers)}@{DOMAIN}>"
-                message = _message(envelope, message_id)
+                message = _message(self._author, envelope, message_id)
                 if key:
-                    message = dkim.sign(message, key, DOMAIN, signed["selector"], SIGNED_FIELDS)
-                self.sender.submit(envelope, message, options.get("by", "sendmail"))
+                    message = dkim.sign(message, key, signed.get("domain", DOMAIN), signed["selector"], SIGNED_FIELDS)
+                if "from" in options:
+                    _deliver(self._author, envelope, message)
+                else:
+                    self.sender.submit(envelope, message, options.get("by", "sendmail"))
                 self._sent += [(who, recipient, message_id) for who, recipient in reached.items()]
         deadline = time.monotonic() + options.get("within", SEND_SECONDS)
         results = collections.defaultdict(list)
@@ -104,6 +111,22 @@ class Run:
             once = ", once" if outcome in ("ipv4", "ipv6") else ""
             problem = _send_problem(results[who], outcome, says.get(who, ""))
             self._check(number, f"{each} to {who}: {outcome}{once}", problem)
+
+    def _returned(self, number: int, expected: dict[str, str], options: dict[str, Any]) -> None:
+        """A receiver that took a message reports later that it could not be delivered."""
+        author = self._author
+        began = len(self.sender.log())
+        for who, outcome in expected.items():
+            arrivals = [one for each in self._sent if each[0] == who for one in self.ledger.accepted(each[2], each[1])]
+            if not arrivals:
+                self._check(number, f"a report of {who} returns", "nothing arrived there")
+                continue
+            message_id = f"<{number}.{next(self._numbers)}@{who.rpartition('@')[2]}>"
+            _deliver("", arrivals[-1].sender, _message(f"postmaster@{who.rpartition('@')[2]}", author, message_id))
+            self._sent_at = began
+            deadline = time.monotonic() + options.get("within", SEND_SECONDS)
+            result = self._outcome(author, message_id, outcome, deadline)
+            self._check(number, f"a report of {who} to {arrivals[-1].sender} reaches {author}: {outcome}, once", _send_problem([result], outcome, ""))
 
     def _flush(self, number: int, expected: dict[str, str], options: dict[str, Any]) -> None:
         says = options.get("says", {})
@@ -154,7 +177,7 @@ class Run:
             return f"delivered {len(arrivals)} times", f"status={status.word} {text}"
         if arrivals:
             only = arrivals[0]
-            seen = f"{only.host} from={only.source} helo={only.helo} dkim={only.dkim} [{only.signatures}]"
+            seen = f"{only.host} from={only.source} helo={only.helo} dkim={only.dkim} [{only.signatures}] sender={only.sender}"
             return f"ipv{only.family}", f"{seen} {text}"
         return status.word, text
 
@@ -254,9 +277,15 @@ class Run:
         self._check(number, "the mail log of the last step as expected", "; ".join(problems()))
 
 
-def _message(recipient: str, message_id: str) -> bytes:
+def _deliver(author: str, recipient: str, message: bytes) -> None:
+    """Brings a message from outside, as the host of its author does."""
+    with smtplib.SMTP(SENDER_IPV4, 25, "mx.elsewhere.example", SEND_SECONDS) as wire:
+        wire.sendmail(author, [recipient], message)
+
+
+def _message(author: str, recipient: str, message_id: str) -> bytes:
     """Returns a message as its writer's program makes it."""
-    fields = [f"From: {USER}@{DOMAIN}", f"To: {recipient}", f"Message-ID: {message_id}", "Subject: laboratory"]
+    fields = [f"From: {author}", f"To: {recipient}", f"Message-ID: {message_id}", "Subject: laboratory"]
     return "\r\n".join([*fields, "", "Hello.", ""]).encode()
 
 

@@ -37,7 +37,8 @@ OUTCOMES = ["ipv4", "ipv6", "bounced", "deferred", "stuck", "mixed", "slowed"]
 
 # What each verb of a step takes besides itself: key and type.
 VERBS: dict[str, dict[str, type]] = {
-    "send": {"each": int, "says": dict, "within": int, "signed": dict, "via": str, "by": str},
+    "send": {"each": int, "says": dict, "within": int, "signed": dict, "via": str, "by": str, "from": str},
+    "returned": {"within": int},
     "flush": {"says": dict, "within": int},
     "run": {"status": int, "has": list, "lacks": list, "within": int, "publish": list},
     "files": {},
@@ -51,6 +52,7 @@ VERBS: dict[str, dict[str, type]] = {
 }
 VALUES: dict[str, type] = {
     "send": dict,
+    "returned": dict,
     "flush": dict,
     "run": list,
     "files": dict,
@@ -273,7 +275,7 @@ def _step(table: dict[str, Any], place: str) -> Step:
         raise LabError(f"{place}: needs exactly one of {', '.join(VERBS)}")
     verb = verbs[0]
     _only(table, place, **{verb: VALUES[verb]}, **VERBS[verb])
-    if verb in ("send", "flush"):
+    if verb in ("send", "flush", "returned"):
         for recipient, outcome in table[verb].items():
             if outcome not in OUTCOMES:
                 raise LabError(f"{place}: `{outcome}` of {recipient} is none of {', '.join(OUTCOMES)}")
@@ -281,7 +283,7 @@ def _step(table: dict[str, Any], place: str) -> Step:
             if recipient not in table[verb]:
                 raise LabError(f"{place}: says something of {recipient}, to whom nothing is sent")
     if "signed" in table:
-        _only(table["signed"], place, key=str, selector=str)
+        _only(table["signed"], place, key=str, selector=str, domain=str)
     if verb == "postfix" and table["postfix"] not in POSTFIX_WORDS:
         raise LabError(f"{place}: `{table['postfix']}` is none of {', '.join(POSTFIX_WORDS)}")
     if verb == "dns":

@@ -23,7 +23,7 @@ use crate::postfix::log::{Event, Line, Marker};
 use crate::system::System;
 
 pub use own::OwnDomains;
-pub use rewriting::{Installed, Served, observe as observe_rewriter};
+pub use rewriting::{Installed, Served, observe as observe_rewriter, silence};
 
 /// Most forwards that are kept.
 const MOST: usize = 10_000;

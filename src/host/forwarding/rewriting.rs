@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use camino::Utf8Path;
 
 use super::below;
-use crate::host::{Facts, Files};
+use crate::host::{Facts, Files, Origin};
 use crate::rewriter::{Rewriter, Unreadable};
-use crate::system::System;
+use crate::system::{Query, System};
 
 /// The services that look into its tables: of recipients smtpd(8) wants to know whether there is
 /// such a one.
@@ -78,6 +78,36 @@ pub fn observe(system: &dyn System, facts: &Facts, files: &mut Files) -> Option<
         exempt_file,
         tables: tables(&rewriter, &text, facts),
         rewriter,
+    })
+}
+
+/// A sender that is nobody's, and so is rewritten.
+const STRANGER: &str = "mailfix-asks-for-anybody@mailfix.invalid";
+
+/// Asks whether what main.cf names answers, and says what is wrong if it does not; nothing where
+/// main.cf does not name it, or nobody can be asked.
+#[must_use]
+pub fn silence(system: &dyn System, facts: &Facts, installed: &Installed) -> Option<String> {
+    let [senders, _] = installed.tables.as_ref().ok()?;
+    senders.named(facts, "sender_canonical_maps")?;
+    if facts.origin != Origin::Machine {
+        return None;
+    }
+    let query = Query::Lookup {
+        config: facts.config.clone(),
+        table: senders.absolute.clone(),
+        keys: vec![STRANGER.to_owned()],
+    };
+    let said = match system.query(&query) {
+        Ok(output) if output.text().contains('\t') => return None,
+        Ok(output) => output.errors(),
+        Err(error) => error.to_string(),
+    };
+    let last = said.lines().last().unwrap_or_default();
+    Some(match last.split_once(": ") {
+        Some((_, said)) => said.to_owned(),
+        None if last.is_empty() => "it leaves every sender as it is".to_owned(),
+        None => last.to_owned(),
     })
 }
 
