@@ -175,3 +175,156 @@ fn commands(
     });
     commands
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::host::{Host, Signing, example};
+    use crate::mail::dkim::Algorithm;
+    use crate::postfix::Milter;
+    use crate::signer::Signer;
+
+    const KEY: &str = "/etc/mailfix/dkim/mail.private";
+    const CONF: &str = "Socket local:/run/opendkim/opendkim.sock\n";
+
+    /// A host on which OpenDKIM runs, or does not, with its file as the package has it.
+    fn host(runs: bool) -> Host {
+        let mut host = example::host("3.7.11", "", "");
+        let signer = Signer::named("opendkim").unwrap();
+        let pem = PrivateKey::generate(Algorithm::Rsa).unwrap();
+        let pem = pem.to_pem().unwrap();
+        let files = &mut host.files;
+        files.insert(KEY, Some(File::new(pem.as_bytes(), 0o600, 0, 0)));
+        files.insert("/etc/opendkim.conf", Some(File::new(CONF, 0o640, 0, 7)));
+        for directory in ["/", "/etc"] {
+            files.insert_directory(directory, example::directory(directory));
+        }
+        host.facts.signing = Some(Signing {
+            signers: vec![SignerFacts {
+                signer,
+                installed: true,
+                owner: Some((105, 109)),
+                socket: None,
+                said: BTreeMap::new(),
+                foreign: BTreeSet::new(),
+                in_the_way: BTreeSet::new(),
+                unread: None,
+                starts: Some(Starts::Systemd),
+                runs: Some(runs),
+                enabled: Some(runs),
+            }],
+            keys: BTreeMap::new(),
+        });
+        host
+    }
+
+    fn target(in_use: bool, words: &[(&str, &str)]) -> Target {
+        let signer = Signer::named("opendkim").unwrap();
+        let words = words
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Target {
+            signing: Some(SigningWanted {
+                keys: vec![KeyWanted {
+                    from: KEY.into(),
+                    to: signer.key_file("mail"),
+                    in_base64: false,
+                }],
+                texts: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
+                words: words.collect(),
+                milter: Milter::parse("inet:127.0.0.1:8891").unwrap(),
+                owner: (105, 109),
+                in_use,
+                signer,
+            }),
+            ..Target::default()
+        }
+    }
+
+    /// The commands of the step, and those of its inverse.
+    fn commands_of(step: &Step) -> (Vec<String>, Vec<String>) {
+        let words = |step: &Step| step.then.iter().map(ToString::to_string).collect();
+        (words(step), words(&step.inverse()))
+    }
+
+    const MOVED: [(&str, &str); 1] = [("Socket", "inet:8891@127.0.0.1")];
+
+    #[test]
+    fn everything_is_written_before_the_signer_is_told() {
+        let host = host(false);
+        let step = step(&target(false, &MOVED), &host.facts, &host.files).unwrap();
+        let made: Vec<&str> = step
+            .directories
+            .iter()
+            .map(|new| new.path.as_str())
+            .collect();
+        assert_eq!(made, ["/etc/opendkim", "/etc/opendkim/mailfix"]);
+        let key = &step.files[0];
+        let after = key.after.as_ref().unwrap();
+        assert_eq!((after.mode, after.uid, after.gid), (0o600, 105, 109));
+        assert_eq!(key.nature, Nature::Secret);
+        assert_eq!(step.read[0].path, KEY);
+        let conf = step.files.last().unwrap().after.as_ref().unwrap();
+        assert_eq!(conf.bytes, b"Socket inet:8891@127.0.0.1\n");
+        assert_eq!((conf.mode, conf.gid), (0o640, 7));
+        let (forward, back) = commands_of(&step);
+        assert_eq!(
+            forward,
+            [
+                "opendkim -n -x /etc/opendkim.conf",
+                "systemctl start opendkim.service",
+                "systemctl enable opendkim.service",
+                "wait for the milter inet:127.0.0.1:8891",
+            ]
+        );
+        assert_eq!(
+            back,
+            [
+                "systemctl disable opendkim.service",
+                "systemctl stop opendkim.service",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_signer_that_is_in_use_is_not_away_for_a_moment() {
+        let host = host(true);
+        let told = |target: &Target| {
+            let step = step(target, &host.facts, &host.files).unwrap();
+            commands_of(&step).0[1].clone()
+        };
+        assert_eq!(
+            told(&target(true, &[])),
+            "systemctl reload opendkim.service"
+        );
+        assert_eq!(
+            told(&target(false, &[])),
+            "systemctl restart opendkim.service"
+        );
+        // Only a new start takes up another socket.
+        assert_eq!(
+            told(&target(true, &MOVED)),
+            "systemctl restart opendkim.service"
+        );
+    }
+
+    #[test]
+    fn what_stands_as_it_should_is_left_and_what_has_ended_is_started() {
+        let mut host = host(true);
+        let wanted = target(true, &[]);
+        let first = step(&wanted, &host.facts, &host.files).unwrap();
+        for change in first.files {
+            host.files.insert(change.path, change.after);
+        }
+        assert_eq!(step(&wanted, &host.facts, &host.files), None);
+        host.facts.signing.as_mut().unwrap().signers[0].runs = Some(false);
+        let again = step(&wanted, &host.facts, &host.files).unwrap();
+        assert_eq!(again.title, "OpenDKIM, which does not run");
+        assert!(again.files.is_empty());
+        // Of a tree nothing is told.
+        host.facts.signing.as_mut().unwrap().signers[0].starts = None;
+        assert_eq!(step(&wanted, &host.facts, &host.files), None);
+    }
+}

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::finding::Finding;
-use crate::host::{Facts, NoKey, Published, SignerFacts, Signing};
+use crate::host::{Facts, NoKey, Origin, Published, SignerFacts, Signing};
 use crate::mail::dkim::{Algorithm, PublicKey};
 use crate::postfix::{Milter, Service, split_list};
 use crate::signer::{Conf, Signer};
@@ -74,7 +74,14 @@ type Unfit = Box<Finding>;
 
 /// Decides, where the site file says who signs.
 pub(super) fn decide(target: &mut Target, site: &Site, facts: &Facts) -> Result<(), TemplateError> {
-    let (Some(dkim), Some(signing)) = (&site.dkim, &facts.signing) else {
+    let Some(dkim) = &site.dkim else {
+        return Ok(());
+    };
+    let Some(signing) = &facts.signing else {
+        if facts.origin == Origin::Collected && matches!(dkim.signer, Some(SignerWish::SetUp(_))) {
+            let why = "a key stays on its machine, and so nothing was collected of who signs with it: set it up there";
+            target.decide(ABOUT, "left out", vec![why.to_owned()]);
+        }
         return Ok(());
     };
     match &dkim.signer {
@@ -686,4 +693,346 @@ fn unpublished(site: &Site, pairs: &[(&str, &Utf8Path)], facts: &Facts) -> Vec<F
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::host::{Starts, example};
+    use crate::mail::dkim::KeyRecord;
+
+    const KEY: &str = "/etc/mailfix/dkim/mail.private";
+    const SECOND: &str = "/etc/mailfix/dkim/mail-ed.private";
+
+    fn site(dkim: &str) -> Site {
+        let text = format!(
+            "[server]\nhostname = \"mail.example.org\"\nipv4 = [\"9.9.9.9\"]\n[[domain]]\nname = \"example.org\"\n[dkim]\nselector = \"mail\"\nkey = \"{KEY}\"\n{dkim}\n"
+        );
+        Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap()
+    }
+
+    fn seen(id: &str, socket: Option<&str>) -> SignerFacts {
+        SignerFacts {
+            signer: Signer::named(id).unwrap(),
+            installed: true,
+            owner: Some((105, 109)),
+            socket: socket.map(str::to_owned),
+            said: BTreeMap::new(),
+            foreign: BTreeSet::new(),
+            in_the_way: BTreeSet::new(),
+            unread: None,
+            starts: Some(Starts::Systemd),
+            runs: Some(true),
+            enabled: Some(true),
+        }
+    }
+
+    /// A host with both signers, as Debian installs them, and both keys.
+    fn facts(main: &str, master: &str) -> Facts {
+        let mut facts = example::host("3.7.11", main, master).facts;
+        let ed25519 = KeyRecord {
+            key: PublicKey::Ed25519([7; 32]),
+            other: Vec::new(),
+        };
+        facts.signing = Some(Signing {
+            signers: vec![
+                seen("opendkim", Some("local:/run/opendkim/opendkim.sock")),
+                seen("rspamd", None),
+            ],
+            keys: BTreeMap::from([
+                (KEY.into(), Ok(KeyRecord::rsa(vec![1]))),
+                (SECOND.into(), Ok(ed25519)),
+            ]),
+        });
+        facts
+    }
+
+    fn decided(site: &Site, facts: &Facts) -> Target {
+        let mut target = Target::default();
+        decide(&mut target, site, facts).unwrap();
+        target
+    }
+
+    fn settings(target: &Target) -> Vec<String> {
+        let written = |setting: &Setting| match setting {
+            Setting::Is { name, value } => format!("{name} = {value}"),
+            Setting::Has { name, item } => format!("{name} + {item}"),
+            other => other.name().to_owned(),
+        };
+        target.settings.iter().map(written).collect()
+    }
+
+    const OPENDKIM: &str = "signer = \"opendkim\"";
+
+    #[test]
+    fn opendkim_as_it_comes_is_moved_to_a_port_and_named_in_both_lists() {
+        let target = decided(&site(OPENDKIM), &facts("", ""));
+        assert_eq!(
+            settings(&target),
+            [
+                "smtpd_milters + inet:127.0.0.1:8891",
+                "non_smtpd_milters + inet:127.0.0.1:8891",
+                "milter_default_action = accept",
+            ]
+        );
+        let wanted = target.signing.unwrap();
+        let words: Vec<&str> = wanted.words.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            words,
+            ["KeyTable", "SigningTable", "InternalHosts", "Socket"]
+        );
+        assert!(wanted.texts[0].contains("example.org:mail:/etc/opendkim/mailfix/mail.private"));
+        assert!(wanted.texts[1].contains("*@example.org mail._domainkey.example.org"));
+        assert!(!wanted.in_use);
+    }
+
+    #[test]
+    fn a_second_key_signs_where_the_signer_can() {
+        let second = format!("ed25519 = {{ selector = \"ed\", key = \"{SECOND}\" }}");
+        let target = decided(&site(&format!("{OPENDKIM}\n{second}")), &facts("", ""));
+        let said = target.decisions[0].why.join("\n");
+        assert!(said.contains("RSA alone"), "{said}");
+        assert_eq!(target.signing.unwrap().keys.len(), 1);
+        let rspamd = site(&format!("signer = \"rspamd\"\n{second}"));
+        let wanted = decided(&rspamd, &facts("", "")).signing.unwrap();
+        let forms: Vec<bool> = wanted.keys.iter().map(|key| key.in_base64).collect();
+        assert_eq!(forms, [false, true]);
+        assert!(wanted.texts[0].contains("selector = \"ed\""));
+    }
+
+    /// The title of what keeps OpenDKIM from being set up; nothing when it is.
+    #[track_caller]
+    fn unfit(dkim: &str, main: &str, master: &str, edit: impl Fn(&mut SignerFacts), said: &str) {
+        let mut facts = facts(main, master);
+        edit(&mut facts.signing.as_mut().unwrap().signers[0]);
+        let target = decided(&site(&format!("{OPENDKIM}\n{dkim}")), &facts);
+        let errors = target
+            .findings
+            .iter()
+            .filter(|one| one.code == "signer-unfit");
+        let titles: Vec<&str> = errors.map(|one| one.title.as_str()).collect();
+        assert_eq!(titles.join("; "), said);
+        assert_eq!(target.signing.is_none(), !said.is_empty());
+        assert_eq!(target.settings.is_empty(), !said.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_until_it_is_named() {
+        let same = |_: &mut SignerFacts| ();
+        let milter = "smtpd_milters = inet:localhost:8893";
+        unfit(
+            "",
+            milter,
+            "",
+            same,
+            "`smtpd_milters` names `inet:localhost:8893`, which mailfix does not know",
+        );
+        unfit("beside = [\"inet:localhost:8893\"]", milter, "", same, "");
+        let filter = "content_filter = amavis:[127.0.0.1]:10024";
+        unfit(
+            "",
+            filter,
+            "",
+            same,
+            "`content_filter` sends mail through `amavis:[127.0.0.1]:10024`",
+        );
+        unfit(
+            "beside = [\"amavis:[127.0.0.1]:10024\"]",
+            filter,
+            "",
+            same,
+            "",
+        );
+        let submission = "submission inet n - y - - smtpd\n  -o smtpd_milters=unix:/run/x\n";
+        unfit(
+            "",
+            "",
+            submission,
+            same,
+            "`smtpd_milters` of the service `submission` names `unix:/run/x`, which mailfix does not know",
+        );
+        let rspamd = "smtpd_milters = inet:localhost:11332";
+        unfit(
+            "",
+            rspamd,
+            "",
+            same,
+            "`smtpd_milters` hands mail to rspamd already",
+        );
+        unfit(
+            "",
+            "receive_override_options = no_milters",
+            "",
+            same,
+            "`receive_override_options` says `no_milters`",
+        );
+    }
+
+    #[test]
+    fn what_the_administrator_has_set_up_is_not_overruled() {
+        let say = |name: &'static str, value: &'static str| {
+            move |seen: &mut SignerFacts| {
+                seen.said.insert(name.to_owned(), value.to_owned());
+            }
+        };
+        unfit(
+            "",
+            "",
+            "",
+            say("Domain", "example.org"),
+            "`/etc/opendkim.conf` sets `Domain example.org`",
+        );
+        unfit(
+            "",
+            "",
+            "",
+            say("KeyTable", "/etc/k"),
+            "`/etc/opendkim.conf` sets `KeyTable /etc/k`",
+        );
+        unfit(
+            "",
+            "",
+            "",
+            say("Mode", "v"),
+            "`/etc/opendkim.conf` sets `Mode v`",
+        );
+        unfit("", "", "", say("Mode", "s"), "");
+        unfit("", "", "", say("InternalHosts", "/etc/hosts.signed"), "");
+        let listen = |socket: &'static str| {
+            move |seen: &mut SignerFacts| seen.socket = Some(socket.to_owned())
+        };
+        unfit(
+            "",
+            "",
+            "",
+            listen("local:/srv/sock"),
+            "OpenDKIM listens on `local:/srv/sock`",
+        );
+        unfit("", "", "", listen("inet:12345@localhost"), "");
+        let named = "smtpd_milters = unix:/srv/sock";
+        unfit("", named, "", listen("local:/srv/sock"), "");
+        let foreign = |seen: &mut SignerFacts| {
+            seen.foreign
+                .insert("/etc/opendkim/mailfix/key.table".into());
+        };
+        unfit(
+            "",
+            "",
+            "",
+            foreign,
+            "`/etc/opendkim/mailfix/key.table` is there, and mailfix did not write it",
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_way_to_it() {
+        let absent = |seen: &mut SignerFacts| seen.installed = false;
+        unfit("", "", "", absent, "OpenDKIM is not installed");
+        let stranger = |seen: &mut SignerFacts| seen.owner = None;
+        unfit(
+            "",
+            "",
+            "",
+            stranger,
+            "no user is known that OpenDKIM runs as",
+        );
+        let mut facts = facts("", "");
+        let keys = &mut facts.signing.as_mut().unwrap().keys;
+        keys.insert(KEY.into(), Err(NoKey::Absent));
+        let target = decided(&site(OPENDKIM), &facts);
+        assert_eq!(
+            target.findings[0].title,
+            format!("there is no key `{KEY}` to sign with")
+        );
+        // Without a key there is nothing to say where nobody has asked.
+        assert_eq!(decided(&site(""), &facts), Target::default());
+    }
+
+    #[test]
+    fn what_is_set_already_is_left_alone() {
+        let main = "smtpd_milters = inet:localhost:8891, inet:localhost:8893\nmilter_default_action = tempfail";
+        let mut facts = facts(main, "");
+        facts.signing.as_mut().unwrap().signers[0].socket = Some("inet:8891@localhost".to_owned());
+        let known = site(&format!("{OPENDKIM}\nbeside = [\"inet:localhost:8893\"]"));
+        let target = decided(&known, &facts);
+        // The other list names it as this one does.
+        assert_eq!(
+            settings(&target),
+            ["non_smtpd_milters + inet:localhost:8891"]
+        );
+        // Of other milters more than the signer's is decided by it.
+        facts.explicit.remove(DEFAULT_ACTION);
+        assert_eq!(settings(&decided(&known, &facts)), settings(&target));
+    }
+
+    #[test]
+    fn mail_that_passes_the_signer_by_is_named() {
+        let master = "submission inet n - y - - smtpd\n  -o smtpd_milters=\n\
+                      127.0.0.1:10025 inet n - y - - smtpd\n  -o smtpd_milters=\n\
+                      smtps inet n - y - - smtpd\n  -o smtpd_milters=$smtpd_milters\n";
+        let target = decided(&site(OPENDKIM), &facts("", master));
+        let titles: Vec<&str> = target
+            .findings
+            .iter()
+            .map(|one| one.title.as_str())
+            .collect();
+        assert_eq!(
+            titles,
+            ["mail that comes in by the service `submission` is not signed"]
+        );
+    }
+
+    #[test]
+    fn a_key_that_nobody_can_look_up_is_warned_of() {
+        let mut facts = facts("", "");
+        let name = ("mail".to_owned(), "example.org".to_owned());
+        let mut code = |published| {
+            facts.dns.keys.insert(name.clone(), published);
+            let target = decided(&site(OPENDKIM), &facts);
+            target.findings.first().map(|one| one.code)
+        };
+        assert_eq!(code(Published::Missing), Some("key-unpublished"));
+        assert_eq!(code(Published::Other), Some("key-differs"));
+        assert_eq!(
+            code(Published::Unknown("x".to_owned())),
+            Some("key-unknown")
+        );
+        assert_eq!(code(Published::Yes), None);
+    }
+
+    #[test]
+    fn who_has_a_key_and_no_signer_is_told_of_it() {
+        let target = decided(&site(""), &facts("", ""));
+        assert_eq!(target.decisions[0].outcome, "not set up");
+        let target = decided(&site("signer = \"other\""), &facts("", ""));
+        assert_eq!(target, Target::default());
+        let mut collected = facts("", "");
+        collected.signing = None;
+        collected.origin = Origin::Collected;
+        let target = decided(&site(OPENDKIM), &collected);
+        assert_eq!(target.decisions[0].outcome, "left out");
+        let wired = facts("smtpd_milters = inet:localhost:11332", "");
+        let target = decided(&site(""), &wired);
+        assert!(target.decisions[0].why[0].contains("`signer = \"rspamd\"`"));
+    }
+
+    #[test]
+    fn networks_are_written_as_signers_read_them() {
+        let facts = facts(
+            "mynetworks = 127.0.0.0/8, [::ffff:127.0.0.0]/104 [::1]/128 [2001:db8::]/32 192.0.2.7 !10.0.0.1 hash:/etc/n",
+            "",
+        );
+        assert_eq!(
+            networks(&facts),
+            [
+                "127.0.0.1",
+                "::1",
+                "127.0.0.0/8",
+                "2001:db8::/32",
+                "192.0.2.7"
+            ]
+        );
+    }
 }
