@@ -69,7 +69,9 @@
 //! what [`probe`] finds in the log. A machine
 //! that cannot run mailfix is a system too: [`PackedSystem`](system::PackedSystem) answers from what a
 //! script packed there, and errs about what it did not see.
-//! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
+//! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record". One asks the
+//! resolvers of this machine, one the servers of the zones themselves, one remembers what another
+//! said; who asks does not know which.
 //! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
 //!
 //! # Decisions

@@ -17,8 +17,12 @@ $SERVFAIL broken.example.
 $SERVFAIL _dmarc.broken.example.
 ";
 
-/// Checks a list by one address.
 fn check(list: &[u8], more: &[&str]) -> Shown {
+    check_in(ZONE, list, more)
+}
+
+/// Checks a list, with DNS as the zone text has it.
+fn check_in(zone: &str, list: &[u8], more: &[&str]) -> Shown {
     let tree = Tree::new();
     tree.write("/list", list);
     let root = tree.path().to_str().unwrap();
@@ -34,7 +38,7 @@ fn check(list: &[u8], more: &[&str]) -> Shown {
         &path,
     ];
     let words: Vec<&str> = fixed.iter().chain(more).copied().collect();
-    let shown = run(&words, Timestamp::UNIX_EPOCH, Some(ZONE));
+    let shown = run(&words, Timestamp::UNIX_EPOCH, Some(zone));
     Shown {
         stdout: shown.stdout.replace(root, "TREE"),
         stderr: shown.stderr.replace(root, "TREE"),
@@ -95,6 +99,25 @@ fn programs_get_a_line_of_json_each() {
     assert!(
         codes.iter().any(|finding| finding["code"] == "spf-include"),
         "{codes:?}"
+    );
+}
+
+#[test]
+fn records_without_end_end() {
+    let record = |at: usize| {
+        let include = format!("include:d{}.example", at + 1);
+        format!("d{at}.example. 300 IN TXT \"v=spf1 {include} {include}\"\n")
+    };
+    let zone: Vec<String> = (0..400).map(record).collect();
+    let shown = check_in(
+        &zone.concat(),
+        b"d0.example\nd1.example\nd200.example\n",
+        &ADDRESS,
+    );
+    assert_eq!(
+        shown.stdout.matches("SPF 100/10, SPF permerror").count(),
+        3,
+        "{shown}"
     );
 }
 

@@ -6,9 +6,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// The stack of a thread: lookups and what is made of them go no deeper.
-const STACK: usize = 512 * 1024;
-
 /// Does a piece of work for each item, up to so many side by side, and gives the results in
 /// the order of the items.
 ///
@@ -31,10 +28,7 @@ pub fn side_by_side<T: Sync, R: Send>(
     };
     let mut done = thread::scope(|scope| {
         let others: Vec<_> = (1..threads.min(items.len()))
-            .map_while(|_| {
-                let builder = thread::Builder::new().stack_size(STACK);
-                builder.spawn_scoped(scope, labour).ok()
-            })
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, labour).ok())
             .collect();
         let mut done = labour();
         for other in others {
