@@ -94,8 +94,9 @@ pub fn fit(site: &Site, facts: &Facts, forwarding: &Forwarding) -> Result<Wiring
     }
     let Some(installed) = &forwarding.installed else {
         return Err(format!(
-            "PostSRSd is not installed, or its settings are in no place that mailfix knows ({}): `{INSTALL}` brings it",
-            places()
+            "PostSRSd is not installed, or its settings are in no place that mailfix knows ({}): {} brings it",
+            places(),
+            installer(facts)
         ));
     };
     let rewriter = &installed.rewriter;
@@ -132,8 +133,14 @@ pub fn fit(site: &Site, facts: &Facts, forwarding: &Forwarding) -> Result<Wiring
     })
 }
 
-/// How Debian and its descendants install it.
-const INSTALL: &str = "apt-get install postsrsd";
+/// What brings it.
+fn installer(facts: &Facts) -> String {
+    let packages = facts.packages.as_ref();
+    match packages.and_then(|packages| packages.bring("postsrsd")) {
+        Some(command) => format!("`{command}`"),
+        None => "its package".to_owned(),
+    }
+}
 
 fn places() -> String {
     let all = Rewriter::all();
@@ -406,7 +413,7 @@ mod tests {
             &MemorySystem::new(),
             &own(),
             Err(
-                "PostSRSd is not installed, or its settings are in no place that mailfix knows (`/etc/default/postsrsd`, `/etc/postsrsd.conf`): `apt-get install postsrsd` brings it",
+                "PostSRSd is not installed, or its settings are in no place that mailfix knows (`/etc/default/postsrsd`, `/etc/postsrsd.conf`): its package brings it",
             ),
         );
         let two = MemorySystem::new().file("/etc/postsrsd.conf", "");

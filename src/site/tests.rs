@@ -378,9 +378,9 @@ fn the_rest_is_validated() {
         "server = \"NS1.example.org:5353\"\nkey = \"/srv",
         "server = \"ns1:\"\nkey = \"srv",
         &[
-            "43 [bad-server] \"\\\"ns1:\\\"\": `ns1:` names no name server: write an address or \
+            "48 [bad-server] \"\\\"ns1:\\\"\": `ns1:` names no name server: write an address or \
              a name, and `:PORT` where it is not 53",
-            "44 [relative-path] \"\\\"srv/tsig.key\\\"\": `srv/tsig.key` is not an absolute path; \
+            "49 [relative-path] \"\\\"srv/tsig.key\\\"\": `srv/tsig.key` is not an absolute path; \
              write it from the root, beginning with `/`",
         ],
     );
