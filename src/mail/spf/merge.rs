@@ -358,6 +358,50 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_generated_passes_and_has_nothing_wrong(
+            v4 in prop::collection::vec(any::<[u8; 4]>(), 0..4),
+            v6 in prop::collection::vec(any::<[u8; 16]>(), 0..4),
+            whole in prop::option::of((any::<[u8; 4]>(), 8u8..=32)),
+            shared in prop::option::of((1u8..9, 1u8..9)),
+            existing in prop::sample::select(vec!["", "v=spf1 mx ~all", "v=spf1 -ip4:10.0.0.0/8 include:s.example -all", "v=spf1 redirect=s.example", "v=spf1 +all"]),
+        ) {
+            use crate::dns::{FixedResolver, Resolver};
+            use crate::mail::spf::{Identity, Status, as_if, check_host, survey};
+            let mut zone = "s.example. 60 IN TXT \"v=spf1 ip4:203.0.113.0/24 ~all\"\n\
+                            d.example. 60 IN MX 10 mx.d.example.\n\
+                            mx.d.example. 60 IN A 192.0.2.1\nmx.d.example. 60 IN AAAA 2001:db8::1\n"
+                .to_owned();
+            let mut senders: Vec<IpAddr> = v4.into_iter().map(IpAddr::from).collect();
+            senders.extend(v6.into_iter().map(IpAddr::from));
+            let mut wanted = wanted(&[], &["s.example"]);
+            wanted.addresses.clone_from(&senders);
+            wanted.networks = whole
+                .map(|(octets, bits)| IpNet::new(octets.into(), bits).unwrap())
+                .into_iter()
+                .collect();
+            senders.extend(wanted.networks.iter().map(IpNet::addr));
+            if let Some((v4, v6)) = shared {
+                zone += &format!("mail.d.example. 60 IN A 198.51.100.{v4}\nmail.d.example. 60 IN AAAA 2001:db8::{v6}\n");
+                wanted.hosts = vec!["mail.d.example".parse().unwrap()];
+                senders.push([198, 51, 100, v4].into());
+                senders.push([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(v6)].into());
+            }
+            let standing = (!existing.is_empty()).then(|| Spf::parse(existing).unwrap());
+            let text = merge(standing.as_ref(), &wanted).unwrap().to_string();
+            let resolver = FixedResolver::from_zone(&zone).unwrap();
+            let domain: Name = "d.example".parse().unwrap();
+            let lookup = |name: &Name, kind| resolver.lookup(name, kind);
+            let known = as_if(&domain, &text, &lookup);
+            let findings = survey(&domain, &known).findings();
+            prop_assert!(findings.is_empty(), "{} {:?}", text, findings);
+            for address in senders {
+                let identity = Identity::mail_from(address, "mail.d.example", "bob@d.example");
+                let judgement = check_host(&identity, &known);
+                prop_assert_eq!(judgement.status, Status::Pass, "{} {}", address, text);
+            }
+        }
+
+        #[test]
         fn merged_records_cover_what_was_wanted(
             terms in prop::collection::vec(
                 "[?~-]?(a|mx|ip4:192\\.0\\.2\\.[0-9]|ip6:2001:db8::[0-9]|include:[ab]\\.example|all|exp=x\\.example|ip4:192\\.0\\.2\\.0/2[4-9])",

@@ -94,6 +94,8 @@ impl Survey {
 fn fault_findings(tree: &Tree, fault: &Fault) -> Vec<Finding> {
     let title = fault.to_string();
     let unconfirmed = match fault {
+        // What went without an answer before it is told of.
+        Fault::NotAsked => return Vec::new(),
         Fault::GivenUp => return vec![Finding::warning("spf-endless", title)],
         Fault::Loop { .. } => {
             return vec![

@@ -11,7 +11,7 @@ mod flatten;
 mod savings;
 mod text;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -37,6 +37,9 @@ pub const MAX_TERMS: usize = 100;
 
 /// Most different questions that are asked.
 pub const MAX_QUESTIONS: usize = 400;
+
+/// As many questions may go without any answer; then no more are asked, for each takes its time.
+const MAX_SILENT: usize = 5;
 
 /// All that the record of a domain leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -128,6 +131,9 @@ pub enum Fault {
     /// There was too much of it.
     #[error("given up here: the records go on beyond {MAX_TERMS} lookups")]
     GivenUp,
+    /// Nobody answered the questions before.
+    #[error("not asked: {MAX_SILENT} questions before it had no answer")]
+    NotAsked,
 }
 
 impl From<DnsError> for Fault {
@@ -215,7 +221,10 @@ impl Survey {
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         let is_wrong = |fault: &Fault| {
-            !matches!(fault, Fault::Unconfirmed(Unconfirmed::Lookup(_))) && *fault != Fault::GivenUp
+            !matches!(
+                fault,
+                Fault::Unconfirmed(Unconfirmed::Lookup(_)) | Fault::GivenUp | Fault::NotAsked
+            )
         };
         self.is_over_limits() || self.tree.faults().iter().any(|(_, fault)| is_wrong(fault))
     }
@@ -234,6 +243,7 @@ pub fn survey(domain: &Name, lookup: &Lookup<'_>) -> Survey {
         start: domain,
         lookup,
         answers: RefCell::default(),
+        silent: Cell::new(0),
         terms: 0,
         path: Vec::new(),
         endless: false,
@@ -242,7 +252,7 @@ pub fn survey(domain: &Name, lookup: &Lookup<'_>) -> Survey {
     let complete = tree
         .faults()
         .iter()
-        .all(|(_, fault)| **fault != Fault::GivenUp);
+        .all(|(_, fault)| !matches!(fault, Fault::GivenUp | Fault::NotAsked));
     Survey {
         costs: tree.costs,
         tree,
@@ -256,6 +266,8 @@ struct Walk<'a> {
     lookup: &'a Lookup<'a>,
     /// What was asked; a domain that is included twice is asked once.
     answers: RefCell<BTreeMap<(Name, RecordType), Result<Answer, DnsError>>>,
+    /// Questions without any answer.
+    silent: Cell<usize>,
     /// Terms with a lookup so far.
     terms: usize,
     /// The domains above, the start first.
@@ -460,7 +472,13 @@ impl Walk<'_> {
         if answers.len() >= MAX_QUESTIONS {
             return Err(Fault::GivenUp);
         }
+        if self.silent.get() >= MAX_SILENT {
+            return Err(Fault::NotAsked);
+        }
         let answer = (self.lookup)(name, kind);
+        if answer.as_ref().is_err_and(DnsError::is_silence) {
+            self.silent.set(self.silent.get() + 1);
+        }
         answers.insert(key, answer.clone());
         Ok(answer?)
     }

@@ -204,3 +204,28 @@ fn programs_read_it_too() {
         "`two.example` has 2 SPF records; receivers take that for an error"
     );
 }
+
+#[test]
+fn dead_servers_are_not_waited_for_again_and_again() {
+    let asked = Cell::new(0);
+    let domain: Name = "example.org".parse().unwrap();
+    let silence = |name: &Name, kind| {
+        asked.set(asked.get() + 1);
+        let (name, server) = (name.clone(), "192.0.2.53".to_owned());
+        Err(DnsError::Timeout { name, kind, server })
+    };
+    let text: String = (0..9).map(|at| format!(" a:h{at}.example")).collect();
+    let survey = survey(
+        &domain,
+        &as_if(&domain, &format!("v=spf1{text} -all"), &silence),
+    );
+    assert_eq!(asked.get(), MAX_SILENT);
+    assert!(!survey.complete && !survey.is_wrong());
+    assert!(survey.unasked().is_some());
+    let codes: Vec<&str> = survey
+        .findings()
+        .iter()
+        .map(|finding| finding.code)
+        .collect();
+    assert_eq!(codes[..MAX_SILENT], ["dns-unasked"; MAX_SILENT]);
+}
