@@ -72,6 +72,9 @@
 //! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record". One asks the
 //! resolvers of this machine, one the servers of the zones themselves, one remembers what another
 //! said; who asks does not know which.
+//! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
+//! [`UpdateServer`](dns::update::UpdateServer): a name server that takes signed updates. No plan
+//! holds one either; [`push`] keeps its receipts, and takes it back by the inverse update.
 //! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
 //!
 //! # Decisions

@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -602,7 +603,11 @@ fn a_kill_between_receipt_and_update_leaves_the_zone_as_it_was() {
         .unwrap()
         .replace("ipv6 = [\"2001:db8::25\"]\n", "");
     fs::write(&site, text).unwrap();
-    let mut child = binary(world.folder.path(), &words).spawn().unwrap();
+    let mut child = binary(world.folder.path(), &words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let begin = Instant::now();
     while !reached.load(Ordering::SeqCst) {
         assert!(begin.elapsed() < Duration::from_secs(20) && child.try_wait().unwrap().is_none());
