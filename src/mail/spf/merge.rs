@@ -381,7 +381,9 @@ mod tests {
                 .collect();
             senders.extend(wanted.networks.iter().map(IpNet::addr));
             if let Some((v4, v6)) = shared {
-                zone += &format!("mail.d.example. 60 IN A 198.51.100.{v4}\nmail.d.example. 60 IN AAAA 2001:db8::{v6}\n");
+                zone = format!(
+                    "{zone}mail.d.example. 60 IN A 198.51.100.{v4}\nmail.d.example. 60 IN AAAA 2001:db8::{v6}\n"
+                );
                 wanted.hosts = vec!["mail.d.example".parse().unwrap()];
                 senders.push([198, 51, 100, v4].into());
                 senders.push([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(v6)].into());
