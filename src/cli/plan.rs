@@ -7,7 +7,7 @@ use crate::cli::elsewhere::Elsewhere;
 use crate::cli::migrate::{MigrateTo, not_moved};
 use crate::cli::{Failure, FailureKind, Session, json, show};
 use crate::host::Origin;
-use crate::plan::SavedPlan;
+use crate::plan::{Nature, SavedPlan};
 use crate::system::{File, System};
 use crate::wizard::quoted;
 
@@ -88,6 +88,12 @@ impl PlanCommand {
             // It holds copies of files that not everyone may read.
             let file = File::new(saved.to_json()?, 0o600, session.user.0, session.user.1);
             session.outside.write(path, &file)?;
+            let mut changes = draft.plan.changes();
+            if changes.any(|change| change.nature == Nature::Secret) {
+                session.ui.say(&format!(
+                    "note: `{path}` holds the private key; only its owner can read it, and once it is applied nobody needs it"
+                ));
+            }
             session.ui.say(&format!(
                 "saved; `{}` does it unless anything changes before",
                 session
