@@ -168,9 +168,8 @@ impl DmarcReport {
         others.dedup();
         let lookup = |name: &Name, kind: RecordType| resolver.lookup(name, kind);
         for other in others {
-            self.reports.state = self.reports.state.max(State::Right);
-            if self.reports.says == "-" {
-                "yes".clone_into(&mut self.reports.says);
+            if self.reports.state == State::Absent {
+                self.reports = Cell::new(State::Right, "yes");
             }
             if other == *domain {
                 continue;

@@ -196,7 +196,9 @@ pub fn check(resolver: &dyn Resolver, subject: &Subject, providers: &[Provider])
         findings.push(unknown.finding());
     }
     if subject.sources.is_empty() && subject.unknown.is_empty() {
-        findings.push(sources::none_known());
+        // Whoever names domains may want no more than what stands at them.
+        let is_asked = |sender: &Sender| sender.known_by.contains(&senders::KnownBy::Asked);
+        findings.push(sources::none_known(subject.senders.iter().any(is_asked)));
     }
     findings.extend(subject.bad_origin.as_deref().map(senders::bad_origin));
     if subject.senders.is_empty() {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::senders::Logged;
 use crate::address::Scope;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::host::{Facts, Origin};
 use crate::site::{Control, Site};
 use crate::system::{System, SystemError};
@@ -127,13 +127,15 @@ impl Unknown {
     }
 }
 
-/// That there is nothing to check.
-pub(super) fn none_known() -> Finding {
-    Finding::error(
-        "no-source",
-        "no address is known that mail leaves from, so none was checked",
-    )
-    .mend("name the server's addresses in mailfix.toml; `mailfix init` makes one")
+/// That no address was checked, which is all right where only domains were asked about.
+pub(super) fn none_known(domains_asked: bool) -> Finding {
+    let severity = if domains_asked {
+        Severity::Note
+    } else {
+        Severity::Error
+    };
+    Finding::new(severity, "no-source", "no address is known that mail leaves from, so none was checked")
+        .mend("name the server's addresses in mailfix.toml (`mailfix init` makes one), or one with `--address`")
 }
 
 /// The addresses, and what cannot be known.

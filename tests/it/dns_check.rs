@@ -12,7 +12,7 @@ use mailfix::dns::Name;
 use mailfix::mail::dkim::{Algorithm, PrivateKey};
 use serde_json::Value;
 
-use crate::support::{Named, Shown, Tree, Zone, binary, skip};
+use crate::support::{Named, Shown, Snapshots, Tree, Zone, binary, skip};
 
 /// Runs at a time.
 const WORKERS: usize = 4;
@@ -251,7 +251,7 @@ impl<'a> World<'a> {
             + "\n"
     }
 
-    fn check(&self, server: SocketAddr, key: &str) -> (Shown, String) {
+    fn tree(&self, key: &str) -> Tree {
         let tree = Tree::new();
         let (domain, ipv4, ipv6) = (&self.domain, self.ipv4, self.ipv6);
         let site = format!(
@@ -261,10 +261,7 @@ impl<'a> World<'a> {
         );
         tree.write("/etc/mailfix/mailfix.toml", site);
         tree.write("/etc/mailfix/key", key);
-        let shown = dns_check(&tree, server, &[]);
-        let json = dns_check(&tree, server, &["--json"]);
-        let words = words(&json);
-        (shown, words)
+        tree
     }
 }
 
@@ -423,7 +420,9 @@ fn every_fault_is_found_in_a_real_zone() {
                     } else {
                         named.address
                     };
-                    let (shown, found) = world.check(server, &pem);
+                    let tree = world.tree(&pem);
+                    let shown = dns_check(&tree, server, &[]);
+                    let found = words(&dns_check(&tree, server, &["--json"]));
                     let found: Vec<&str> =
                         found.lines().filter(|line| !FINE.contains(line)).collect();
                     assert_eq!(found, world.case.expected, "{name}\n{shown}");
@@ -438,6 +437,16 @@ fn every_fault_is_found_in_a_real_zone() {
             });
         }
     });
+
+    // What programs read, whole.
+    let world = worlds.iter().find(|world| world.case.name == "spf-v4-only");
+    let tree = world.unwrap().tree(&pem);
+    let snapshots = Snapshots::new("dns-check");
+    let json = dns_check(&tree, named.address, &["--json"]);
+    snapshots.check("json", &json.to_string());
+    let text = dns_check(&tree, named.address, &["--tree"]);
+    snapshots.check("text", &text.to_string());
+    snapshots.end();
 }
 /// Four servers of one domain, one name over all of them.
 const FOUR: &str = r#"

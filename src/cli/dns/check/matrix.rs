@@ -28,7 +28,9 @@ pub fn show(ui: &mut Ui, report: &Report, trees: bool) {
         addresses(ui, report);
     }
     if !report.domains.is_empty() {
-        ui.data("\n");
+        if !report.addresses.is_empty() || !report.unknown.is_empty() {
+            ui.data("\n");
+        }
         domains(ui, report);
     }
     for domain in &report.domains {

@@ -115,6 +115,11 @@ fn instances(
     let first = match host::observe(session.system.as_ref(), &config, &interest) {
         Ok(host) => host.facts,
         Err(HostError::NoPostfix { .. }) if is_optional => return Ok(Vec::new()),
+        Err(error @ HostError::NoPostfix { .. }) => {
+            return Err(Failure::from(error).hint(
+                "say what to check: `mailfix dns check --address IP DOMAIN`, or name a site file",
+            ));
+        }
         Err(error) => return Err(error.into()),
     };
     session.note_config(profile, &config);
