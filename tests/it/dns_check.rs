@@ -178,7 +178,7 @@ const CASES: &[Case] = &[
         expected: &[
             "v4: yes yes, helo yes pass, spf temperror, Google if-signed",
             "v6: yes yes, helo yes pass, spf temperror, Google if-signed",
-            "75: spf-unasked",
+            "75: dns-unasked",
         ],
     },
     Case {
