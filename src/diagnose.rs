@@ -32,7 +32,7 @@ impl Knowledge {
     pub fn built_in() -> Self {
         Self {
             causes: Cause::all(),
-            providers: Provider::all(),
+            providers: Provider::known(),
         }
     }
 
@@ -130,6 +130,7 @@ fn is_below(host: &str, domain: &str) -> bool {
 mod tests {
     use super::*;
     use crate::postfix::log::{Event, Line};
+    use crate::provider::Reply;
 
     const GOOGLE: &str = "gmail-smtp-in.l.google.com[2001:db8::100]";
 
@@ -153,6 +154,77 @@ mod tests {
             "relay={GOOGLE}:25, dsn={dsn}, status=bounced (host {GOOGLE} said: {reply} x1 - gsmtp (in reply to end of DATA command))"
         );
         check(&line, expected);
+    }
+
+    /// What becomes of a reply that a host of the receiver gives.
+    fn said(knowledge: &Knowledge, suffix: &str, reply: &Reply) -> Option<Diagnosis> {
+        let address = if reply.family == Some(6) {
+            "2001:db8::1"
+        } else {
+            "192.0.2.1"
+        };
+        let host = format!("mx1.{suffix}[{address}]");
+        let words: Vec<&str> = reply.reply.split(' ').collect();
+        let dsn = words.get(1).filter(|word| word.split('.').count() == 3);
+        let dsn = dsn.map_or_else(
+            || format!("{}.0.0", reply.reply.chars().next().unwrap_or('5')),
+            |dsn| (*dsn).to_owned(),
+        );
+        let line = format!(
+            "A1B2C3D: to=<b@example.org>, relay={host}:25, dsn={dsn}, status=bounced (host {host} \
+             said: {} (in reply to end of DATA command))",
+            reply.reply
+        );
+        let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
+            panic!("no delivery: {line}");
+        };
+        knowledge.of_delivery(&delivery)
+    }
+
+    #[test]
+    fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
+        let knowledge = Knowledge::built_in();
+        for provider in &knowledge.providers {
+            let suffix = &provider.mx_suffixes[0];
+            for signature in &provider.signatures {
+                let what = format!("{}: {:?}", provider.id, signature.sign);
+                assert!(!signature.samples.is_empty(), "{what}");
+                for phrase in &signature.sign.has {
+                    let mut replies = signature.samples.iter();
+                    assert!(
+                        replies.any(|one| one.reply.to_lowercase().contains(phrase)),
+                        "{what}: no sample has `{phrase}`"
+                    );
+                }
+                for reply in &signature.samples {
+                    let found = said(&knowledge, suffix, reply)
+                        .map(|found| (found.cause.code, found.provider.unwrap_or_default()));
+                    let expected = (signature.cause.clone(), provider.id.clone());
+                    assert_eq!(found, Some(expected), "{}", reply.reply);
+                    assert!(reply.source.starts_with("https://"), "{what}");
+                    assert!(reply.date.parse::<jiff::civil::Date>().is_ok(), "{what}");
+                }
+            }
+            let others = knowledge
+                .providers
+                .iter()
+                .filter(|other| other.id != provider.id);
+            for signature in others.flat_map(|other| &other.signatures) {
+                for reply in &signature.samples {
+                    let found = said(&knowledge, suffix, reply);
+                    let own = found.filter(|found| found.provider.is_some());
+                    // A code alone means the same wherever it is used.
+                    assert!(
+                        own.as_ref()
+                            .is_none_or(|own| own.cause.code == signature.cause),
+                        "{} takes as {}: {}",
+                        provider.id,
+                        own.map(|own| own.cause.code).unwrap_or_default(),
+                        reply.reply
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -39,6 +39,22 @@ pub struct Signature {
     pub cause: String,
     /// By what it is known.
     pub sign: Sign,
+    /// Replies that are known by it; each of its phrases stands in one.
+    pub samples: Vec<Reply>,
+}
+
+/// A reply of a provider, its hosts and ids made up, as it was found somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Reply {
+    /// What it said.
+    pub reply: String,
+    /// The protocol it said it over, 4 or 6; 4 where nothing is told.
+    pub family: Option<u8>,
+    /// Where it was found.
+    pub source: String,
+    /// When it stood there, `YYYY-MM-DD`.
+    pub date: String,
 }
 
 /// What a provider demands, by the protocol the mail comes over.
@@ -142,6 +158,7 @@ struct Data {
 struct SignatureData {
     cause: toml::Spanned<String>,
     sign: Sign,
+    samples: Vec<Reply>,
 }
 
 impl Provider {
@@ -178,6 +195,7 @@ impl Provider {
             signatures.push(Signature {
                 cause: signature.cause.into_inner(),
                 sign: signature.sign,
+                samples: signature.samples,
             });
         }
         faults.finish(Self {
@@ -191,12 +209,21 @@ impl Provider {
         })
     }
 
-    /// Lists the providers that mailfix knows, by id.
+    /// Lists the providers whose demands mailfix knows, by id: those that it can do something
+    /// about.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let mut known = Self::known();
+        known.retain(Self::has_demands);
+        known
+    }
+
+    /// Lists every provider whose replies mailfix knows, by id.
     ///
     /// # Panics
     /// Never: the files are part of the program, and a test reads each.
     #[must_use]
-    pub fn all() -> Vec<Self> {
+    pub fn known() -> Vec<Self> {
         PROVIDERS
             .iter()
             .map(|(id, text)| {
@@ -206,9 +233,17 @@ impl Provider {
             .collect()
     }
 
-    /// Lists the ids of the providers that mailfix knows.
-    pub fn ids() -> impl Iterator<Item = &'static str> + Clone {
-        PROVIDERS.iter().map(|(id, _)| *id)
+    /// Lists the ids of the providers whose demands mailfix knows.
+    #[must_use]
+    pub fn ids() -> Vec<String> {
+        Self::all()
+            .into_iter()
+            .map(|provider| provider.id)
+            .collect()
+    }
+
+    fn has_demands(&self) -> bool {
+        self.demands.ipv4.is_some() || self.demands.ipv6.is_some()
     }
 
     /// Tells whether a domain is one of the provider's own.
@@ -399,8 +434,8 @@ mod tests {
     fn every_embedded_provider_is_read() {
         let all = Provider::all();
         assert!(all.iter().any(|provider| provider.id == "google"));
-        assert_eq!(all.len(), Provider::ids().count());
-        for provider in all {
+        assert_eq!(all.len(), Provider::ids().len());
+        for provider in Provider::known() {
             assert!(!provider.domains.is_empty() || !provider.mx_suffixes.is_empty());
             let demands = [provider.demands.ipv6, provider.demands.ipv4];
             for demand in demands.into_iter().flatten() {

@@ -552,13 +552,14 @@ impl Judge<'_> {
         wishes: BTreeMap<Spanned<String>, data::Provider>,
     ) -> BTreeMap<String, ProviderWish> {
         let mut providers = BTreeMap::new();
+        let known = Provider::ids();
         for (id, wish) in wishes {
-            if !Provider::ids().any(|known| known == id.get_ref()) {
+            if !known.contains(id.get_ref()) {
                 let finding = data_file::unknown(
                     "unknown-provider",
                     "provider",
                     id.get_ref(),
-                    Provider::ids(),
+                    known.iter().map(String::as_str),
                 );
                 self.faults.add(id.span(), finding);
             }
