@@ -9,6 +9,7 @@ use crate::cli::plan::refused;
 use crate::cli::prepare::{OUT, SITE, Wished};
 use crate::cli::{Failure, FailureKind, GlobalOptions, Session, dns, out, show};
 use crate::data_file;
+use crate::dns::CachedResolver;
 use crate::draft::redraft;
 use crate::host::Origin;
 use crate::plan::{FileChange, Nature, Step};
@@ -32,9 +33,13 @@ pub struct Init {
     /// The domains mail is sent for (repeatable)
     #[arg(long, value_name = "DOMAIN,…")]
     domain: Vec<String>,
-    /// Who controls the domains' zones: self, provider (by request), none
+    /// Who controls the domains' zones: self, update (self, by RFC 2136), provider (by
+    /// request), none
     #[arg(long, value_name = "WHO")]
     forward_dns: Option<String>,
+    /// The server that takes updates of the domains' zones, and the file of the key
+    #[arg(long, value_name = "SERVER FILE")]
+    dns_update: Option<String>,
     /// Who controls the reverse zones of the IPv4 addresses: self, provider, none
     #[arg(long, value_name = "WHO")]
     reverse_dns4: Option<String>,
@@ -102,31 +107,27 @@ impl Init {
             .map(|_| &chosen.profile);
         let allow_non_global = session.common.allow_non_global
             || existing.as_ref().is_some_and(|site| site.allow_non_global);
+        let resolver = CachedResolver::new(session.resolver()?);
+        let look_up = |domain: &str| dns::published(&resolver, domain);
         let wizard = Wizard {
             given,
             detected: &detected,
             existing: existing.as_ref(),
             own_profile,
             allow_non_global,
+            look_up: (!session.common.offline).then_some(&look_up),
         };
         let is_silent = session.common.no_input || !session.is_terminal;
-        let mut answers = if is_silent {
-            wizard.answer_silently(&self.typed(&session.common))?
-        } else {
-            session
-                .ui
-                .say("mailfix looks at this host and asks what it cannot know. Nothing is written");
-            session.ui.say(
-                "before you have seen every change and said yes; Ctrl-C leaves nothing behind.\n",
-            );
-            wizard.ask(&mut TerminalAsker::new()?)?
-        };
+        let mut answers = self.ask(session, &wizard, is_silent)?;
         let old = match &before {
             Some(file) => Some(data_file::text(&file.bytes, &site_path)?),
             None => None,
         };
         let mut text = site_file(&answers, old, &site_path, allow_non_global)?;
         let site = Site::parse_with(&text, &site_path, allow_non_global)?;
+        if !is_silent && !session.common.offline {
+            dns::preview(session, &site, &resolver);
+        }
         let profile = match &site.profile {
             Some(name) if session.common.profile.is_none() => {
                 session.choose_profile(Some(name))?.profile
@@ -168,6 +169,25 @@ impl Init {
         Ok(carried.status(false))
     }
 
+    /// Gets the answers: from the person, or where nobody is to be asked, from what is known.
+    fn ask(
+        &self,
+        session: &mut Session,
+        wizard: &Wizard<'_>,
+        is_silent: bool,
+    ) -> Result<Answers, Failure> {
+        if is_silent {
+            return Ok(wizard.answer_silently(&self.typed(&session.common))?);
+        }
+        session
+            .ui
+            .say("mailfix looks at this host and asks what it cannot know. Nothing is written");
+        session
+            .ui
+            .say("before you have seen every change and said yes; Ctrl-C leaves nothing behind.\n");
+        Ok(wizard.ask(&mut TerminalAsker::new()?)?)
+    }
+
     /// The command as it was typed, without the answers in it.
     fn typed(&self, common: &GlobalOptions) -> String {
         let mut command = "mailfix init --no-input".to_owned();
@@ -203,6 +223,7 @@ impl Init {
             (Id::Ipv4, &self.ipv4),
             (Id::Ipv6, &self.ipv6),
             (Id::ForwardDns, &self.forward_dns),
+            (Id::DnsUpdate, &self.dns_update),
             (Id::ReverseDns4, &self.reverse_dns4),
             (Id::ReverseDns6, &self.reverse_dns6),
             (Id::Timer, &self.timer),

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{NONE, WizardError, YES};
 use crate::data_file::unknown;
+use crate::dns::update::ServerName;
 use crate::profile::Profile;
-use crate::site::{self, OtherServer, Site, address, domain_name, host_name};
+use crate::site::{self, Control, OtherServer, Site, address, domain_name, host_name};
 use crate::spelling::near_miss;
 
 /// A question of the wizard.
@@ -24,6 +25,8 @@ pub enum Id {
     Domain,
     /// Who controls the domains' zones.
     ForwardDns,
+    /// The server that takes changes of them, and the file of the key, as `SERVER FILE`.
+    DnsUpdate,
     /// Who controls the reverse zones of the IPv4 addresses.
     ReverseDns4,
     /// Who controls the reverse zones of the IPv6 addresses.
@@ -52,11 +55,18 @@ pub enum Id {
     Timer,
 }
 
+/// The answer that zones are changed by updates: `self` with a server and a key.
+pub(super) const UPDATE: &str = "update";
+
 /// Words that can be answered, and what they mean.
 type Choices = &'static [(&'static str, &'static str)];
 
 const FORWARD: Choices = &[
-    ("self", "I can change its records"),
+    (
+        "self",
+        "I can change its records, on a web page or in a file",
+    ),
+    (UPDATE, "I can, by signed updates to a server (RFC 2136)"),
     ("provider", "somebody changes them when I ask"),
     ("none", "nobody will change them"),
 ];
@@ -85,13 +95,14 @@ const TIMER: Choices = &[
 
 impl Id {
     /// Every question, in the order of the site file.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Profile,
         Self::Hostname,
         Self::Ipv4,
         Self::Ipv6,
         Self::Domain,
         Self::ForwardDns,
+        Self::DnsUpdate,
         Self::ReverseDns4,
         Self::ReverseDns6,
         Self::OtherServers,
@@ -109,13 +120,14 @@ impl Id {
 
     /// The questions that are asked, in order; the others have defaults that fit nearly always,
     /// or, as [`Self::Timer`], only have a sense once the host was looked at.
-    pub const ASKED: [Self; 11] = [
+    pub const ASKED: [Self; 12] = [
         Self::Profile,
         Self::Hostname,
         Self::Ipv4,
         Self::Ipv6,
         Self::Domain,
         Self::ForwardDns,
+        Self::DnsUpdate,
         Self::ReverseDns4,
         Self::ReverseDns6,
         Self::OtherServers,
@@ -133,6 +145,7 @@ impl Id {
             Self::Ipv6 => "ipv6",
             Self::Domain => "domain",
             Self::ForwardDns => "forward-dns",
+            Self::DnsUpdate => "dns-update",
             Self::ReverseDns4 => "reverse-dns4",
             Self::ReverseDns6 => "reverse-dns6",
             Self::OtherServers => "other-servers",
@@ -182,6 +195,7 @@ impl Id {
             Self::Ipv6 => "IPv6 addresses",
             Self::Domain => "Domains",
             Self::ForwardDns => "Who controls the domains' DNS",
+            Self::DnsUpdate => "Server and key of updates",
             Self::ReverseDns4 => "Who controls reverse DNS of IPv4",
             Self::ReverseDns6 => "Who controls reverse DNS of IPv6",
             Self::OtherServers => "Other servers",
@@ -208,6 +222,9 @@ impl Id {
             }
             Self::Domain => "Each domain in senders' addresses needs SPF, DKIM and DMARC records.",
             Self::ForwardDns => "It decides who is told which records to publish.",
+            Self::DnsUpdate => {
+                "For `mailfix dns push`: `192.0.2.53 /etc/mailfix/tsig.key`, as tsig-keygen writes it."
+            }
             Self::ReverseDns4 => "Receivers want a PTR record for the address.",
             Self::ReverseDns6 => {
                 "Without a PTR record for the address Google refuses mail over IPv6."
@@ -277,6 +294,7 @@ impl Id {
             Self::OtherServers => list(value, true, |one| {
                 other_server(one, allow_non_global).map(|server| written(&server))
             }),
+            Self::DnsUpdate => dns_update(value).map(|(server, key)| format!("{server} {key}")),
             Self::DmarcReports | Self::DkimSelector | Self::DkimSigner | Self::Ed25519Selector
                 if value == NONE =>
             {
@@ -325,6 +343,23 @@ fn list(
         return Err("an answer is needed".to_owned());
     }
     Ok(values.join(", "))
+}
+
+/// Reads `SERVER FILE`.
+pub(super) fn dns_update(text: &str) -> Result<(String, &str), String> {
+    let Some((server, key)) = text.split_once([' ', '\t']) else {
+        return Err(format!(
+            "`{text}` names no key: write `{text} /etc/mailfix/tsig.key`"
+        ));
+    };
+    let key = key.trim_start();
+    let server = server.parse::<ServerName>();
+    let server = server.map_err(|error| error.to_string())?.to_string();
+    if key.starts_with('/') && !key.contains(char::is_control) {
+        Ok((server, key))
+    } else {
+        Err(format!("`{key}` is not an absolute path"))
+    }
 }
 
 /// Reads `NAME=ADDRESS+ADDRESS`.
@@ -442,7 +477,13 @@ impl Answers {
         answers.insert(Id::Ipv4, joined(&site.server.ipv4));
         answers.insert(Id::Ipv6, joined(&site.server.ipv6));
         answers.insert(Id::Domain, joined(&site.domains));
-        answers.insert(Id::ForwardDns, site.dns.forward.to_string());
+        match &site.dns.update {
+            Some(update) if site.dns.forward == Control::Own => {
+                answers.insert(Id::ForwardDns, UPDATE);
+                answers.insert(Id::DnsUpdate, format!("{} {}", update.server, update.key));
+            }
+            _ => answers.insert(Id::ForwardDns, site.dns.forward.to_string()),
+        }
         if !site.server.ipv4.is_empty() {
             answers.insert(Id::ReverseDns4, site.dns.reverse4.to_string());
         }

@@ -6,6 +6,7 @@
 use camino::Utf8Path;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, TableLike, Value};
 
+use super::answers::{UPDATE, dns_update};
 use super::{Answers, Id, NONE, WizardError, YES};
 use crate::data_file::{DataError, Faults};
 use crate::finding::Finding;
@@ -82,7 +83,25 @@ fn edit(document: &mut DocumentMut, id: Id, value: &str, answers: &Answers) {
         Id::Ipv4 => set_list(table(document, "server"), "ipv4", answers.list(id)),
         Id::Ipv6 => set_list(table(document, "server"), "ipv6", answers.list(id)),
         Id::Domain => set_tables(document, "domain", answers.list(id), sends),
-        Id::ForwardDns => set(table(document, "dns"), "forward", value),
+        Id::ForwardDns if value == UPDATE => set(table(document, "dns"), "forward", "self"),
+        Id::ForwardDns => {
+            let dns = table(document, "dns");
+            set(dns, "forward", value);
+            if value == "self" {
+                dns.remove("update");
+            }
+        }
+        Id::DnsUpdate => {
+            let Ok((server, key)) = dns_update(value) else {
+                return;
+            };
+            let dns = table(document, "dns");
+            let update = dns.entry("update").or_insert(toml_edit::table());
+            if let Some(update) = update.as_table_like_mut() {
+                set(update, "server", server);
+                set(update, "key", key);
+            }
+        }
         Id::ReverseDns4 => set(table(document, "dns"), "reverse4", value),
         Id::ReverseDns6 => set(table(document, "dns"), "reverse6", value),
         Id::OtherServers => set_other_servers(document, answers),

@@ -19,6 +19,7 @@ use crate::profile::Profile;
 use crate::site::{Site, host_name};
 use crate::spelling::listed;
 
+use answers::UPDATE;
 pub use answers::{Answers, Id, quoted};
 pub use file::site_file;
 
@@ -47,8 +48,19 @@ pub struct Detected {
     pub domains: Vec<String>,
 }
 
+/// What DNS says of a domain and need not be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Whose records its SPF record includes.
+    pub includes: Vec<String>,
+    /// What its DMARC record asks for.
+    pub dmarc: Option<String>,
+}
+
+/// Looks up what DNS says of a domain.
+pub type LookUp<'a> = &'a dyn Fn(&str) -> Published;
+
 /// What the wizard starts from.
-#[derive(Debug)]
 pub struct Wizard<'a> {
     /// What the command line says.
     pub given: Answers,
@@ -60,6 +72,8 @@ pub struct Wizard<'a> {
     pub own_profile: Option<&'a Profile>,
     /// Whether addresses that the world cannot reach will do.
     pub allow_non_global: bool,
+    /// What DNS says of a domain, where it may be asked.
+    pub look_up: Option<LookUp<'a>>,
 }
 
 /// Why there is no site file.
@@ -208,7 +222,7 @@ impl Wizard<'_> {
                 }
                 _ => {
                     keys.push(id);
-                    reasons.push(self.why(id));
+                    reasons.push(self.why(id, &answers));
                 }
             }
         }
@@ -243,6 +257,9 @@ impl Wizard<'_> {
             };
             let value = id.judge(value, self.allow_non_global).map_err(refused)?;
             answers.insert(id, value);
+        }
+        if answers.has(Id::DnsUpdate) && !answers.has(Id::ForwardDns) {
+            answers.insert(Id::ForwardDns, UPDATE);
         }
         let none = |id| answers.get(id) == Some(NONE);
         if none(Id::Ipv4) && none(Id::Ipv6) {
@@ -339,7 +356,11 @@ impl Wizard<'_> {
             Id::Domain => answers.get(Id::Hostname).and_then(domain_of),
             Id::ForwardDns => Some("self".to_owned()),
             Id::ReverseDns4 | Id::ReverseDns6 => Some("provider".to_owned()),
-            Id::Ipv6 | Id::OtherServers | Id::ThirdParties | Id::Dmarc => Some(NONE.to_owned()),
+            Id::Ipv6 | Id::OtherServers | Id::ThirdParties => Some(NONE.to_owned()),
+            Id::Dmarc => Some(
+                self.published_policy(answers)
+                    .unwrap_or_else(|| NONE.to_owned()),
+            ),
             Id::DmarcReports => {
                 let domain = answers.list(Id::Domain).next()?;
                 Some(format!("mailto:postmaster@{domain}"))
@@ -359,6 +380,7 @@ impl Wizard<'_> {
             Id::Profile
             | Id::Hostname
             | Id::Ipv4
+            | Id::DnsUpdate
             | Id::DkimSigner
             | Id::Ed25519Selector
             | Id::Ed25519Key => None,
@@ -441,7 +463,7 @@ impl Wizard<'_> {
         Question {
             id: id.as_str(),
             prompt: id.prompt().to_owned(),
-            why: self.why(id),
+            why: self.why(id, answers),
             default: self
                 .default(id, answers)
                 .filter(|value| self.check(id, value, answers).is_ok()),
@@ -451,7 +473,7 @@ impl Wizard<'_> {
     }
 
     /// Says why a question is asked, with what was seen of the host where that matters.
-    fn why(&self, id: Id) -> String {
+    fn why(&self, id: Id, answers: &Answers) -> String {
         let mut why = id.why().to_owned();
         match id {
             Id::Profile => {
@@ -474,9 +496,42 @@ impl Wizard<'_> {
                         .expect("strings take everything");
                 }
             }
+            Id::ThirdParties => {
+                for (domain, published) in self.published(answers) {
+                    if !published.includes.is_empty() {
+                        let includes = listed(published.includes.iter().map(String::as_str));
+                        write!(why, "\n`{domain}` includes {includes} already; that stays.")
+                            .expect("strings take everything");
+                    }
+                }
+            }
+            Id::Dmarc => {
+                if let Some(policy) = self.published_policy(answers) {
+                    write!(why, "\nIn DNS stands `{policy}`.").expect("strings take everything");
+                }
+            }
             _ => {}
         }
         why
+    }
+
+    /// What DNS says of each domain.
+    fn published<'d>(&self, answers: &'d Answers) -> Vec<(&'d str, Published)> {
+        let domains = answers.list(Id::Domain);
+        let looked_up = self
+            .look_up
+            .map(|look_up| domains.map(|domain| (domain, look_up(domain))));
+        looked_up.into_iter().flatten().collect()
+    }
+
+    /// The DMARC policy that the domains have in DNS, if it is one.
+    fn published_policy(&self, answers: &Answers) -> Option<String> {
+        let published = self.published(answers);
+        let mut policies = published.into_iter().map(|(_, published)| published.dmarc);
+        let first = policies.next()??;
+        policies
+            .all(|other| other.as_ref() == Some(&first))
+            .then_some(first)
     }
 }
 
@@ -486,6 +541,7 @@ const NO_ADDRESS: &str = "the server needs an address of one kind or the other";
 /// Tells whether a question has a sense after the answers before it.
 fn applies(id: Id, answers: &Answers) -> bool {
     match id {
+        Id::DnsUpdate => answers.get(Id::ForwardDns).is_none_or(|who| who == UPDATE),
         Id::ReverseDns4 => answers.get(Id::Ipv4) != Some(NONE),
         Id::ReverseDns6 => answers.get(Id::Ipv6) != Some(NONE),
         // Who plans for the host finds out, and asks it then.

@@ -34,6 +34,7 @@ fn wizard<'a>(assignments: &[&str], detected: &'a Detected) -> Wizard<'a> {
         existing: None,
         own_profile: None,
         allow_non_global: false,
+        look_up: None,
     }
 }
 
@@ -259,7 +260,7 @@ fn unknown_questions_and_refused_answers_are_told() {
         error.hints(),
         [
             "did you mean `hostname`?",
-            "the questions are `profile`, `hostname`, `ipv4`, `ipv6`, `domain`, `forward-dns`, \
+            "the questions are `profile`, `hostname`, `ipv4`, `ipv6`, `domain`, `forward-dns`, `dns-update`, \
              `reverse-dns4`, `reverse-dns6`, `other-servers`, `third-parties`, `dmarc`, \
              `dmarc-reports`, `dkim-selector`, `dkim-key`, \
              `dkim-signer`, `ed25519-selector`, `ed25519-key`, `spf-all`, `timer`",
@@ -453,6 +454,79 @@ fn only_changed_values_change_in_a_file_that_is_there() {
         &["dmarc=reject"],
         &[("# the end\n", "\n[dmarc]\npolicy = \"reject\"\n# the end\n")],
     );
+}
+
+#[test]
+fn zones_that_take_updates_have_a_server_and_a_key() {
+    let text = "[server]\nhostname = 'mail.example.org'\nipv4 = ['8.8.4.4']\n\
+                [dns]\nforward = 'self'\n[[domain]]\nname = 'example.org'\n";
+    let answers = given(&["dns-update=192.0.2.53:53   /etc/mailfix/tsig.key"]);
+    let detected = server();
+    let mut wizard = wizard(&["domain=example.org"], &detected);
+    wizard
+        .given
+        .insert(Id::DnsUpdate, answers.get(Id::DnsUpdate).unwrap());
+    let answers = wizard.answer_silently("").unwrap();
+    assert_eq!(answers.get(Id::ForwardDns), Some("update"));
+    assert_eq!(
+        answers.get(Id::DnsUpdate),
+        Some("192.0.2.53 /etc/mailfix/tsig.key")
+    );
+    let mut these = Answers::default();
+    for id in [Id::ForwardDns, Id::DnsUpdate] {
+        these.insert(id, answers.get(id).unwrap());
+    }
+    let written = write(&these, Some(text));
+    let expected = "forward = \"self\"\n\n[dns.update]\nserver = \"192.0.2.53\"\n\
+                    key = \"/etc/mailfix/tsig.key\"\n";
+    assert!(written.contains(expected), "{written}");
+    assert_eq!(write(&these, Some(&written)), written);
+    let back = write(&given(&["forward-dns=self"]), Some(&written));
+    assert!(!back.contains("update"), "{back}");
+
+    wizard.given = given(&["domain=example.org", "forward-dns=update"]);
+    let error = wizard.answer_silently("mailfix init").unwrap_err();
+    assert_eq!(error.to_string(), "no answer for `dns-update`");
+}
+
+#[test]
+fn what_dns_says_is_not_asked_again() {
+    let detected = server();
+    let look_up = |domain: &str| Published {
+        includes: match domain {
+            "example.org" => vec!["_spf.google.com".to_owned(), "spf.example.net".to_owned()],
+            _ => Vec::new(),
+        },
+        dmarc: Some("reject".to_owned()),
+    };
+    let mut wizard = wizard(&["domain=example.org, example.net"], &detected);
+    wizard.look_up = Some(&look_up);
+    let answers = wizard.answer_silently("").unwrap();
+    // A policy that stands there is not weakened by a default.
+    assert_eq!(answers.get(Id::Dmarc), Some("reject"));
+    assert_eq!(answers.get(Id::ThirdParties), Some(NONE));
+    let why = wizard.question(Id::ThirdParties, &answers).why;
+    assert!(
+        why.ends_with(
+            "\n`example.org` includes `_spf.google.com`, `spf.example.net` already; that stays."
+        ),
+        "{why}"
+    );
+    let dmarc = wizard.question(Id::Dmarc, &answers);
+    assert_eq!(dmarc.default.as_deref(), Some("reject"));
+    assert!(
+        dmarc.why.ends_with("\nIn DNS stands `reject`."),
+        "{}",
+        dmarc.why
+    );
+
+    let differing = |domain: &str| Published {
+        dmarc: (domain == "example.org").then(|| "reject".to_owned()),
+        ..Published::default()
+    };
+    wizard.look_up = Some(&differing);
+    let answers = wizard.answer_silently("").unwrap();
+    assert_eq!(answers.get(Id::Dmarc), Some(NONE));
 }
 
 #[test]

@@ -126,6 +126,34 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
+fn who_changes_zones_by_updates_is_asked_for_server_and_key() {
+    let mut terminal = Terminal::open(&[
+        "--hostname=mail.example.org",
+        "--ipv4=8.8.4.4",
+        "--ipv6=none",
+        "--domain=example.org",
+        "--profile=linux",
+    ]);
+    terminal.answer("Who controls the domains' DNS [self]: ", "update\r");
+    terminal.answer("Server and key of updates: ", "192.0.2.53\r");
+    terminal.answer("error: `192.0.2.53` names no key", "");
+    terminal.answer(
+        "Server and key of updates: ",
+        "192.0.2.53 /etc/mailfix/tsig.key\r",
+    );
+    terminal.answer("Who controls reverse DNS of IPv4 [provider]: ", "\r");
+    terminal.answer("Other servers [none]: ", "\r");
+    terminal.answer("Third parties [none]: ", "\r");
+    terminal.answer("DMARC policy [none]: ", "\r");
+    terminal.answer("Write these files? [no] ", "y\r");
+    let (status, shown, directory) = terminal.close();
+    assert_eq!(status, 0, "{shown}");
+    let text = std::fs::read_to_string(directory.path().join("mailfix-out/mailfix.toml")).unwrap();
+    let expected = "[dns.update]\nserver = \"192.0.2.53\"\nkey = \"/etc/mailfix/tsig.key\"\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn questions_lead_to_the_plan_and_to_the_files() {
     let mut terminal = Terminal::open(&[]);
     terminal.answer_all();

@@ -1,6 +1,7 @@
 //! `mailfix dns`: the records the site needs, one file a verb.
 
 mod check;
+mod preview;
 pub mod push;
 mod request;
 mod servers;
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::{Failure, Session};
 
+pub use preview::{preview, published};
 pub use servers::Asking;
 pub use show::files;
 pub use wanted::key_records;
