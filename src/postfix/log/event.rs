@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2, memchr_iter};
 use memchr::memmem::{find, rfind};
 
 use super::{Peer, leading, number};
@@ -122,6 +122,14 @@ fn address(text: &[u8]) -> (&[u8], &[u8]) {
         let end = find(text, b", ").unwrap_or(text.len());
         return text.split_at(end);
     };
+    // Nearly all addresses are plain, and then the first bracket that ends something ends them.
+    let plain = memchr2(b'>', b'"', inside).filter(|&end| {
+        inside.get(end) == Some(&b'>') && matches!(inside.get(end + 1), None | Some(b',' | b' '))
+    });
+    if let Some(end) = plain {
+        let rest = inside.get(end + 1..).unwrap_or_default();
+        return (inside.get(..end).unwrap_or_default(), rest);
+    }
     let (mut quoted, mut escaped, mut last) = (false, false, None);
     for (at, &byte) in inside.iter().enumerate() {
         match byte {
@@ -224,7 +232,7 @@ impl<'a> Delivery<'a> {
             let (value, after) = if is_address {
                 address(value)
             } else {
-                value.split_at(find(value, b", ")?)
+                value.split_at(field_end(value)?)
             };
             match key {
                 b"to" => delivery.to = value,
@@ -261,6 +269,11 @@ impl<'a> Status<'a> {
             other => Self::Other(other),
         }
     }
+}
+
+/// Where a value ends: at the next comma before a blank. A relay's name may hold other commas.
+fn field_end(value: &[u8]) -> Option<usize> {
+    memchr_iter(b',', value).find(|&comma| value.get(comma + 1) == Some(&b' '))
 }
 
 fn in_parentheses(text: &[u8]) -> &[u8] {
