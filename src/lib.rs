@@ -134,6 +134,7 @@ pub mod scheduler;
 pub mod signer;
 pub mod site;
 pub mod spelling;
+pub mod stats;
 pub mod system;
 pub mod target;
 pub mod template;

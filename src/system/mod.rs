@@ -518,6 +518,21 @@ impl std::fmt::Display for Command {
     }
 }
 
+/// A file that is read in pieces, by several threads at once.
+pub trait Pieces: Send + Sync {
+    /// Its bytes when it was opened.
+    fn length(&self) -> u64;
+
+    /// When it was last written, seconds since 1970.
+    fn modified(&self) -> i64;
+
+    /// Reads what stands at a place, as much as there is room for; 0 at the end.
+    ///
+    /// # Errors
+    /// When it cannot be read any more.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize>;
+}
+
 /// A message, handed to the mail system as a local user does it.
 ///
 /// It cannot be taken back, so it is no [`Command`]: nothing has an inverse here, and no plan
@@ -664,6 +679,13 @@ pub trait System {
     /// # Errors
     /// When it exists and cannot be read.
     fn read_after(&self, path: &Utf8Path, offset: u64) -> Result<Option<Vec<u8>>, SystemError>;
+
+    /// Opens a regular file for reading in pieces: a log that is longer than memory. `None` when
+    /// nothing is there.
+    ///
+    /// # Errors
+    /// When it exists and cannot be opened.
+    fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError>;
 
     /// Asks a program.
     ///

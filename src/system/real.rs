@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use std::fs::{Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
@@ -30,8 +30,8 @@ use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
 use super::tree::{Tree, is_absent};
 use super::{
-    Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
-    Trial, UNFINISHED,
+    Command, File, Kind, Letter, Output, Pieces, Query, Rehearsal, Rehearsed, Stat, System,
+    SystemError, Trial, UNFINISHED,
 };
 
 /// The files that Postfix's programs read of a configuration directory.
@@ -212,6 +212,31 @@ impl RealSystem {
     }
 }
 
+/// A file that is read in pieces.
+struct Opened {
+    file: std::fs::File,
+    metadata: Metadata,
+}
+
+impl Pieces for Opened {
+    fn length(&self) -> u64 {
+        self.metadata.size()
+    }
+
+    fn modified(&self) -> i64 {
+        self.metadata.mtime()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
 impl System for RealSystem {
     fn read(&self, path: &Utf8Path) -> Result<Option<File>, SystemError> {
         let Some((mut opened, metadata)) = self.open(path)? else {
@@ -285,6 +310,12 @@ impl System for RealSystem {
             .and_then(|_| opened.read_to_end(&mut bytes))
             .map_err(cannot_read(path))?;
         Ok(Some(bytes))
+    }
+
+    fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError> {
+        let opened = self.open(path)?;
+        Ok(opened
+            .map(|(file, metadata)| -> Box<dyn Pieces> { Box::new(Opened { file, metadata }) }))
     }
 
     fn query(&self, query: &Query) -> Result<Output, SystemError> {

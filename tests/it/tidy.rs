@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["apply", "undo", "push", "receipt"],
     &["diff", "plan"],
     &["target", "remedy"],
-    &["check", "dns_check", "diagnose"],
+    &["check", "dns_check", "diagnose", "stats"],
     &["host", "records", "maillog"],
     &[
         "site",

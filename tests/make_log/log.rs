@@ -67,9 +67,24 @@ const INSTANCES: [&str; 5] = [
 
 /// A destination: domain, mail host with its address, the provider.
 const DESTINATIONS: [(&str, &str, &str, &str); 6] = [
-    ("gmail.com", "gmail-smtp-in.l.google.com", "2001:db8:1::1b", "google"),
-    ("googlemail.com", "alt1.gmail-smtp-in.l.google.com", "192.0.2.26", "google"),
-    ("hosted.example", "ASPMX.L.GOOGLE.com", "192.0.2.27", "google"),
+    (
+        "gmail.com",
+        "gmail-smtp-in.l.google.com",
+        "2001:db8:1::1b",
+        "google",
+    ),
+    (
+        "googlemail.com",
+        "alt1.gmail-smtp-in.l.google.com",
+        "192.0.2.26",
+        "google",
+    ),
+    (
+        "hosted.example",
+        "ASPMX.L.GOOGLE.com",
+        "192.0.2.27",
+        "google",
+    ),
     ("example.org", "mx.example.org", "198.51.100.7", "other"),
     ("example.net", "mail.example.net", "2001:db8:2::25", "other"),
     ("list.example", "mx2.list.example", "203.0.113.9", "other"),
@@ -166,7 +181,12 @@ fn message(dice: &mut Dice, shape: &Shape, now: u64, host: &mut u64) -> Message 
         })
         .collect();
     let instance = INSTANCES[usize::try_from(dice.below(5)).unwrap_or_default()];
-    Message { id, instance, recipients, stage: 0 }
+    Message {
+        id,
+        instance,
+        recipients,
+        stage: 0,
+    }
 }
 
 fn line(
@@ -182,8 +202,14 @@ fn line(
     time(shape, now, out)?;
     let last = 3 + message.recipients.len();
     match message.stage {
-        0 => writeln!(out, "{instance}/pickup[{pid}]: {id}: uid=33 from=<www-data>")?,
-        1 => writeln!(out, "{instance}/cleanup[{pid}]: {id}: message-id=<{now}.{id}@sender.example>")?,
+        0 => writeln!(
+            out,
+            "{instance}/pickup[{pid}]: {id}: uid=33 from=<www-data>"
+        )?,
+        1 => writeln!(
+            out,
+            "{instance}/cleanup[{pid}]: {id}: message-id=<{now}.{id}@sender.example>"
+        )?,
         2 => writeln!(
             out,
             "{instance}/qmgr[812]: {id}: from=<news@sender.example>, size={}, nrcpt={} (queue active)",
@@ -204,7 +230,10 @@ fn line(
             let delay = dice.below(9000);
             let head = format!(
                 "{instance}/smtp[{pid}]: {id}: to=<{to}>, relay={relay}[{address}]:25, delay={}.{}, delays={}.1/0.01/0.5/{}, ",
-                delay / 100, delay % 100 / 10, delay / 200, delay % 7
+                delay / 100,
+                delay % 100 / 10,
+                delay / 200,
+                delay % 7
             );
             let domain = to.rsplit('@').next().unwrap_or_default();
             let mut count = |add: fn(&mut Ends)| {
@@ -220,23 +249,40 @@ fn line(
             match dice.below(20) {
                 0 if google => {
                     count(|ends| ends.bounced += 1);
-                    writeln!(out, "{head}dsn=5.7.1, status=bounced (host {relay}[{address}] {BOUNCE})")?;
+                    writeln!(
+                        out,
+                        "{head}dsn=5.7.1, status=bounced (host {relay}[{address}] {BOUNCE})"
+                    )?;
                 }
                 0 => {
                     count(|ends| ends.bounced += 1);
-                    writeln!(out, "{head}dsn=5.1.1, status=bounced (host {relay}[{address}] {})", UNKNOWN.replace("{}", to))?;
+                    writeln!(
+                        out,
+                        "{head}dsn=5.1.1, status=bounced (host {relay}[{address}] {})",
+                        UNKNOWN.replace("{}", to)
+                    )?;
                 }
                 1 if google => {
                     count(|ends| ends.deferred += 1);
-                    writeln!(out, "{head}dsn=4.7.28, status=deferred (host {relay}[{address}] {DEFERRAL})")?;
+                    writeln!(
+                        out,
+                        "{head}dsn=4.7.28, status=deferred (host {relay}[{address}] {DEFERRAL})"
+                    )?;
                 }
                 1 => {
                     count(|ends| ends.deferred += 1);
-                    writeln!(out, "{head}dsn=4.4.1, status=deferred (connect to {relay}[{address}]:25: Connection timed out)")?;
+                    writeln!(
+                        out,
+                        "{head}dsn=4.4.1, status=deferred (connect to {relay}[{address}]:25: Connection timed out)"
+                    )?;
                 }
                 _ => {
                     count(|ends| ends.sent += 1);
-                    writeln!(out, "{head}dsn=2.0.0, status=sent (250 2.0.0 OK  {now} 5c084fsi8261151lab.{} - gsmtp)", dice.below(1000))?;
+                    writeln!(
+                        out,
+                        "{head}dsn=2.0.0, status=sent (250 2.0.0 OK  {now} 5c084fsi8261151lab.{} - gsmtp)",
+                        dice.below(1000)
+                    )?;
                 }
             }
         }
@@ -247,8 +293,18 @@ fn line(
 
 /// Days before each month of a year that is no leap year.
 const MONTHS: [(&str, u64); 12] = [
-    ("Jan", 0), ("Feb", 31), ("Mar", 59), ("Apr", 90), ("May", 120), ("Jun", 151),
-    ("Jul", 181), ("Aug", 212), ("Sep", 243), ("Oct", 273), ("Nov", 304), ("Dec", 334),
+    ("Jan", 0),
+    ("Feb", 31),
+    ("Mar", 59),
+    ("Apr", 90),
+    ("May", 120),
+    ("Jun", 151),
+    ("Jul", 181),
+    ("Aug", 212),
+    ("Sep", 243),
+    ("Oct", 273),
+    ("Nov", 304),
+    ("Dec", 334),
 ];
 
 /// The head of a line; the log begins on 3 March 2026 at midnight.
@@ -263,8 +319,16 @@ fn time(shape: &Shape, now: u64, out: &mut dyn Write) -> io::Result<()> {
     let day = day_of_year - before + 1;
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     if shape.iso {
-        write!(out, "2026-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}+00:00 relay ", month + 1, now % 1_000_000)
+        write!(
+            out,
+            "2026-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}+00:00 relay ",
+            month + 1,
+            now % 1_000_000
+        )
     } else {
-        write!(out, "{name} {day:2} {hour:02}:{minute:02}:{second:02} relay ")
+        write!(
+            out,
+            "{name} {day:2} {hour:02}:{minute:02}:{second:02} relay "
+        )
     }
 }

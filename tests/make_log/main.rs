@@ -16,7 +16,9 @@ fn main() -> io::Result<()> {
         lines: number(0).unwrap_or(100_000),
         iso: words.iter().any(|word| word == "iso"),
         long_ids: words.iter().any(|word| word == "long"),
-        open: number(1).and_then(|open| usize::try_from(open).ok()).unwrap_or(1000),
+        open: number(1)
+            .and_then(|open| usize::try_from(open).ok())
+            .unwrap_or(1000),
         seed: 7,
     };
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
@@ -29,6 +31,10 @@ fn main() -> io::Result<()> {
     for (name, ends) in &truth.providers {
         eprintln!("{name} {} {ends:?}", ends.total());
     }
-    eprintln!("{} domains, {} hours", truth.domains.len(), truth.hours.len());
+    eprintln!(
+        "{} domains, {} hours",
+        truth.domains.len(),
+        truth.hours.len()
+    );
     Ok(())
 }

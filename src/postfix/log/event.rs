@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr_iter};
 use memchr::memmem::{find, rfind};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::{Peer, leading, number};
 

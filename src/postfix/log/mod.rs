@@ -9,6 +9,7 @@
 //! A log is bytes of strangers: any of them are taken, nothing panics, and work grows with the
 //! length alone. To read gigabytes, find lines by a [`Marker`] and parse those only.
 
+mod blocks;
 mod event;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::net::IpAddr;
 use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
 
+pub use blocks::blocks;
 pub use event::{Answer, Delivery, Event, Manner, Severity, Sign, Status, Tls, Trouble};
 
 /// How many words before the program's name are looked at: more than any known head has.

@@ -1,0 +1,108 @@
+//! Which provider a mail host or a domain belongs to, found in the time of a few look-ups.
+//!
+//! Owns [`MailHosts`]. Must not know what a provider demands.
+
+use std::collections::HashMap;
+
+use crate::provider::Provider;
+
+/// Most labels of a suffix that is known: `mail.protection.outlook.com` has four.
+const MAX_LABELS: usize = 6;
+
+/// What the providers are known by.
+#[derive(Clone, Debug, Default)]
+pub struct MailHosts {
+    /// Ids by number; 0 is nobody we know.
+    ids: Vec<String>,
+    /// Ends of the names of mail hosts.
+    suffixes: HashMap<Box<[u8]>, u16>,
+    domains: HashMap<Box<[u8]>, u16>,
+    /// How many labels the longest suffix has.
+    labels: usize,
+}
+
+/// The id of those that no data file tells of.
+pub const OTHER: &str = "other";
+
+impl MailHosts {
+    /// Makes it of all providers; where two claim a name the first has it.
+    #[must_use]
+    pub fn new(providers: &[Provider]) -> Self {
+        let mut hosts = Self {
+            ids: vec![OTHER.to_owned()],
+            ..Self::default()
+        };
+        for provider in providers {
+            let number = u16::try_from(hosts.ids.len()).unwrap_or_default();
+            hosts.ids.push(provider.id.clone());
+            for suffix in &provider.mx_suffixes {
+                hosts.labels = hosts.labels.max(suffix.split('.').count()).min(MAX_LABELS);
+                hosts
+                    .suffixes
+                    .entry(suffix.as_bytes().into())
+                    .or_insert(number);
+            }
+            for domain in &provider.domains {
+                hosts
+                    .domains
+                    .entry(domain.as_bytes().into())
+                    .or_insert(number);
+            }
+        }
+        hosts
+    }
+
+    /// The id that a number stands for.
+    #[must_use]
+    pub fn id(&self, number: u16) -> &str {
+        self.ids
+            .get(usize::from(number))
+            .map_or(OTHER, String::as_str)
+    }
+
+    /// The number of the provider of a mail host, or else of a recipient's domain, which is in
+    /// lower case.
+    #[must_use]
+    pub fn number(&self, host: &[u8], domain: &[u8]) -> u16 {
+        self.of_host(host)
+            .or_else(|| self.domains.get(domain).copied())
+            .unwrap_or_default()
+    }
+
+    fn of_host(&self, host: &[u8]) -> Option<u16> {
+        // RFC 1035, 2.3.4: no name is longer.
+        let mut lower = [0_u8; 256];
+        let lower = lower.get_mut(..host.len())?;
+        lower.copy_from_slice(host);
+        lower.make_ascii_lowercase();
+        let mut end = lower.len();
+        for _ in 0..self.labels {
+            let dot = memchr::memrchr(b'.', lower.get(..end)?);
+            let start = dot.map_or(0, |dot| dot + 1);
+            if let Some(number) = self.suffixes.get(lower.get(start..)?) {
+                return Some(*number);
+            }
+            end = dot?;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_goes_before_a_domain() {
+        let hosts = MailHosts::new(&Provider::all());
+        let check = |host: &str, domain: &str, expected: &str| {
+            let number = hosts.number(host.as_bytes(), domain.as_bytes());
+            assert_eq!(hosts.id(number), expected, "{host} {domain}");
+        };
+        check("ASPMX.L.Google.com", "hosted.example", "google");
+        check("none", "gmail.com", "google");
+        check("mx.notgoogle.com", "example.org", OTHER);
+        check("google.com", "", "google");
+        check("", "", OTHER);
+    }
+}

@@ -1,0 +1,174 @@
+//! The time of a line, to the second, from either form.
+//!
+//! Owns [`Stamp`] and the year that RFC 3164 leaves out. Must not know the clock: the time a log
+//! was last written is handed in.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The time of a line as the log has it, in the log's own zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// The hour.
+    pub hour: Hour,
+    /// Seconds since it began.
+    pub second: u16,
+}
+
+/// An hour of a calendar; as a number, hours of equal months.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hour(u32);
+
+/// The month a log ends in, by which a year is told where lines have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastMonth {
+    year: u32,
+    month: u32,
+}
+
+impl LastMonth {
+    /// Takes the month of a time, seconds since 1970, as a clock on this machine shows it.
+    #[must_use]
+    pub fn of(seconds: i64) -> Self {
+        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let local = time.to_zoned(TimeZone::system());
+        Self {
+            year: u32::try_from(local.year()).unwrap_or_default(),
+            month: u32::try_from(local.month()).unwrap_or(1),
+        }
+    }
+
+    /// The year of a month: a log holds no lines of the future.
+    fn year_of(self, month: u32) -> u32 {
+        self.year - u32::from(month > self.month)
+    }
+}
+
+impl Hour {
+    /// Makes an hour; parts that no calendar has are cut to what it has.
+    #[must_use]
+    pub fn new(year: u32, month: u32, day: u32, hour: u32) -> Self {
+        let (month, day) = (month.clamp(1, 12), day.clamp(1, 31));
+        Self(((year.min(9999) * 12 + month - 1) * 31 + day - 1) * 24 + hour.min(23))
+    }
+
+    /// The day it is of, as its first hour.
+    #[must_use]
+    pub fn day(self) -> Self {
+        Self(self.0 - self.0 % 24)
+    }
+
+    /// The day as `2026-03-21`.
+    #[must_use]
+    pub fn date(self) -> String {
+        let days = self.0 / 24;
+        let (months, day) = (days / 31, days % 31 + 1);
+        let (year, month) = (months / 12, months % 12 + 1);
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    /// The hour of the day.
+    #[must_use]
+    pub fn of_day(self) -> u32 {
+        self.0 % 24
+    }
+}
+
+impl Stamp {
+    /// Reads a time as [`Line::time`](crate::postfix::log::Line::time) has it: `Mar  3 10:00:00`,
+    /// `2026-03-03T10:00:00.5+01:00`, or with other words around them.
+    #[must_use]
+    pub fn parse(time: &[u8], last: LastMonth) -> Option<Self> {
+        Self::of_words(time, last).or_else(|| {
+            // A weekday, or what stands before a container's bar.
+            let blank = time.iter().position(|&byte| byte == b' ')?;
+            Self::of_words(time.get(blank + 1..)?.trim_ascii_start(), last)
+        })
+    }
+
+    fn of_words(time: &[u8], last: LastMonth) -> Option<Self> {
+        let two = |at: usize| {
+            let digit = |at: usize| match time.get(at)? {
+                byte @ b'0'..=b'9' => Some(u32::from(byte - b'0')),
+                _ => None,
+            };
+            // A day below ten has a blank before it.
+            let tens = if time.get(at) == Some(&b' ') {
+                0
+            } else {
+                digit(at)?
+            };
+            Some(tens * 10 + digit(at + 1)?)
+        };
+        let (date, at) = if let Some(month) = month(time.get(..3)?) {
+            ((last.year_of(month), month, two(4)?), 7)
+        } else {
+            let is_date = time.get(4) == Some(&b'-') && time.get(7) == Some(&b'-');
+            let year = two(0)? * 100 + two(2)?;
+            let date = (year, two(5)?, two(8)?);
+            (is_date.then_some(date)?, 11)
+        };
+        let (year, month, day) = date;
+        let in_hour = two(at + 3)? * 60 + two(at + 6).unwrap_or_default();
+        Some(Self {
+            hour: Hour::new(year, month, day, two(at)?),
+            second: u16::try_from(in_hour).ok()?,
+        })
+    }
+}
+
+fn month(word: &[u8]) -> Option<u32> {
+    const NAMES: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let at = NAMES.chunks_exact(3).position(|name| name == word)?;
+    u32::try_from(at + 1).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(time: &str, expected: Option<(&str, u32, u16)>) {
+        let last = LastMonth {
+            year: 2026,
+            month: 3,
+        };
+        let found = Stamp::parse(time.as_bytes(), last);
+        let found = found.map(|stamp| (stamp.hour.date(), stamp.hour.of_day(), stamp.second));
+        let expected = expected.map(|(date, hour, second)| (date.to_owned(), hour, second));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        check("Mar  3 10:01:02", Some(("2026-03-03", 10, 62)));
+        check("Mar 03 10:01:02.123", Some(("2026-03-03", 10, 62)));
+        check(
+            "2026-02-28T23:59:59.5+01:00",
+            Some(("2026-02-28", 23, 3599)),
+        );
+        check("Wed 2026-11-25 10:00:00 UTC", Some(("2026-11-25", 10, 0)));
+        check("", None);
+        check("Foo  3 10:01:02", None);
+    }
+
+    #[test]
+    fn a_month_to_come_was_last_year() {
+        check("Dec 31 23:00:00", Some(("2025-12-31", 23, 0)));
+        check("Feb 29 00:00:00", Some(("2026-02-29", 0, 0)));
+    }
+
+    #[test]
+    fn hours_are_in_order() {
+        let hours = [
+            (2025, 12, 31, 23),
+            (2026, 1, 1, 0),
+            (2026, 1, 31, 5),
+            (2026, 2, 1, 4),
+        ];
+        let hours = hours.map(|(year, month, day, hour)| Hour::new(year, month, day, hour));
+        assert!(hours.is_sorted());
+        assert_eq!(hours[2].day().of_day(), 0);
+        assert_eq!(hours[2].date(), "2026-01-31");
+    }
+}
