@@ -115,6 +115,7 @@ pub mod embedded;
 pub mod finding;
 pub mod host;
 pub mod jail_keeper;
+pub mod log_files;
 pub mod mail;
 pub mod maillog;
 pub mod migration;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             .ok()
             .and_then(|path| path.try_into().ok()),
         resolver: None,
+        input: Box::new(std::io::stdin()),
         out: Box::new(anstream::stdout()),
         err: Box::new(anstream::stderr()),
     };

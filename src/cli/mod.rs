@@ -18,6 +18,7 @@ mod history;
 mod init;
 mod json;
 mod migrate;
+mod moment;
 mod out;
 mod plan;
 mod prepare;
@@ -26,6 +27,7 @@ mod profile;
 mod refresh;
 mod remedies;
 mod show;
+mod stats;
 mod undo;
 
 use std::ffi::OsString;
@@ -57,6 +59,8 @@ pub struct World {
     pub program: Option<Utf8PathBuf>,
     /// Who answers about DNS; without one, the servers that `/etc/resolv.conf` names.
     pub resolver: Option<Arc<dyn Resolver>>,
+    /// Standard input.
+    pub input: Box<dyn std::io::Read + Send>,
     /// Where colour is wanted, what strips it elsewhere.
     pub out: Box<dyn std::io::Write>,
     /// The same for all that is not data.
@@ -173,6 +177,7 @@ enum Verb {
     History(history::History),
     Check(check::Check),
     Probe(probe::ProbeCommand),
+    Stats(stats::Stats),
     Collect(collect::Collect),
     Profile(profile::ProfileCommand),
     Remedies(remedies::Remedies),
@@ -199,6 +204,8 @@ pub(crate) struct Session {
     pub resolver: Option<Arc<dyn Resolver>>,
     /// Who is asked about DNS, once that was chosen.
     pub asked: Option<Arc<dyn Resolver>>,
+    /// Standard input, until somebody takes it.
+    pub input: Option<Box<dyn std::io::Read + Send>>,
     /// The time of the start.
     pub now: Timestamp,
     /// Whether questions can be asked.
@@ -218,6 +225,7 @@ pub fn run(world: World) -> u8 {
         user,
         program,
         resolver,
+        input,
         out,
         err,
     } = world;
@@ -241,6 +249,7 @@ pub fn run(world: World) -> u8 {
         program,
         resolver,
         asked: None,
+        input: Some(input),
         now,
         is_terminal,
         kernel,
@@ -251,6 +260,7 @@ pub fn run(world: World) -> u8 {
         Verb::History(command) => command.json,
         Verb::Check(command) => command.json,
         Verb::Probe(command) => command.json,
+        Verb::Stats(command) => command.json,
         Verb::Remedies(command) => command.json,
         Verb::Dns(command) => command.is_json(),
         _ => false,
@@ -264,6 +274,7 @@ pub fn run(world: World) -> u8 {
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),
         Verb::Probe(command) => command.run(&mut session),
+        Verb::Stats(command) => command.run(&mut session),
         Verb::Collect(command) => command.run(&mut session),
         Verb::Profile(command) => command.run(&mut session),
         Verb::Remedies(command) => command.run(&mut session),

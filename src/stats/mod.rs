@@ -8,6 +8,7 @@
 
 mod delays;
 mod mail_hosts;
+mod report;
 mod tally;
 mod time;
 
@@ -22,6 +23,7 @@ use crate::system::Pieces;
 
 pub use delays::Delays;
 pub use mail_hosts::{MailHosts, OTHER};
+pub use report::{By, Row};
 pub use tally::{Cell, Counted, Ends, Family, Tally};
 pub use time::{Hour, LastMonth, Stamp};
 
@@ -72,6 +74,17 @@ pub enum Source {
         /// The month it ends in.
         last: LastMonth,
     },
+}
+
+impl Source {
+    /// Its bytes, where they are known beforehand.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::File(file) => file.length(),
+            Self::Stream { .. } => 0,
+        }
+    }
 }
 
 /// What one thread takes at a time.

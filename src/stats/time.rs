@@ -67,6 +67,28 @@ impl Hour {
         format!("{year:04}-{month:02}-{day:02}")
     }
 
+    /// Hours since another, earlier one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> usize {
+        let days = |hour: Self| {
+            let of_month = hour.0 / 24;
+            let (months, day) = (of_month / 31, of_month % 31 + 1);
+            let parts = (months / 12, months % 12 + 1, day);
+            let year = i16::try_from(parts.0).unwrap_or(1);
+            let small = |part: u32| i8::try_from(part).unwrap_or(1);
+            // A day that a month does not have counts as the last it has.
+            let date = jiff::civil::Date::new(year, small(parts.1), small(parts.2));
+            date.or_else(|_| jiff::civil::Date::new(year, small(parts.1), 28))
+                .ok()
+        };
+        let between = days(self)
+            .zip(days(earlier))
+            .map(|(day, first)| i64::from(day.since(first).map_or(0, |span| span.get_days())) * 24);
+        let hours =
+            between.unwrap_or_default() + i64::from(self.of_day()) - i64::from(earlier.of_day());
+        usize::try_from(hours).unwrap_or_default()
+    }
+
     /// The hour of the day.
     #[must_use]
     pub fn of_day(self) -> u32 {

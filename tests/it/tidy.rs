@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["apply", "undo", "push", "receipt"],
     &["diff", "plan"],
     &["target", "remedy"],
+    &["log_files"],
     &["check", "dns_check", "diagnose", "stats"],
     &["host", "records", "maillog"],
     &[
@@ -43,7 +44,7 @@ const LINES: usize = 650;
 
 /// Packages in `Cargo.lock`, ours and those of the tests included. Each is code that others may
 /// change under us, so more needs a reason here: the number is what the present list needs.
-const PACKAGES: usize = 145;
+const PACKAGES: usize = 155;
 
 /// Words that say nothing of what a thing is.
 const EMPTY_WORDS: [&str; 9] = [

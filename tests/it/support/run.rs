@@ -91,6 +91,7 @@ pub fn run(words: &[&str], now: Timestamp, zone: Option<&str>) -> Shown {
         ),
         program: None,
         resolver: resolver.map(|resolver| Arc::new(resolver) as Arc<dyn Resolver>),
+        input: Box::new(io::empty()),
         out: out.plain(),
         err: err.plain(),
     });
