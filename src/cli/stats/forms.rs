@@ -1,0 +1,321 @@
+//! Counts in the forms that are printed: tables, JSON, CSV, plain lines, OpenMetrics.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use super::Section;
+use crate::finding::escape;
+use crate::stats::{Ends, Hour, MailHosts, Row, Tally};
+
+/// The heights of a small bar.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The most bars in a row.
+const MOST_BARS: usize = 60;
+
+/// The longest name that leaves room for the numbers.
+const NAME: usize = 26;
+
+pub fn lines(count: u64) -> String {
+    if count == 1 {
+        "1 line".to_owned()
+    } else {
+        format!("{} lines", grouped(count))
+    }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub fn as_tables(all: &Row, sections: &[Section]) -> String {
+    let mut text = String::new();
+    let hours = all.hours.keys();
+    if let (Some(first), Some(last)) = (hours.clone().next(), hours.clone().next_back()) {
+        let _ = writeln!(
+            text,
+            "{} deliveries, {} {:02}:00 to {} {:02}:59",
+            grouped(all.counted.ends.total()),
+            first.date(),
+            first.of_day(),
+            last.date(),
+            last.of_day()
+        );
+        let bars = bars(all);
+        if bars.chars().count() > 1 {
+            let _ = writeln!(text, "{bars}");
+        }
+    } else {
+        text.push_str("no deliveries\n");
+        return text;
+    }
+    for section in sections {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let word = section.what.word();
+        table.set_header([
+            word.as_str(),
+            "total",
+            "sent",
+            "deferred",
+            "bounced",
+            "sent",
+            "p50",
+            "p95",
+        ]);
+        for row in &section.rows {
+            table.add_row(cells(row));
+        }
+        if section.rows.len() > 1 && section.more == 0 {
+            table.add_row(cells(all));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        text.push('\n');
+        for line in table.to_string().lines() {
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        if section.more > 0 {
+            let _ = writeln!(
+                text,
+                " and {} more; `--top 0` shows all",
+                grouped(section.more as u64)
+            );
+        }
+    }
+    text
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let ends = row.counted.ends;
+    let delay = |share| {
+        row.counted
+            .delays
+            .percentile(share)
+            .map_or_else(|| "-".to_owned(), duration)
+    };
+    let mut name = escape(&row.name);
+    if name.chars().count() > NAME {
+        name = name.chars().take(NAME - 1).chain(['…']).collect();
+    }
+    [
+        name,
+        grouped(ends.total()),
+        grouped(ends.sent),
+        grouped(ends.deferred),
+        grouped(ends.bounced),
+        percent(ends),
+        delay(0.5),
+        delay(0.95),
+    ]
+}
+
+pub fn percent(ends: Ends) -> String {
+    match ends.total() {
+        0 => "-".to_owned(),
+        total => {
+            let share = ends.sent as f64 / total as f64 * 100.0;
+            // What is not all of it must not read so.
+            let shown = if ends.sent < total {
+                share.min(99.9)
+            } else {
+                share
+            };
+            format!("{shown:.1}%")
+        }
+    }
+}
+
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        _ if seconds < 9.95 => format!("{seconds:.1}s"),
+        _ if seconds < 99.5 => format!("{seconds:.0}s"),
+        _ if seconds < 5940.0 => format!("{:.0}m", seconds / 60.0),
+        _ if seconds < 172_800.0 => format!("{:.0}h", seconds / 3600.0),
+        _ => format!("{:.0}d", seconds / 86_400.0),
+    }
+}
+
+/// What ended when: as many slots as there is room for, each of the same number of hours.
+pub fn slots(row: &Row, most: usize) -> Vec<(Hour, Ends)> {
+    let Some((&first, _)) = row.hours.first_key_value() else {
+        return Vec::new();
+    };
+    let at = |hour: &Hour| hour.since(first);
+    let span = row.hours.keys().next_back().map_or(0, at) + 1;
+    let step = span.div_ceil(most).max(1);
+    let mut slots: Vec<(Hour, Ends)> = Vec::new();
+    slots.resize(span.div_ceil(step), (first, Ends::default()));
+    let mut begun = vec![false; slots.len()];
+    for (hour, ends) in &row.hours {
+        let place = at(hour) / step;
+        if let (Some(slot), Some(begun)) = (slots.get_mut(place), begun.get_mut(place)) {
+            if !*begun {
+                slot.0 = *hour;
+                *begun = true;
+            }
+            slot.1 += *ends;
+        }
+    }
+    slots
+}
+
+/// The course of a row as small bars.
+fn bars(row: &Row) -> String {
+    let slots = slots(row, MOST_BARS);
+    let most = slots.iter().map(|(_, ends)| ends.total()).max();
+    let most = most.unwrap_or_default().max(1);
+    let bar = |(_, ends): &(Hour, Ends)| {
+        let height = (ends.total() * BARS.len() as u64).div_ceil(most);
+        let height = usize::try_from(height).unwrap_or_default().checked_sub(1);
+        height.map_or(' ', |height| BARS.get(height).copied().unwrap_or('█'))
+    };
+    slots.iter().map(bar).collect()
+}
+
+pub fn as_lines(sections: &[Section]) -> String {
+    let mut text = String::new();
+    for row in sections.iter().flat_map(|section| &section.rows) {
+        let ends = row.counted.ends;
+        let name = escape(&row.name);
+        for (what, count) in [
+            ("total", ends.total()),
+            ("bounced", ends.bounced),
+            ("deferred", ends.deferred),
+            ("sent", ends.sent),
+        ] {
+            let _ = writeln!(text, "{name}:{what}:{count}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+pub fn as_csv(sections: &[Section]) -> String {
+    let mut text = String::from("by,name,total,sent,deferred,bounced,p50_seconds,p95_seconds\n");
+    for section in sections {
+        for row in &section.rows {
+            let ends = row.counted.ends;
+            let delay = |share| {
+                let delay = row.counted.delays.percentile(share);
+                delay.map(|delay| format!("{delay:.3}")).unwrap_or_default()
+            };
+            let _ = writeln!(
+                text,
+                "{},{},{},{},{},{},{},{}",
+                section.what.word(),
+                csv_field(&row.name),
+                ends.total(),
+                ends.sent,
+                ends.deferred,
+                ends.bounced,
+                delay(0.5),
+                delay(0.95)
+            );
+        }
+    }
+    text
+}
+
+/// RFC 4180, 2; a spreadsheet takes what begins with these signs for a formula.
+fn csv_field(text: &str) -> String {
+    let text = escape(text);
+    let text = if text.starts_with(['=', '+', '-', '@']) {
+        format!("'{text}")
+    } else {
+        text
+    };
+    if text.contains(['"', ',', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+fn row_json(row: &Row) -> Value {
+    let ends = row.counted.ends;
+    let delays = &row.counted.delays;
+    let hours = row.hours.iter().map(|(hour, ends)| {
+        json!({
+            "hour": format!("{}T{:02}", hour.date(), hour.of_day()),
+            "sent": ends.sent,
+            "deferred": ends.deferred,
+            "bounced": ends.bounced,
+        })
+    });
+    json!({
+        "name": row.name,
+        "total": ends.total(),
+        "sent": ends.sent,
+        "deferred": ends.deferred,
+        "bounced": ends.bounced,
+        "delay": { "p50": delays.percentile(0.5), "p95": delays.percentile(0.95), "p99": delays.percentile(0.99) },
+        "hours": hours.collect::<Vec<_>>(),
+    })
+}
+
+pub fn as_json(all: &Row, sections: &[Section], tally: &Tally<'_>) -> Value {
+    let by: serde_json::Map<String, Value> = sections
+        .iter()
+        .map(|section| {
+            let rows: Vec<Value> = section.rows.iter().map(row_json).collect();
+            (
+                section.what.word(),
+                json!({ "rows": rows, "more": section.more }),
+            )
+        })
+        .collect();
+    json!({ "all": row_json(all), "by": by, "not_understood": tally.odd })
+}
+
+/// The text exposition format of OpenMetrics 1.0: counters since the logs begin.
+pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts) -> String {
+    let mut counts: std::collections::BTreeMap<[String; 4], u64> =
+        std::collections::BTreeMap::new();
+    for (cell, ends) in &tally.cells {
+        let instance = tally.instances.get(usize::from(cell.instance));
+        let instance = String::from_utf8_lossy(instance.map(Vec::as_slice).unwrap_or_default());
+        for (status, count) in [
+            ("sent", ends.sent),
+            ("deferred", ends.deferred),
+            ("bounced", ends.bounced),
+        ] {
+            let labels = [
+                label(&instance),
+                label(hosts.id(cell.provider)),
+                label(cell.family.word()),
+                status.to_owned(),
+            ];
+            *counts.entry(labels).or_default() += count;
+        }
+    }
+    let mut text = String::from(
+        "# TYPE mailfix_deliveries counter\n# HELP mailfix_deliveries Deliveries in the mail log, by how they ended.\n",
+    );
+    for ([instance, provider, protocol, status], count) in counts {
+        let _ = writeln!(
+            text,
+            "mailfix_deliveries_total{{instance=\"{instance}\",provider=\"{provider}\",protocol=\"{protocol}\",status=\"{status}\"}} {count}"
+        );
+    }
+    text.push_str("# EOF\n");
+    text
+}
+
+/// A label's value, escaped as the format wants it.
+fn label(text: &str) -> String {
+    escape(text).replace('\\', "\\\\").replace('"', "\\\"")
+}

@@ -1,0 +1,265 @@
+//! `mailfix stats`: what became of mail, in numbers.
+
+mod forms;
+mod page;
+
+use std::io;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::moment::{Moment, moment};
+use crate::cli::{Failure, FailureKind, Session, json};
+use crate::log_files;
+use crate::provider::Provider;
+use crate::stats::{self, By, LastMonth, MailHosts, Row, Source, Span, Tally};
+
+/// How long a log must take before a bar is drawn.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Count what was sent, deferred and bounced: by instance, provider, domain, over time
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Logs to read, packed (gzip, zstd, xz) or not; `-` is standard input [default: the mail log
+    /// and its rotations]
+    #[arg(value_name = "LOG")]
+    logs: Vec<Utf8PathBuf>,
+    /// Tell deliveries apart by this; can be given several times [default: instance, provider and
+    /// domain]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    by: Vec<What>,
+    /// Count from then on: a date such as 2026-11-20 or 2026-11-20T10:30, or how long ago, 7d
+    #[arg(long, value_parser = moment, value_name = "WHEN")]
+    since: Option<Moment>,
+    /// Count until then
+    #[arg(long, value_parser = moment, value_name = "WHEN")]
+    until: Option<Moment>,
+    /// The most domains to show; 0 shows all
+    #[arg(long, default_value_t = 10, value_name = "NUMBER")]
+    top: usize,
+    /// Print it as JSON
+    #[arg(long, conflicts_with_all = ["csv", "plain"])]
+    pub json: bool,
+    /// Print it as comma-separated values
+    #[arg(long, conflicts_with = "plain")]
+    csv: bool,
+    /// Print `NAME:WHAT:NUMBER` lines, for scripts
+    #[arg(long)]
+    plain: bool,
+    /// Write a page with plots too, which needs no network; for a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<Utf8PathBuf>,
+    /// Write the counts as OpenMetrics text too, for the textfile collector of a node exporter
+    #[arg(long, value_name = "FILE")]
+    openmetrics: Option<Utf8PathBuf>,
+}
+
+/// A way to tell deliveries apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// The `syslog_name`
+    Instance,
+    /// The receiver's provider, by its mail hosts
+    Provider,
+    /// The recipient's domain
+    Domain,
+    /// IPv4 or IPv6
+    Protocol,
+    /// The hour
+    Hour,
+    /// The day
+    Day,
+}
+
+impl What {
+    fn by(self) -> By {
+        match self {
+            Self::Instance => By::Instance,
+            Self::Provider => By::Provider,
+            Self::Domain => By::Domain,
+            Self::Protocol => By::Protocol,
+            Self::Hour => By::Hour,
+            Self::Day => By::Day,
+        }
+    }
+
+    fn word(self) -> String {
+        let value = self.to_possible_value();
+        value
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// A way to tell deliveries apart, and the rows of it.
+struct Section {
+    what: What,
+    rows: Vec<Row>,
+    /// Rows that were left out.
+    more: usize,
+}
+
+impl Stats {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        let span = Span {
+            since: self.since.map(|since| since.stamp(session.now)),
+            until: self.until.map(|until| until.stamp(session.now)),
+        };
+        let sources = session.logs(&self.logs)?;
+        let hosts = MailHosts::new(&Provider::all());
+        let tally = session.count(&sources, &hosts, span)?;
+        let all = tally.all();
+        let whats = match self.by.as_slice() {
+            [] if self.plain => vec![What::Instance],
+            [] => vec![What::Instance, What::Provider, What::Domain],
+            given => given.to_vec(),
+        };
+        let sections: Vec<Section> = whats
+            .into_iter()
+            .map(|what| {
+                let mut rows = tally.rows(what.by(), &hosts);
+                let kept = match (what, self.top) {
+                    (What::Domain, 1..) => rows.len().min(self.top),
+                    _ => rows.len(),
+                };
+                let more = rows.len() - kept;
+                rows.truncate(kept);
+                Section { what, rows, more }
+            })
+            .collect();
+        let text = if self.json {
+            json::text(&json::object(
+                "stats",
+                &forms::as_json(&all, &sections, &tally),
+            ))
+        } else if self.csv {
+            forms::as_csv(&sections)
+        } else if self.plain {
+            forms::as_lines(&sections)
+        } else {
+            forms::as_tables(&all, &sections)
+        };
+        session.ui.data(&text);
+        if tally.odd > 0 && !self.json {
+            session.ui.say(&format!(
+                "note: {} with `status=` could not be understood and are not counted",
+                forms::lines(tally.odd)
+            ));
+        }
+        if let Some(path) = &self.openmetrics {
+            session.write_whole(path, &forms::as_openmetrics(&tally, &hosts))?;
+        }
+        if let Some(path) = &self.html {
+            let text = page::page(&all, &sections)?;
+            session.write_whole(path, &text)?;
+        }
+        Ok(0)
+    }
+}
+
+impl Session {
+    /// Opens the logs that were named, or else the mail log of this host with its rotations.
+    pub fn logs(&mut self, named: &[Utf8PathBuf]) -> Result<Vec<Source>, Failure> {
+        let mut sources = Vec::new();
+        let last = LastMonth::of(self.now.as_second());
+        if !named.is_empty() {
+            for path in named {
+                sources.push(if path == "-" {
+                    let input = self.input.take().ok_or_else(|| {
+                        Failure::usage("standard input was named twice".to_owned())
+                    })?;
+                    log_files::stream(input, last).map_err(|error| cannot_read("-", error))?
+                } else {
+                    log_files::open(&self.outside, path)?
+                });
+            }
+            return Ok(sources);
+        }
+        let profile = self.choose_profile(None)?.profile;
+        let config = self.config_directory(&profile)?;
+        let named = self.maillog_file(&config);
+        let usual = profile.paths.logs.iter();
+        let mut looked = Vec::new();
+        for path in named.iter().chain(usual) {
+            if looked.contains(path) {
+                continue;
+            }
+            looked.push(path.clone());
+            for file in log_files::with_rotations(self.system.as_ref(), path)? {
+                sources.push(log_files::open(self.system.as_ref(), &file)?);
+            }
+        }
+        if sources.is_empty() {
+            let looked: Vec<String> = looked.iter().map(|path| format!("`{path}`")).collect();
+            return Err(Failure::failed(format!("there is no mail log: {}", looked.join(", ")))
+                .hint("name the files, or pipe the journal in: `journalctl -o short-iso | mailfix stats -`"));
+        }
+        Ok(sources)
+    }
+
+    /// What `maillog_file` of main.cf says, where there is a Postfix to ask.
+    fn maillog_file(&self, config: &Utf8Path) -> Option<Utf8PathBuf> {
+        let query = crate::system::Query::Postconf {
+            config: Some(config.to_owned()),
+            arguments: vec!["-h".to_owned(), "maillog_file".to_owned()],
+        };
+        let output = self
+            .system
+            .query(&query)
+            .ok()
+            .filter(|output| output.success())?;
+        let text = output.text();
+        let path = text.trim();
+        (path.starts_with('/') && !path.starts_with("/dev/")).then(|| path.into())
+    }
+
+    fn count<'a>(
+        &mut self,
+        sources: &[Source],
+        hosts: &'a MailHosts,
+        span: Span,
+    ) -> Result<Tally<'a>, Failure> {
+        let length: u64 = sources.iter().map(Source::length).sum();
+        let bar = self.progress(length);
+        let counted = stats::read(sources, hosts, span, &|bytes| bar.inc(bytes));
+        bar.finish_and_clear();
+        counted.map_err(|error| cannot_read("the log", error))
+    }
+
+    /// A bar for long work over so many bytes; only on a terminal, and not at once.
+    fn progress(&self, length: u64) -> ProgressBar {
+        if !self.is_terminal {
+            return ProgressBar::hidden();
+        }
+        let bar =
+            ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+        if let Ok(style) =
+            ProgressStyle::with_template("reading {bar:40} {bytes}/{total_bytes} {eta}")
+        {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(PATIENCE);
+        bar
+    }
+
+    /// Writes a file that the person asked for, whole or not at all.
+    fn write_whole(&mut self, path: &Utf8Path, text: &str) -> Result<(), Failure> {
+        let (uid, gid) = self.user;
+        let file = crate::system::File::new(text, 0o644, uid, gid);
+        Ok(crate::system::System::write(
+            &mut self.outside,
+            path,
+            &file,
+        )?)
+    }
+}
+
+fn cannot_read(what: &str, error: io::Error) -> Failure {
+    Failure::new(
+        FailureKind::Failed,
+        format!("cannot read {what} to its end: {error}"),
+    )
+}
