@@ -46,7 +46,8 @@
 //!    same for zones on a name server.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
-//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
+//! 7. [`stats`]: what became of mail, in numbers; [`log_files`]: the files of a log and what packed
+//!    them. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
 //!    sent for, one file a check. [`diagnose`]: why a message was not taken.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.

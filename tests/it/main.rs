@@ -32,6 +32,7 @@ mod resolver;
 mod rotate;
 mod samples;
 mod spf;
+mod stats;
 mod support;
 mod system;
 mod tidy;
