@@ -49,7 +49,8 @@
 //! 7. [`stats`]: what became of mail, in numbers; [`log_files`]: the files of a log and what packed
 //!    them. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
-//!    sent for, one file a check. [`diagnose`]: why a message was not taken.
+//!    sent for, one file a check. [`diagnose`]: why a message was not taken. [`stats`]: what became
+//!    of mail, in numbers; [`log_files`]: the files of a log, and what packed them.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
 //!    [`scheduler`], [`rewriter`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and

@@ -128,7 +128,7 @@ pub fn read<'a>(
                     let end = file.length().min(job.start + RANGE);
                     let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
                     blocks(job.start..end, read, |block| {
-                        tally.block(block, &marker, last)
+                        tally.block(block, &marker, last);
                     })?;
                     done(end - job.start);
                 }
@@ -140,7 +140,7 @@ pub fn read<'a>(
                         Ok(count)
                     };
                     blocks(0..u64::MAX, read, |block| {
-                        tally.block(block, &marker, *last)
+                        tally.block(block, &marker, *last);
                     })?;
                 }
                 None => {}

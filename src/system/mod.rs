@@ -10,6 +10,7 @@ mod cksum;
 mod memory;
 mod milter;
 mod packed;
+mod pieces;
 mod program;
 mod real;
 mod rehearsal;
@@ -27,6 +28,7 @@ pub use memory::{Fault, MemorySystem, Node};
 pub use packed::{
     COLLECTED_FORMAT, LARGEST_ARCHIVE, LEFT_OUT, Original, PackedError, PackedSystem,
 };
+pub use pieces::Pieces;
 pub use real::RealSystem;
 
 /// What the name of a file that is not finished begins and ends with.
@@ -516,21 +518,6 @@ impl std::fmt::Display for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.words().join(" "))
     }
-}
-
-/// A file that is read in pieces, by several threads at once.
-pub trait Pieces: Send + Sync {
-    /// Its bytes when it was opened.
-    fn length(&self) -> u64;
-
-    /// When it was last written, seconds since 1970.
-    fn modified(&self) -> i64;
-
-    /// Reads what stands at a place, as much as there is room for; 0 at the end.
-    ///
-    /// # Errors
-    /// When it cannot be read any more.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize>;
 }
 
 /// A message, handed to the mail system as a local user does it.

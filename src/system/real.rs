@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use std::fs::{Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt, FileExt as _, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
@@ -25,6 +25,7 @@ use xattr::FileExt;
 
 use super::borrowed::Borrowed;
 use super::milter;
+use super::pieces::Opened;
 use super::program::{Program, Programs};
 use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
@@ -212,31 +213,6 @@ impl RealSystem {
     }
 }
 
-/// A file that is read in pieces.
-struct Opened {
-    file: std::fs::File,
-    metadata: Metadata,
-}
-
-impl Pieces for Opened {
-    fn length(&self) -> u64 {
-        self.metadata.size()
-    }
-
-    fn modified(&self) -> i64 {
-        self.metadata.mtime()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        loop {
-            match self.file.read_at(buffer, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-}
-
 impl System for RealSystem {
     fn read(&self, path: &Utf8Path) -> Result<Option<File>, SystemError> {
         let Some((mut opened, metadata)) = self.open(path)? else {
@@ -315,7 +291,7 @@ impl System for RealSystem {
     fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError> {
         let opened = self.open(path)?;
         Ok(opened
-            .map(|(file, metadata)| -> Box<dyn Pieces> { Box::new(Opened { file, metadata }) }))
+            .map(|(file, metadata)| -> Box<dyn Pieces> { Box::new(Opened::new(file, metadata)) }))
     }
 
     fn query(&self, query: &Query) -> Result<Output, SystemError> {

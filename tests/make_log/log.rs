@@ -167,7 +167,7 @@ fn message(dice: &mut Dice, shape: &Shape, now: u64, host: &mut u64) -> Message 
     } else {
         format!("{:05X}{:X}", now % 1_000_000, 0x100 + dice.below(0x4000))
     };
-    let recipients = (0..1 + dice.below(3).saturating_sub(1))
+    let recipients = (0..=dice.below(3).saturating_sub(1))
         .map(|_| {
             let destination = usize::try_from(dice.below(8)).unwrap_or_default();
             *host += 1;
@@ -220,12 +220,12 @@ fn line(
         stage => {
             let (to, destination) = &message.recipients[stage - 3];
             let small;
-            let (relay, address, provider) = match DESTINATIONS.get(*destination) {
-                Some((_, relay, address, provider)) => (*relay, *address, *provider),
-                None => {
-                    small = format!("mx.{}", to.rsplit('@').next().unwrap_or_default());
-                    (small.as_str(), "203.0.113.50", "other")
-                }
+            let known = DESTINATIONS.get(*destination);
+            let (relay, address, provider) = if let Some((_, relay, address, provider)) = known {
+                (*relay, *address, *provider)
+            } else {
+                small = format!("mx.{}", to.rsplit('@').next().unwrap_or_default());
+                (small.as_str(), "203.0.113.50", "other")
             };
             let delay = dice.below(9000);
             let head = format!(

@@ -2,11 +2,7 @@
 //!
 //! usage: make-log LINES [iso] [long] [OPEN]
 
-#![expect(
-    clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "a program of the tests"
-)]
+#![expect(clippy::print_stderr, reason = "a program of the tests")]
 
 #[path = "log.rs"]
 mod log;

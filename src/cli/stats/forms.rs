@@ -1,4 +1,5 @@
 //! Counts in the forms that are printed: tables, JSON, CSV, plain lines, OpenMetrics.
+#![expect(clippy::cast_precision_loss, reason = "shares, for the eye")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,7 +33,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -283,8 +284,7 @@ pub fn as_json(all: &Row, sections: &[Section], tally: &Tally<'_>) -> Value {
 
 /// The text exposition format of OpenMetrics 1.0: counters since the logs begin.
 pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts) -> String {
-    let mut counts: std::collections::BTreeMap<[String; 4], u64> =
-        std::collections::BTreeMap::new();
+    let mut counts: BTreeMap<[String; 4], u64> = BTreeMap::new();
     for (cell, ends) in &tally.cells {
         let instance = tally.instances.get(usize::from(cell.instance));
         let instance = String::from_utf8_lossy(instance.map(Vec::as_slice).unwrap_or_default());

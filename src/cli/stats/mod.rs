@@ -15,6 +15,7 @@ use crate::cli::{Failure, FailureKind, Session, json};
 use crate::log_files;
 use crate::provider::Provider;
 use crate::stats::{self, By, LastMonth, MailHosts, Row, Source, Span, Tally};
+use crate::system::{File, Output, Query, System as _};
 
 /// How long a log must take before a bar is drawn.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -171,7 +172,7 @@ impl Session {
                     let input = self.input.take().ok_or_else(|| {
                         Failure::usage("standard input was named twice".to_owned())
                     })?;
-                    log_files::stream(input, last).map_err(|error| cannot_read("-", error))?
+                    log_files::stream(input, last).map_err(|error| cannot_read("-", &error))?
                 } else {
                     log_files::open(&self.outside, path)?
                 });
@@ -202,15 +203,11 @@ impl Session {
 
     /// What `maillog_file` of main.cf says, where there is a Postfix to ask.
     fn maillog_file(&self, config: &Utf8Path) -> Option<Utf8PathBuf> {
-        let query = crate::system::Query::Postconf {
+        let query = Query::Postconf {
             config: Some(config.to_owned()),
             arguments: vec!["-h".to_owned(), "maillog_file".to_owned()],
         };
-        let output = self
-            .system
-            .query(&query)
-            .ok()
-            .filter(|output| output.success())?;
+        let output = self.system.query(&query).ok().filter(Output::success)?;
         let text = output.text();
         let path = text.trim();
         (path.starts_with('/') && !path.starts_with("/dev/")).then(|| path.into())
@@ -226,7 +223,7 @@ impl Session {
         let bar = self.progress(length);
         let counted = stats::read(sources, hosts, span, &|bytes| bar.inc(bytes));
         bar.finish_and_clear();
-        counted.map_err(|error| cannot_read("the log", error))
+        counted.map_err(|error| cannot_read("the log", &error))
     }
 
     /// A bar for long work over so many bytes; only on a terminal, and not at once.
@@ -248,7 +245,7 @@ impl Session {
     /// Writes a file that the person asked for, whole or not at all.
     fn write_whole(&mut self, path: &Utf8Path, text: &str) -> Result<(), Failure> {
         let (uid, gid) = self.user;
-        let file = crate::system::File::new(text, 0o644, uid, gid);
+        let file = File::new(text, 0o644, uid, gid);
         Ok(crate::system::System::write(
             &mut self.outside,
             path,
@@ -257,7 +254,7 @@ impl Session {
     }
 }
 
-fn cannot_read(what: &str, error: io::Error) -> Failure {
+fn cannot_read(what: &str, error: &io::Error) -> Failure {
     Failure::new(
         FailureKind::Failed,
         format!("cannot read {what} to its end: {error}"),

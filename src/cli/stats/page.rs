@@ -1,4 +1,5 @@
 //! Counts as one page for a browser: no network, no script, light and dark.
+#![expect(clippy::cast_precision_loss, reason = "places and shares, for the eye")]
 
 use serde::Serialize;
 

@@ -106,7 +106,7 @@ mod tests {
             Ok(end - from)
         };
         blocks(range, read, |block| {
-            found.extend(lines(block).map(<[u8]>::to_vec))
+            found.extend(lines(block).map(<[u8]>::to_vec));
         })
         .unwrap();
         found
