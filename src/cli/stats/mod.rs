@@ -15,7 +15,7 @@ use crate::cli::{Failure, FailureKind, Session, json};
 use crate::log_files;
 use crate::provider::Provider;
 use crate::stats::{self, By, LastMonth, MailHosts, Row, Source, Span, Tally};
-use crate::system::{File, Output, Query, System as _};
+use crate::system::{File, Output, Query};
 
 /// How long a log must take before a bar is drawn.
 const PATIENCE: Duration = Duration::from_millis(300);
