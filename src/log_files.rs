@@ -172,7 +172,7 @@ pub fn with_rotations(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::{File, MemorySystem};
+    use crate::system::MemorySystem;
 
     fn text_of(source: Source) -> Vec<u8> {
         let mut text = Vec::new();
@@ -198,9 +198,8 @@ mod tests {
     fn every_packing_is_undone_whatever_the_name_says() {
         let expected = b"one\ntwo\n".as_slice();
         for packed in PACKED.into_iter().chain([expected]) {
-            let mut system = MemorySystem::default();
             let path = Utf8Path::new("/var/log/mail.log");
-            system.write(path, &File::new(packed, 0o640, 0, 4)).unwrap();
+            let system = MemorySystem::new().file(path, packed);
             assert_eq!(text_of(open(&system, path).unwrap()), expected);
             let last = LastMonth::of(0);
             let stream = stream(Box::new(io::Cursor::new(packed.to_vec())), last).unwrap();
@@ -223,7 +222,7 @@ mod tests {
 
     #[test]
     fn rotations_go_with_their_log() {
-        let mut system = MemorySystem::default();
+        let mut system = MemorySystem::new();
         for name in [
             "mail.log",
             "mail.log.1",
@@ -232,8 +231,7 @@ mod tests {
             "mail.log.offset",
             "mail.logs",
         ] {
-            let path = Utf8Path::new("/var/log").join(name);
-            system.write(&path, &File::new(*b"", 0o640, 0, 4)).unwrap();
+            system = system.file(Utf8Path::new("/var/log").join(name), "");
         }
         let found = with_rotations(&system, Utf8Path::new("/var/log/mail.log")).unwrap();
         let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
