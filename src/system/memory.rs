@@ -12,8 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::tree::{follow, way};
 use super::{
-    Command, File, Kind, Letter, Output, Pieces, Query, Rehearsal, Rehearsed, Stat, System,
-    SystemError,
+    Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
 };
 
 /// What a path of the tree is.
@@ -256,25 +255,6 @@ impl MemorySystem {
     }
 }
 
-/// The content of a file.
-struct Held(Vec<u8>);
-
-impl Pieces for Held {
-    fn length(&self) -> u64 {
-        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
-    }
-
-    fn modified(&self) -> i64 {
-        0
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut rest = self.0.get(start..).unwrap_or_default();
-        std::io::Read::read(&mut rest, buffer)
-    }
-}
-
 impl System for MemorySystem {
     fn read(&self, path: &Utf8Path) -> Result<Option<File>, SystemError> {
         match self.nodes.get(&self.resolve(path)?) {
@@ -291,11 +271,6 @@ impl System for MemorySystem {
             Some(end) => end.to_vec(),
             None => file.bytes,
         }))
-    }
-
-    fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError> {
-        let file = self.read(path)?;
-        Ok(file.map(|file| -> Box<dyn Pieces> { Box::new(Held(file.bytes)) }))
     }
 
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>, SystemError> {

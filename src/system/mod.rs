@@ -672,7 +672,10 @@ pub trait System {
     ///
     /// # Errors
     /// When it exists and cannot be opened.
-    fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError>;
+    fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError> {
+        let file = self.read(path)?;
+        Ok(file.map(|file| -> Box<dyn Pieces> { Box::new(pieces::Held(file.bytes)) }))
+    }
 
     /// Asks a program.
     ///

@@ -25,7 +25,7 @@ use xattr::FileExt;
 
 use super::borrowed::Borrowed;
 use super::milter;
-use super::pieces::Opened;
+use super::pieces::{Opened, open_regular};
 use super::program::{Program, Programs};
 use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
@@ -99,25 +99,7 @@ impl RealSystem {
         path: &Utf8Path,
     ) -> Result<Option<(std::fs::File, std::fs::Metadata)>, SystemError> {
         let (_, outside) = self.find(path)?;
-        let open = std::fs::File::options()
-            .read(true)
-            // Opening a fifo would wait for its other end.
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-            .open(&outside);
-        let opened = match open {
-            Ok(opened) => opened,
-            Err(error) if is_absent(&error) => return Ok(None),
-            // A socket cannot be opened at all.
-            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
-                return Err(SystemError::NotAFile { path: path.into() });
-            }
-            Err(error) => return Err(cannot_read(path)(error)),
-        };
-        let metadata = opened.metadata().map_err(cannot_read(path))?;
-        if !metadata.is_file() {
-            return Err(SystemError::NotAFile { path: path.into() });
-        }
-        Ok(Some((opened, metadata)))
+        open_regular(&outside, path)
     }
 
     /// Finds a path for writing.
@@ -599,7 +581,7 @@ impl System for RealSystem {
     }
 }
 
-fn cannot_read(path: impl AsRef<Utf8Path>) -> impl FnOnce(io::Error) -> SystemError {
+pub(super) fn cannot_read(path: impl AsRef<Utf8Path>) -> impl FnOnce(io::Error) -> SystemError {
     let path = path.as_ref().to_owned();
     |source| SystemError::Read { path, source }
 }

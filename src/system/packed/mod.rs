@@ -16,8 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::cksum::cksum;
 use super::tree::{follow, way};
 use super::{
-    Command, File, Kind, Letter, Output, Pieces, Query, Rehearsal, Rehearsed, Stat, System,
-    SystemError,
+    Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
 };
 use archive::Entry;
 
@@ -511,10 +510,6 @@ impl System for PackedSystem {
 
     fn read_after(&self, path: &Utf8Path, _offset: u64) -> Result<Option<Vec<u8>>, SystemError> {
         Err(not_collected(format!("the end of `{path}`")))
-    }
-
-    fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError> {
-        Err(not_collected(format!("all of `{path}`")))
     }
 
     fn query(&self, query: &Query) -> Result<Output, SystemError> {
