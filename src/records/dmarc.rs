@@ -94,11 +94,13 @@ impl Making<'_> {
             })
             .collect();
         dmarc.other.retain(|(tag, _)| !ignored.contains(tag));
-        dmarc.policy = Some(match said.policy {
+        let wanted = said.policy.map(|policy| match policy {
             site::Policy::None => Policy::None,
             site::Policy::Quarantine => Policy::Quarantine,
             site::Policy::Reject => Policy::Reject,
         });
+        // A policy that nobody asked to change is not weakened.
+        dmarc.policy = wanted.or(dmarc.policy).or(Some(Policy::None));
         let reports = said.reports.iter().flat_map(|list| list.split(','));
         // The site file was refused if one could not be read.
         for place in reports.filter_map(|place| place.trim().parse::<ReportUri>().ok()) {

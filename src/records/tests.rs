@@ -450,6 +450,15 @@ fn a_policy_that_stands_there_keeps_what_the_site_says_nothing_of() {
 }
 
 #[test]
+fn a_policy_that_the_site_says_nothing_of_is_not_weakened() {
+    let there = "v=DMARC1; p=reject; rua=mailto:dmarc@example.org";
+    let zone = format!("_dmarc.example.org. 60 IN TXT \"{there}\"\n");
+    let found = records(&with(""), &[], Some(&zone_of(&zone)));
+    let (policy, _) = text(&found, Role::Dmarc, "_dmarc.example.org");
+    assert_eq!(policy, there);
+}
+
+#[test]
 fn who_gets_reports_from_elsewhere_has_to_agree() {
     let site = site(&SITE.replace(
         "mailto:dmarc@example.org",

@@ -240,7 +240,7 @@ pub(super) struct SecondKey {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct Dmarc {
-    pub policy: Policy,
+    pub policy: Option<Policy>,
     pub reports: Option<Spanned<String>>,
 }
 

@@ -207,8 +207,8 @@ impl Dkim {
 /// What the DMARC record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dmarc {
-    /// What receivers shall do with mail that fails.
-    pub policy: Policy,
+    /// What receivers shall do with mail that fails; `None` leaves it as DNS has it.
+    pub policy: Option<Policy>,
     /// Where they send aggregate reports: `mailto:` addresses, separated by commas.
     pub reports: Option<String>,
 }

@@ -68,7 +68,7 @@ fn every_key_is_read() {
     assert_eq!(site.domains, ["example.org", "example.net"]);
     assert_eq!(site.spf_includes, ["_spf.example.net"]);
     assert_eq!(site.spf_all, All::Fail);
-    assert_eq!(site.dmarc.policy, Policy::Quarantine);
+    assert_eq!(site.dmarc.policy, Some(Policy::Quarantine));
     let dkim = site.dkim.as_ref().unwrap();
     let keys: Vec<_> = dkim.keys().map(|(selector, _)| selector).collect();
     assert_eq!(keys, ["mail", "mail-ed"]);

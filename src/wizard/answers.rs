@@ -493,7 +493,9 @@ impl Answers {
         let servers = site.other_servers.iter().map(written);
         answers.insert(Id::OtherServers, joined(servers));
         answers.insert(Id::ThirdParties, joined(&site.spf_includes));
-        answers.insert(Id::Dmarc, site.dmarc.policy.to_string());
+        if let Some(policy) = site.dmarc.policy {
+            answers.insert(Id::Dmarc, policy.to_string());
+        }
         answers.insert(Id::DmarcReports, joined(&site.dmarc.reports));
         match &site.dkim {
             Some(dkim) => {
