@@ -26,6 +26,7 @@ const COMMANDS: &[&[&str]] = &[
     &["profile", "list"],
     &["profile", "show"],
     &["dns"],
+    &["dns", "check"],
     &["dns", "push"],
     &["dns", "request"],
     &["dns", "show"],

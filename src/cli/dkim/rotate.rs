@@ -12,8 +12,8 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::apply::Options;
-use crate::cli::apply::{Asking as Consenting, Consent, carry_out, declined};
-use crate::cli::dns::{self, Asking, push, wait};
+use crate::cli::apply::{Asking, Consent, carry_out, declined};
+use crate::cli::dns::{self, Servers, push, wait};
 use crate::cli::plan::refused;
 use crate::cli::prepare::{Chosen, Wished};
 use crate::cli::{Failure, Session, show};
@@ -56,10 +56,10 @@ pub struct Rotate {
     #[arg(long)]
     finish: bool,
     #[command(flatten)]
-    asking: Asking,
+    servers: Servers,
 }
 
-const MAKE: Consenting<'_> = Consenting {
+const MAKE: Asking<'_> = Asking {
     prompt: "Make it?",
     yes: "write the new key beside the one in use",
     explanation: &[
@@ -69,7 +69,7 @@ const MAKE: Consenting<'_> = Consenting {
     ],
 };
 
-const REMOVE: Consenting<'_> = Consenting {
+const REMOVE: Asking<'_> = Asking {
     prompt: "Remove it?",
     yes: "remove the old record, by one signed update for each zone",
     explanation: &[
@@ -78,7 +78,7 @@ const REMOVE: Consenting<'_> = Consenting {
     ],
 };
 
-const SWITCH: Consenting<'_> = Consenting {
+const SWITCH: Asking<'_> = Asking {
     prompt: "Write it?",
     yes: "name the new key in the site file",
     explanation: &["`mailfix undo` names the old one again"],
@@ -117,8 +117,8 @@ impl Rotate {
                 "`--offline` forbids to ask whether the record is there",
             ));
         }
-        let asking = self.asking.clone().for_waiting();
-        asking.begin(session)?;
+        let servers = self.servers.clone().for_waiting();
+        servers.begin(session)?;
         let rotation = Rotation {
             options: &self,
             site,
@@ -134,7 +134,7 @@ impl Rotate {
         let next = rotation.next(session, begun)?;
         let key = rotation.make(session, &next)?;
         rotation.publish(session, &next, &key)?;
-        rotation.await_record(session, &asking, &next, &key)?;
+        rotation.await_record(session, &servers, &next, &key)?;
         rotation.switch(session, &next)?;
         let until = session.now + SignedDuration::from_hours(24 * i64::from(self.keep_days));
         session.ui.say(&format!(
@@ -252,7 +252,7 @@ impl Rotation<'_> {
         &self,
         session: &mut Session,
         plan: &Plan,
-        consenting: &Consenting<'_>,
+        consenting: &Asking<'_>,
     ) -> Result<(), Failure> {
         show::plan(&mut session.ui, plan);
         if session.consent(consenting)? == Consent::No {
@@ -330,7 +330,7 @@ impl Rotation<'_> {
         session: &mut Session,
         server: &UpdateServer,
         zones: Vec<crate::dns::update::ZoneChange>,
-        consenting: &Consenting<'_>,
+        consenting: &Asking<'_>,
     ) -> Result<(), Failure> {
         let Some(by) = self.site.dns.update.as_ref().filter(|_| !zones.is_empty()) else {
             return Ok(());
@@ -350,14 +350,14 @@ impl Rotation<'_> {
     fn await_record(
         &self,
         session: &mut Session,
-        asking: &Asking,
+        servers: &Servers,
         selector: &str,
         key: &KeyRecord,
     ) -> Result<(), Failure> {
         let needed = self.needed(selector, key)?;
         let names: Vec<Name> = needed.iter().map(|one| one.record.owner.clone()).collect();
         let look = |session: &mut Session| {
-            let asked = asking.begin(session)?;
+            let asked = servers.begin(session)?;
             let live = Live::ask(&needed, session.resolver()?.as_ref());
             let lacking = live.iter().filter_map(|(needed, standing)| match standing {
                 Standing::Present => None,

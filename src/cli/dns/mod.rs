@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 use crate::cli::{Failure, Session};
 
 pub use preview::{preview, published};
-pub use servers::Asking;
+pub use servers::Servers;
 pub use show::files;
 pub use wanted::key_records;
 

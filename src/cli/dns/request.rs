@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Asking, push};
+use super::{Servers, push};
 use crate::cli::out::OutFile;
 use crate::cli::{Failure, FailureKind, Session};
 use crate::dns::{Name, Record, RecordData, RecordType, panel, zone};
@@ -34,7 +34,7 @@ pub struct Request {
     #[arg(long, short, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
     #[command(flatten)]
-    asking: Asking,
+    servers: Servers,
 }
 
 /// One text.
@@ -84,7 +84,7 @@ struct Quoted {
 impl Request {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        self.asking.begin(session)?;
+        self.servers.begin(session)?;
         let (site, _) = session.site()?;
         let needed = session.records(&site)?;
         let live = Live::ask(&needed, session.resolver()?.as_ref());

@@ -19,7 +19,7 @@ const EACH: Duration = Duration::from_secs(5);
 
 /// Whom to ask.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Asking {
+pub struct Servers {
     /// Ask this DNS server instead of those in `/etc/resolv.conf`
     #[arg(long, value_name = "IP[:PORT]", value_parser = server, conflicts_with = "offline")]
     pub server: Option<SocketAddr>,
@@ -37,7 +37,7 @@ pub struct Asked {
     authoritative: Option<Arc<Authoritative>>,
 }
 
-impl Asking {
+impl Servers {
     /// The same, but past resolvers that remember what was: for those who wait for a change.
     ///
     /// A server that was named is asked as it is.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, ValueEnum};
 
 use super::servers::names_of;
-use super::{Asking, wanted};
+use super::{Servers, wanted};
 use crate::cli::out::OutFile;
 use crate::cli::plan::PENDING;
 use crate::cli::{Failure, FailureKind, Session, json};
@@ -41,7 +41,7 @@ pub struct Show {
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     #[command(flatten)]
-    asking: Asking,
+    servers: Servers,
 }
 
 /// A form of records.
@@ -76,7 +76,7 @@ impl Show {
 
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        let asked = self.asking.begin(session)?;
+        let asked = self.servers.begin(session)?;
         let (site, _) = session.site()?;
         let mut records = session.all_records(&site)?;
         let mut status = wanted::status(&records);

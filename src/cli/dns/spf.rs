@@ -12,7 +12,7 @@ use crate::finding::{Finding, Severity, escape};
 use crate::mail::spf::{self, Fault, Identity, Judgement, NotFlat, Status, Survey, Unconfirmed};
 use crate::site::Site;
 
-use super::Asking;
+use super::Servers;
 use super::servers::Asked;
 
 /// Show the SPF record of a domain with all it leads to, and what it costs
@@ -47,13 +47,13 @@ pub struct SpfCommand {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    asking: Asking,
+    servers: Servers,
 }
 
 impl SpfCommand {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        let asked = self.asking.begin(session)?;
+        let asked = self.servers.begin(session)?;
         match self.address {
             Some(address) => self.judge(session, address),
             None if self.flatten => self.flatten(session),

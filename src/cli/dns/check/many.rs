@@ -14,7 +14,7 @@ use crate::site::Site;
 use crate::system::System;
 
 use super::status;
-use crate::cli::dns::Asking;
+use crate::cli::dns::Servers;
 
 /// How many domains are checked side by side: they mostly wait for answers.
 const AT_A_TIME: usize = 64;
@@ -80,10 +80,10 @@ pub fn run(
     session: &mut Session,
     site: Option<&Site>,
     subject: &Subject,
-    asking: &Asking,
+    servers: &Servers,
     json: bool,
 ) -> Result<u8, Failure> {
-    let asked = asking.begin(session)?;
+    let asked = servers.begin(session)?;
     let resolver = session.resolver()?;
     let bar = bar(session.is_terminal, subject.senders.len());
     let checked = side_by_side(&subject.senders, AT_A_TIME, |sender| {

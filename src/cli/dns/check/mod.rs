@@ -18,7 +18,7 @@ use crate::finding::{Finding, Severity};
 use crate::provider::Provider;
 use crate::site::Site;
 
-use super::Asking;
+use super::Servers;
 use super::servers::names_of;
 use super::wait::{Look, duration, until_right};
 
@@ -50,7 +50,7 @@ pub struct Check {
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "offline")]
     wait: Option<Duration>,
     #[command(flatten)]
-    asking: Asking,
+    servers: Servers,
 }
 
 impl Check {
@@ -59,17 +59,17 @@ impl Check {
         if let Some(list) = &self.list {
             let names = many::read(session, list)?;
             let (site, subject) = subject::gather(session, names, &self.addresses)?;
-            return many::run(session, site.as_ref(), &subject, &self.asking, self.json);
+            return many::run(session, site.as_ref(), &subject, &self.servers, self.json);
         }
         let asked = subject::names(&self.domains)?;
         let (site, subject) = subject::gather(session, asked, &self.addresses)?;
-        let mut asking = self.asking.clone();
+        let mut servers = self.servers.clone();
         if self.wait.is_some() {
-            asking = asking.for_waiting();
+            servers = servers.for_waiting();
         }
         let names = names(site.as_ref(), &subject);
         let look = |session: &mut Session| {
-            let asked = asking.begin(session)?;
+            let asked = servers.begin(session)?;
             let resolver = session.resolver()?;
             let mut report = dns_check::check(resolver.as_ref(), &subject, &Provider::all());
             report.findings.extend(asked.findings(&names));
@@ -96,7 +96,7 @@ impl Check {
             session.ui.findings(&few_unasked(&report.findings));
             session.ui.say(&summary(&report.findings, outcome));
         }
-        if asking.authoritative && !self.asking.authoritative && outcome == Outcome::Unasked {
+        if servers.authoritative && !self.servers.authoritative && outcome == Outcome::Unasked {
             session.ui.hint(
                 "the zones' own servers were asked; where they cannot be reached from here, name \
                  a server that can: `--server IP`",
