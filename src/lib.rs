@@ -46,16 +46,14 @@
 //!    same for zones on a name server.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
-//! 7. [`stats`]: what became of mail, in numbers; [`log_files`]: the files of a log and what packed
-//!    them. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
+//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
 //!    sent for, one file a check. [`diagnose`]: why a message was not taken. [`stats`]: what became
 //!    of mail, in numbers; [`log_files`]: the files of a log, and what packed them.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
-//!    [`scheduler`], [`rewriter`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
-//!    [`scheduler`], [`signer`], [`package`], [`template`]; [`data_file`], [`embedded`]: how it is read, and
-//!    what of it ships inside the program.
+//!    [`scheduler`], [`rewriter`], [`signer`], [`package`], [`template`]; [`data_file`],
+//!    [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
@@ -65,16 +63,16 @@
 //!
 //! [`System`](system::System): files, programs, clock-free. Beside reading, asking, writing,
 //! removing and running it has `stat` and `list` (directories, links, leftovers), `read_after`
-//! (the end of a log), `rehearse` (a private copy a configuration is tried in, gone afterwards),
+//! (the end of a log), `pieces` (a log longer than memory), `rehearse` (a private copy a
+//! configuration is tried in, gone afterwards),
 //! `addresses`, `source` and `user` (no program says these the same way everywhere) and `lock`.
 //! `send` stands apart: a message cannot be taken back, so no plan holds one, and its receipt is
-//! what [`probe`] finds in the log. A machine
-//! that cannot run mailfix is a system too: [`PackedSystem`](system::PackedSystem) answers from what a
-//! script packed there, and errs about what it did not see.
+//! what [`probe`] finds in the log. A machine that cannot run mailfix is a system too:
+//! [`PackedSystem`](system::PackedSystem) answers from what a script packed there, and errs about
+//! what it did not see.
 //! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record". One asks the
 //! resolvers of this machine, one the servers of the zones themselves, one remembers what another
 //! said; who asks does not know which.
-//! [`Resolver`](dns::Resolver): `SERVFAIL` and silence are errors, never "no record".
 //! [`UpdateServer`](dns::update::UpdateServer): a name server that takes signed updates. No plan
 //! holds one either; [`push`] keeps its receipts, and takes it back by the inverse update.
 //! [`Asker`](ask::Asker): whoever answers. The time is a value handed in.
@@ -98,6 +96,16 @@
 //!   the service our table names, if it still means just what we would write. What cannot be told
 //!   from the administrator's stays and is named. Where nothing can be judged (no IPv6 at the
 //!   moment), nothing goes.
+//! - **SPF is ours.** Receivers stop at the first match; an administrator has to see every branch,
+//!   what it costs and what to drop. [`check_host`](mail::spf::check_host) judges as RFC 7208 has
+//!   it, [`survey`](mail::spf::survey) walks all of it.
+//! - **A change of DNS goes by whole sets.** What is wanted, what stands there and what has to be
+//!   written are compared a set (name and type) at a time, members of others kept; checks, forms
+//!   and updates all read that one comparison ([`records::live`]).
+//! - **Who signs and who rewrites senders is data**: a file in `profiles/` with its texts in
+//!   `templates/`. What cannot be known not to sign already is refused.
+//! - **Counting reads each byte once**: ranges of a file side by side, lines found by one marker,
+//!   memory by what is told apart and not by length.
 //! - **Whether Postfix runs** is read from its pid file: `postfix status` writes to the mail log,
 //!   and looking changes nothing.
 
