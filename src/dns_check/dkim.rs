@@ -15,6 +15,9 @@ const FEWEST_BITS: usize = 1024;
 /// Bits of a key that is good for years (RFC 8301, 3.2).
 const GOOD_BITS: usize = 2048;
 
+/// What a cell says where the key on disk cannot be compared.
+const UNREAD: &str = "unread";
+
 /// A key that mail is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -59,6 +62,13 @@ pub struct KeyReport {
     pub alias_of: Option<String>,
     #[serde(skip)]
     faults: Vec<Finding>,
+}
+
+impl KeyReport {
+    /// Tells whether it is open if signatures pass: DNS did not say, or the key could not be read.
+    pub(super) fn is_open(&self) -> bool {
+        self.cell.state == State::Unasked || self.cell.says == UNREAD
+    }
 }
 
 /// Asks for the record.
@@ -202,7 +212,7 @@ impl KeyReport {
             }
             Ok(_) => {}
             Err(why) => self.doubt(
-                "unread",
+                UNREAD,
                 Finding::warning(
                     "dkim-key-unread",
                     format!("whether `{name}` belongs to the key on disk cannot be told"),

@@ -254,13 +254,8 @@ pub(super) fn find_refused(domain: &DomainReport, findings: &mut Vec<Finding>) {
     let failing = where_is(&domain.spf.results, |result| {
         result.cell.state == State::Wrong
     });
-    // Where a lookup failed nothing is known of the signature.
-    if failing.is_empty()
-        || domain
-            .dkim
-            .iter()
-            .any(|key| key.cell.state == State::Unasked)
-    {
+    // Where that is open nothing is known of the signature.
+    if failing.is_empty() || domain.dkim.iter().any(super::KeyReport::is_open) {
         return;
     }
     let name = domain.sender.domain.host();

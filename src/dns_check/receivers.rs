@@ -144,13 +144,7 @@ fn authentication(
         State::Right => (Verdict::Takes, None),
         _ if signed => (Verdict::IfSigned, None),
         State::Unasked => (Verdict::Unasked, None),
-        _ if domain
-            .dkim
-            .iter()
-            .any(|key| key.cell.state == State::Unasked) =>
-        {
-            (Verdict::Unasked, None)
-        }
+        _ if domain.dkim.iter().any(KeyReport::is_open) => (Verdict::Unasked, None),
         _ => (
             unmet,
             Some(format!(

@@ -29,7 +29,13 @@ impl Making<'_> {
             }
         };
         let dmarc = self.policy(existing.clone());
+        let weaker = existing.as_ref().and_then(|there| there.policy) > dmarc.policy;
         let why = match existing {
+            Some(existing) if weaker => format!(
+                "replaces the DMARC record of `{host}`: the site file asks for `p={}`, which is weaker than the `p={}` that stands there",
+                dmarc.policy.unwrap_or(Policy::None),
+                existing.policy.unwrap_or(Policy::None)
+            ),
             Some(existing) if existing != dmarc => {
                 format!("replaces the DMARC record of `{host}`, which says something else")
             }
@@ -51,10 +57,18 @@ impl Making<'_> {
         self.add(Role::Spf, domain.clone(), none, why);
         let owner = Dmarc::owner(domain);
         if let Some(owner) = self.place("DMARC", &host, owner) {
-            let refuse = Dmarc {
-                policy: Some(Policy::Reject),
-                ..Dmarc::default()
+            // What stands there may speak of names below, and say where reports go.
+            let mut refuse = match self.published_policy(&owner) {
+                Ok(existing) => kept(existing),
+                Err(error) => {
+                    return self.refuse(RecordRefused::CouldNotAsk {
+                        record: "DMARC",
+                        domain: domain.clone(),
+                        error,
+                    });
+                }
             };
+            refuse.policy = Some(Policy::Reject);
             let data = RecordData::Txt(refuse.to_string().into());
             let why = format!("no mail is sent as `{host}`, so all of it is forged");
             self.add(Role::Dmarc, owner, data, why);
@@ -84,16 +98,7 @@ impl Making<'_> {
     /// What the site says, put into what stands there.
     fn policy(&self, existing: Option<Dmarc>) -> Dmarc {
         let said = &self.site.dmarc;
-        let mut dmarc = existing.unwrap_or_default();
-        let ignored: Vec<String> = dmarc
-            .oddities()
-            .into_iter()
-            .filter_map(|oddity| match oddity {
-                Oddity::Removed { tag } => Some(tag),
-                _ => None,
-            })
-            .collect();
-        dmarc.other.retain(|(tag, _)| !ignored.contains(tag));
+        let mut dmarc = kept(existing);
         let wanted = said.policy.map(|policy| match policy {
             site::Policy::None => Policy::None,
             site::Policy::Quarantine => Policy::Quarantine,
@@ -151,4 +156,19 @@ impl Making<'_> {
             self.records.elsewhere.push(needed);
         }
     }
+}
+
+/// What stands there, without what receivers ignore.
+fn kept(existing: Option<Dmarc>) -> Dmarc {
+    let mut dmarc = existing.unwrap_or_default();
+    let ignored: Vec<String> = dmarc
+        .oddities()
+        .into_iter()
+        .filter_map(|oddity| match oddity {
+            Oddity::Removed { tag } => Some(tag),
+            _ => None,
+        })
+        .collect();
+    dmarc.other.retain(|(tag, _)| !ignored.contains(tag));
+    dmarc
 }

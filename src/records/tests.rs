@@ -459,6 +459,35 @@ fn a_policy_that_the_site_says_nothing_of_is_not_weakened() {
 }
 
 #[test]
+fn a_policy_that_gets_weaker_is_said_to() {
+    let there = "v=DMARC1; p=reject; rua=mailto:dmarc@example.org";
+    let zone = format!("_dmarc.example.org. 60 IN TXT \"{there}\"\n");
+    let found = records(&with("policy = 'none'\n"), &[], Some(&zone_of(&zone)));
+    let (_, why) = text(&found, Role::Dmarc, "_dmarc.example.org");
+    assert_eq!(
+        why,
+        "replaces the DMARC record of `example.org`: the site file asks for `p=none`, which is \
+         weaker than the `p=reject` that stands there"
+    );
+}
+
+#[test]
+fn a_name_that_sends_nothing_keeps_what_else_its_policy_says() {
+    let silent = SITE.replacen(
+        "[dmarc]",
+        "[[domain]]\nname = 'quiet.example'\nsends = false\n[dmarc]",
+        1,
+    );
+    let zone = "_dmarc.quiet.example. 60 IN TXT \"v=DMARC1; p=none; sp=none; rua=mailto:x@quiet.example; pct=5\"\n";
+    let found = records(&site(&silent), &[], Some(&zone_of(zone)));
+    let (policy, _) = text(&found, Role::Dmarc, "_dmarc.quiet.example");
+    assert_eq!(
+        policy,
+        "v=DMARC1; p=reject; sp=none; rua=mailto:x@quiet.example"
+    );
+}
+
+#[test]
 fn who_gets_reports_from_elsewhere_has_to_agree() {
     let site = site(&SITE.replace(
         "mailto:dmarc@example.org",

@@ -248,6 +248,8 @@ impl<R: Resolver> AuthoritativeResolver<R> {
         let questions: Vec<(&Name, RecordType)> = delegation
             .servers
             .iter()
+            // A zone can name thousands.
+            .take(MAX_SERVERS)
             .flat_map(|name| [(name, RecordType::A), (name, RecordType::Aaaa)])
             .collect();
         let answers = side_by_side(&questions, questions.len(), |(name, kind)| {

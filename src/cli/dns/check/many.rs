@@ -1,6 +1,7 @@
 //! A list of domains: each is checked beside the others, and gives one line.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use camino::Utf8Path;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,12 +23,28 @@ const AT_A_TIME: usize = 64;
 /// The column the cells stand in, unless a name is longer.
 const COLUMN: usize = 32;
 
-/// Reads a list: one domain a line; what follows a `#` is a remark.
-pub fn read(session: &Session, path: &Utf8Path) -> Result<Vec<Name>, Failure> {
-    let Some(file) = session.outside.read(path)? else {
-        return Err(Failure::failed(format!("there is no `{path}`")));
+/// The longest list that is taken from standard input, in bytes.
+const LONGEST: u64 = 64 << 20;
+
+/// Reads a list, `-` from standard input: one domain a line; what follows a `#` is a remark.
+pub fn read(session: &mut Session, path: &Utf8Path) -> Result<Vec<Name>, Failure> {
+    let bytes = if path == "-" {
+        let mut bytes = Vec::new();
+        if let Some(input) = session.input.take() {
+            input
+                .take(LONGEST)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Failure::failed(format!("cannot read the list: {error}")))?;
+        }
+        bytes
+    } else if let Some(file) = session.outside.read(path)? {
+        file.bytes
+    } else {
+        return Err(Failure::usage(format!(
+            "there is no file `{path}`; `-` reads standard input"
+        )));
     };
-    let (names, faults) = parse(path, &file.bytes);
+    let (names, faults) = parse(path, &bytes);
     if !faults.is_empty() {
         let count = faults.len();
         let lines = if count == 1 { "line" } else { "lines" };

@@ -42,7 +42,7 @@ pub struct Check {
     /// Judge by this address instead of those mail leaves from here; may be repeated
     #[arg(long = "address", value_name = "IP")]
     addresses: Vec<IpAddr>,
-    /// Check the sending domains in FILE, one a line: each gives one line
+    /// Check the sending domains in FILE (`-`: standard input), one a line: each gives one line
     #[arg(long = "domains", value_name = "FILE", conflicts_with_all = ["domains", "wait"])]
     list: Option<Utf8PathBuf>,
     /// Look again until all is right, for as long as this (`30s`, `10m`, `2h`); asks the zones'
