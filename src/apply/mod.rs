@@ -84,6 +84,15 @@ pub enum Cause {
     },
 }
 
+/// A command that failed on the way back, and that the way back did not wait for.
+#[derive(Debug)]
+pub struct Left {
+    /// Which.
+    pub command: Command,
+    /// Why.
+    pub cause: Cause,
+}
+
 /// A plan that was not applied, or not wholly.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -96,11 +105,13 @@ pub enum ApplyError {
     /// It cannot be begun; nothing was changed.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// A part failed, and everything is as it was before.
-    #[error("{cause}; everything is as it was before")]
+    /// A part failed, and everything is as it was before, but for what others would not do again.
+    #[error("{cause}; everything is as it was before{}", exceptions(.left))]
     RolledBack {
         /// What failed.
         cause: Box<Cause>,
+        /// What failed on the way back. Nothing of it is of Postfix.
+        left: Vec<Left>,
         /// The receipt of the attempt.
         receipt: Option<String>,
     },
@@ -125,6 +136,14 @@ fn quoted(output: &Output) -> String {
         "" => String::new(),
         said => format!(": {said}"),
     }
+}
+
+fn exceptions(left: &[Left]) -> String {
+    let causes: Vec<_> = left.iter().map(|left| left.cause.to_string()).collect();
+    if causes.is_empty() {
+        return String::new();
+    }
+    format!(", but on the way back {}", causes.join("; "))
 }
 
 fn titles(findings: &[Finding]) -> String {
@@ -228,8 +247,16 @@ pub fn apply(
             (run.report)(Event::RollingBack(&cause));
             let back = run.back(&plan, &reached);
             let cause = Box::new(cause);
-            match back.and_then(|()| Ok(receipts.end(run.system)?)) {
-                Ok(()) => Err(ApplyError::RolledBack { cause, receipt }),
+            let ended = back.and_then(|left| {
+                receipts.end(run.system)?;
+                Ok(left)
+            });
+            match ended {
+                Ok(left) => Err(ApplyError::RolledBack {
+                    cause,
+                    left,
+                    receipt,
+                }),
                 Err(obstacle) => Err(ApplyError::Stopped {
                     cause,
                     obstacle: Box::new(obstacle),
@@ -384,8 +411,10 @@ impl Run<'_> {
     }
 
     /// Brings the steps begun back, last first, as an undo would: what is as it was left is
-    /// turned back, what is as it was before never happened, and anything else stops it.
-    fn back(&mut self, plan: &Plan, reached: &Reached) -> Result<(), Cause> {
+    /// turned back, what is as it was before never happened, and anything else stops it. A
+    /// command that is not of Postfix does not: the files matter more than what it does.
+    fn back(&mut self, plan: &Plan, reached: &Reached) -> Result<Vec<Left>, Cause> {
+        let mut left: Vec<Left> = Vec::new();
         for (step, told) in plan.steps.iter().zip(reached).rev() {
             let inverse = step.inverse();
             for new in &inverse.directories {
@@ -413,13 +442,23 @@ impl Run<'_> {
             // A step that came no further than its check has told Postfix of nothing.
             if *told {
                 for command in &inverse.then {
-                    if self.is_due(command) {
-                        self.run_again(command)?;
+                    if !self.is_due(command) {
+                        continue;
+                    }
+                    match self.run_again(command) {
+                        Err(cause) if command.is_of_postfix() => return Err(cause),
+                        Err(cause) if left.iter().all(|left| left.command != *command) => {
+                            left.push(Left {
+                                command: command.clone(),
+                                cause,
+                            });
+                        }
+                        _ => {}
                     }
                 }
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     fn put(&mut self, path: &Utf8Path, file: Option<&File>) -> Result<(), Cause> {

@@ -516,6 +516,41 @@ fn a_job_that_cannot_be_started_brings_all_back() {
 }
 
 #[test]
+fn a_service_that_fails_both_ways_keeps_no_file_from_coming_back() {
+    const RESTART: &str = "service postsrsd restart";
+    let mut system = machine()
+        .reply(RESTART, 1, "new\n")
+        .reply(RESTART, 1, "old\n");
+    let before = tree(&system);
+    let mut plan = planned(&system);
+    let restart = Command::RestartService {
+        service: "postsrsd".to_owned(),
+    };
+    // Between master.cf and main.cf, as the rewriter's step is.
+    plan.steps[1].then.push(restart.clone());
+    let error = run(&mut system, &plan, None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`service postsrsd restart` failed with status 1: new; everything is as it was before, \
+         but on the way back `service postsrsd restart` failed with status 1: old"
+    );
+    let ApplyError::RolledBack { left, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].command, restart);
+    assert_eq!(tree(&system), before);
+    assert_eq!(
+        ran(&system),
+        [CHECK, RELOAD, RESTART, RESTART, CHECK, RELOAD]
+    );
+    assert_eq!(states(&system), [State::Undone]);
+    system.ran.clear();
+    run_undo(&mut system).unwrap();
+    assert_eq!(system.ran, []);
+}
+
+#[test]
 fn a_stale_plan_is_refused_before_anything_is_written() {
     let mut system = machine();
     let plan = planned(&system);

@@ -415,8 +415,12 @@ impl From<ApplyError> for Failure {
                 Self::failed(message).hint("make the plan again: `mailfix plan`")
             }
             ApplyError::System(error) => error.into(),
-            ApplyError::RolledBack { cause, .. } => {
+            ApplyError::RolledBack { cause, left, .. } => {
                 let mut failure = Self::failed(message);
+                for apply::Left { command, .. } in &left {
+                    let hint = format!("once what it says is mended: `{command}`");
+                    failure = failure.hint(hint);
+                }
                 if let apply::Cause::Unproven(findings) = cause.as_ref() {
                     if findings
                         .iter()
