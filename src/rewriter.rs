@@ -27,6 +27,8 @@ pub struct Rewriter {
     pub without: Vec<Utf8PathBuf>,
     /// The service that runs it.
     pub service: String,
+    /// Its unit of systemd.
+    pub unit: String,
     /// The file of its settings.
     pub config: Utf8PathBuf,
     /// How they are written.
@@ -102,23 +104,30 @@ impl Rewriter {
         })
     }
 
-    /// Sets a value, or a list of them, and leaves every other line alone.
+    /// Sets a value, or a list of them, and leaves all else alone: every other line, and on its own
+    /// what stands before it and the comment behind it.
     #[must_use]
     pub fn set(&self, bytes: &[u8], name: &str, words: &[String], is_list: bool) -> Vec<u8> {
         let text = String::from_utf8_lossy(bytes);
-        let line = self.syntax.line(name, words, is_list);
+        let setting = self.syntax.line(name, words, is_list);
         let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-        let mut new = line.into_bytes();
-        new.push(b'\n');
+        let new;
         if let Some((at, _)) = self.syntax.last(&text, name) {
+            let (before, after) = self.syntax.around(lines[at], name);
+            new = [before, setting.as_bytes(), after].concat();
             lines[at] = &new;
-        } else if let Some(at) = self.syntax.example(&text, name) {
-            lines.insert(at + 1, &new);
         } else {
-            if lines.last().is_some_and(|last| !last.ends_with(b"\n")) {
-                lines.push(b"\n");
+            new = format!("{setting}\n").into_bytes();
+            let example = self.syntax.example(&text, name);
+            let mut at = example.map_or(lines.len(), |example| example + 1);
+            if lines[..at]
+                .last()
+                .is_some_and(|line| !line.ends_with(b"\n"))
+            {
+                lines.insert(at, b"\n");
+                at += 1;
             }
-            lines.push(&new);
+            lines.insert(at, &new);
         }
         lines.concat()
     }
@@ -155,6 +164,41 @@ impl Syntax {
         }
     }
 
+    /// What of a line that makes a setting is not the setting: what stands before its name, and
+    /// its comment and end.
+    fn around<'a>(self, line: &'a [u8], name: &str) -> (&'a [u8], &'a [u8]) {
+        // A comment may be in any encoding.
+        let text = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let before = text.find(name).unwrap_or_default();
+        let after = self.comment(text).unwrap_or_else(|| {
+            let end = line.strip_suffix(b"\n").unwrap_or(line);
+            end.len()
+        });
+        (&line[..before], &line[after..])
+    }
+
+    /// Where the comment of a line begins, with the blanks before it.
+    fn comment(self, line: &str) -> Option<usize> {
+        let mut quote = None;
+        let mut is_escaped = false;
+        let mut last = '=';
+        for (at, char) in line.char_indices() {
+            let begins = self == Self::Confuse || last.is_whitespace();
+            match char {
+                _ if is_escaped => is_escaped = false,
+                '\\' if quote != Some('\'') => is_escaped = true,
+                '"' | '\'' if quote == Some(char) => quote = None,
+                '"' | '\'' if quote.is_none() => quote = Some(char),
+                '#' if quote.is_none() && begins => {
+                    return line.get(..at).map(|before| before.trim_end().len());
+                }
+                _ => {}
+            }
+            last = char;
+        }
+        None
+    }
+
     fn line(self, name: &str, words: &[String], is_list: bool) -> String {
         let quoted = || words.iter().map(|word| format!("\"{word}\""));
         match self {
@@ -163,13 +207,16 @@ impl Syntax {
                 let all: Vec<String> = quoted().collect();
                 format!("{name} = {{ {} }}", all.join(", "))
             }
-            Self::Confuse => format!("{name} = {}", quoted().collect::<String>()),
+            Self::Confuse => format!("{name} = \"{}\"", words.concat()),
         }
     }
 }
 
 /// The words of an assignment's value, if no shell is needed to know them.
 fn shell_words(value: &str) -> Option<Vec<String>> {
+    if value.trim_start().starts_with('#') && value.starts_with(char::is_whitespace) {
+        return Some(Vec::new());
+    }
     let value = value.trim();
     let plain = match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {
@@ -227,6 +274,11 @@ fn confuse_words(value: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
 
     fn rewriter(title: &str) -> Rewriter {
@@ -277,6 +329,7 @@ mod tests {
             two,
         );
         check("SRS_EXCLUDE_DOMAINS=\n", Some(&[]));
+        check("SRS_EXCLUDE_DOMAINS= # none\n", Some(&[]));
         check(
             "#SRS_EXCLUDE_DOMAINS=x\nSRS_EXCLUDE_DOMAINS2=x\n",
             Some(&[]),
@@ -323,10 +376,103 @@ mod tests {
             "SRS_EXCLUDE_DOMAINS=$X\nx=1\n",
             &format!("{line}x=1\n"),
         );
+        // The example may be the last line, and not be ended.
+        check_set(
+            "PostSRSd 1",
+            "x=1\n#SRS_EXCLUDE_DOMAINS=.c",
+            &format!("x=1\n#SRS_EXCLUDE_DOMAINS=.c\n{line}"),
+        );
         check_set(
             "PostSRSd 2",
             "domains = {}\nx = 1\n",
             "domains = { \"a.example\", \"b.example\" }\nx = 1\n",
         );
+    }
+
+    #[test]
+    fn what_stands_around_a_setting_stays() {
+        check_set(
+            "PostSRSd 1",
+            "export SRS_EXCLUDE_DOMAINS='a # b'  # keep me\nx=1\n",
+            "export SRS_EXCLUDE_DOMAINS=a.example,b.example  # keep me\nx=1\n",
+        );
+        check_set(
+            "PostSRSd 1",
+            "  SRS_EXCLUDE_DOMAINS=a#b",
+            "  SRS_EXCLUDE_DOMAINS=a.example,b.example",
+        );
+        check_set(
+            "PostSRSd 2",
+            "  domains={\"#\"} # keep me\n",
+            "  domains = { \"a.example\", \"b.example\" } # keep me\n",
+        );
+        let one = rewriter("PostSRSd 1");
+        let words = ["b".to_owned()];
+        let set = one.set(b"SRS_DOMAIN=a # \xfc\n", "SRS_DOMAIN", &words, false);
+        assert_eq!(set, b"SRS_DOMAIN=b # \xfc\n");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_was_set_is_read_and_other_lines_stay(
+            version in 0..2_usize,
+            lines in vec(line(), 0..6),
+            is_ended: bool,
+            is_list: bool,
+            mut words in vec("[.a-z][a-z.-]{0,8}", 0..4),
+        ) {
+            let one = Rewriter::all().remove(version);
+            let name = if is_list { &one.exempt } else { &one.domain };
+            if !is_list {
+                words.truncate(1);
+            }
+            let mut text = lines.join("\n").replace("NAME", name);
+            if is_ended {
+                text.push('\n');
+            }
+            let set = one.set(text.as_bytes(), name, &words, is_list);
+            let read = one.get(&set, name).unwrap().unwrap();
+            prop_assert_eq!(&read, &words);
+            prop_assert_eq!(&one.set(&set, name, &words, is_list), &set);
+            let set = String::from_utf8(set).unwrap();
+            let lines_of = |text: &str| text.split_terminator('\n').map(str::to_owned).collect::<Vec<_>>();
+            let (old, new) = (lines_of(&text), lines_of(&set));
+            let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+            let rest = old.len() - same;
+            // One line is another, or is new.
+            let is_other = rest > 0 && new.len() == old.len() && old[same + 1..] == new[same + 1..];
+            let is_new = new.len() == old.len() + 1 && old[same..] == new[same + 1..];
+            prop_assert!(is_other || is_new || old == new, "{text:?} {set:?}");
+        }
+    }
+
+    /// A line with the setting, near it, or without it.
+    fn line() -> impl Strategy<Value = String> {
+        let parts = (
+            select(&["", " ", "export ", "#", "# "][..]),
+            select(&["NAME", "OTHER", ""][..]),
+            select(&["=", " = ", ""][..]),
+            select(
+                &[
+                    "",
+                    "a",
+                    "\"a\"",
+                    "\"a # b\"",
+                    "'a",
+                    "{ \"a\", b }",
+                    "{",
+                    "$X",
+                    "a#b",
+                ][..],
+            ),
+            select(&["", " # note", "#note", " \r"][..]),
+        );
+        parts.prop_map(|(a, b, c, d, e)| [a, b, c, d, e].concat())
     }
 }

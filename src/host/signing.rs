@@ -228,7 +228,7 @@ fn first<'a>(
 }
 
 fn starts(system: &dyn System, signer: &Signer) -> Result<Option<Starts>, SystemError> {
-    if system.stat(Utf8Path::new(SYSTEMD))?.is_some() {
+    if has_systemd(system)? {
         return Ok(Some(Starts::Systemd));
     }
     let scripts = SCRIPTS.map(|folder| Utf8Path::new(folder).join(&signer.service));
@@ -247,11 +247,21 @@ fn state(system: &dyn System, facts: &SignerFacts) -> (Option<bool>, Option<bool
     };
     let runs = system.query(&runs).ok().map(|output| output.success());
     let enabled = (facts.starts == Some(Starts::Systemd))
-        .then(|| system.query(&Query::UnitEnabled { unit: unit() }).ok())
-        .flatten()
-        // Units that others start are `static`, `alias` and more.
-        .map(|output| output.text().trim() != "disabled");
+        .then(|| is_enabled(system, unit()))
+        .flatten();
     (runs, enabled)
+}
+
+/// Tells whether systemd runs here.
+pub(super) fn has_systemd(system: &dyn System) -> Result<bool, SystemError> {
+    Ok(system.stat(Utf8Path::new(SYSTEMD))?.is_some())
+}
+
+/// Whether systemd starts a unit at every boot; what it does not say is not known.
+pub(super) fn is_enabled(system: &dyn System, unit: String) -> Option<bool> {
+    let output = system.query(&Query::UnitEnabled { unit }).ok()?;
+    // Units that others start are `static`, `alias` and more.
+    Some(output.text().trim() != "disabled")
 }
 
 #[cfg(test)]

@@ -416,7 +416,9 @@ mod tests {
                 "PostSRSd is not installed, or its settings are in no place that mailfix knows (`/etc/default/postsrsd`, `/etc/postsrsd.conf`): its package brings it",
             ),
         );
-        let two = MemorySystem::new().file("/etc/postsrsd.conf", "");
+        let two = MemorySystem::new()
+            .file("/usr/sbin/postsrsd", "")
+            .file("/etc/postsrsd.conf", "");
         check_with(
             main,
             &two,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use camino::Utf8Path;
 
 use super::below;
-use crate::host::{Facts, Files, Origin};
+use crate::host::{Facts, Files, Origin, signing};
 use crate::rewriter::{Rewriter, Unreadable};
 use crate::system::{Query, System};
 
@@ -29,6 +29,8 @@ pub struct Installed {
     pub exempt_file: Option<(String, Vec<String>)>,
     /// Its tables, senders first; or why Postfix cannot use them.
     pub tables: Result<[Served; 2], String>,
+    /// Whether it is started at every boot, where that can be told.
+    pub enabled: Option<bool>,
 }
 
 /// A table it serves.
@@ -71,7 +73,13 @@ pub fn observe(system: &dyn System, facts: &Facts, files: &mut Files) -> Option<
         let list = list.split_whitespace().map(str::to_owned).collect();
         Some((path, list))
     });
+    let is_asked =
+        facts.origin == Origin::Machine && signing::has_systemd(system).is_ok_and(|has| has);
+    let enabled = is_asked
+        .then(|| signing::is_enabled(system, rewriter.unit.clone()))
+        .flatten();
     Some(Installed {
+        enabled,
         domain: words(&rewriter.domain)
             .map(|words| words.and_then(|words| words.into_iter().next())),
         exempt: words(&rewriter.exempt).map(Option::unwrap_or_default),
@@ -200,7 +208,7 @@ mod tests {
     use super::*;
     use crate::host::example;
     use crate::postfix::ServiceType;
-    use crate::system::MemorySystem;
+    use crate::system::{MemorySystem, Output};
 
     /// What Postfix calls the table of senders, or why it cannot use it.
     #[track_caller]
@@ -232,6 +240,7 @@ mod tests {
         check(&[], "", None);
         check(&[PROGRAM], "", None);
         check(&[(ONE, "")], "", None);
+        check(&[(TWO, "")], "", None);
         check(&[PROGRAM, (ONE, "")], "", one);
         check(&[PROGRAM, (ONE, ""), (TWO, "")], "", two);
         check(&[PROGRAM, (TWO, "")], "", two);
@@ -249,7 +258,7 @@ mod tests {
                 "`SRS_FORWARD_PORT` in it is written in a way that mailfix does not read (`/etc/default/postsrsd`)",
             ),
         );
-        let two = |text, main, expected| check(&[(TWO, text)], main, Some(expected));
+        let two = |text, main, expected| check(&[PROGRAM, (TWO, text)], main, Some(expected));
         two(
             "socketmap = inet:localhost:10003\n",
             "",
@@ -264,7 +273,9 @@ mod tests {
 
     #[test]
     fn a_socket_outside_of_the_jail_is_told() {
-        let system = MemorySystem::new().file(TWO, "socketmap = unix:/run/srs\n");
+        let system = MemorySystem::new()
+            .file(PROGRAM.0, PROGRAM.1)
+            .file(TWO, "socketmap = unix:/run/srs\n");
         let mut facts = example::host("3.7.11", "", "").facts;
         for service in &mut facts.services {
             if service.is("cleanup", &ServiceType::Unix) {
@@ -277,5 +288,30 @@ mod tests {
             why.contains("`/run/srs` is out of reach for `cleanup`"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn whether_it_is_started_at_every_boot_is_asked_where_systemd_runs() {
+        let disabled = Output {
+            status: 1,
+            stdout: b"disabled\n".to_vec(),
+            stderr: Vec::new(),
+        };
+        let unit = "postsrsd.service".to_owned();
+        let bare = MemorySystem::new()
+            .file(PROGRAM.0, PROGRAM.1)
+            .file(ONE, "")
+            .answer(Query::UnitEnabled { unit }, disabled);
+        let booted = bare.clone().directory("/run/systemd/system");
+        let mut facts = example::host("3.7.11", "", "").facts;
+        facts.origin = Origin::Machine;
+        let enabled = |system: &MemorySystem, facts: &Facts| {
+            let found = observe(system, facts, &mut Files::default());
+            found.unwrap().enabled
+        };
+        assert_eq!(enabled(&booted, &facts), Some(false));
+        assert_eq!(enabled(&bare, &facts), None);
+        facts.origin = Origin::Collected;
+        assert_eq!(enabled(&booted, &facts), None);
     }
 }
