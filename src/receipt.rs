@@ -437,6 +437,12 @@ impl Receipts {
         self.state.join("lock")
     }
 
+    /// The file of the receipt of an apply.
+    #[must_use]
+    pub fn file(&self, id: &str) -> Utf8PathBuf {
+        self.path(APPLIES, id)
+    }
+
     fn path(&self, folder: &str, id: &str) -> Utf8PathBuf {
         self.state.join(folder).join(format!("{id}.json"))
     }

@@ -111,7 +111,7 @@ pub struct GlobalOptions {
     /// A profile's name (`mailfix profile list`) or the path of one of your own
     #[arg(long, global = true, value_name = "NAME|FILE")]
     pub profile: Option<String>,
-    /// Work on the tree below DIR instead of `/`; nothing running is touched
+    /// Work on the tree below DIR instead of `/`; of what runs, only DNS is touched, by updates
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<Utf8PathBuf>,
     /// Do it without asking

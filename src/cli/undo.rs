@@ -12,7 +12,7 @@ use crate::cli::{Failure, Session, show};
 use crate::draft::{outdated_tables, refusals_of};
 use crate::finding::Finding;
 use crate::host::{self, Host, Interest, Running};
-use crate::plan::Plan;
+use crate::plan::{FileChange, Nature, Plan};
 use crate::postfix::MainCf;
 use crate::receipt::{Receipt, Receipts, text_of};
 use crate::system::{File, System, SystemError};
@@ -139,6 +139,9 @@ impl Undo {
         };
         let applied = session.apply(&plan, &options, &mut verify)?;
         session.ui.remarks(&applied.findings);
+        if let Some(id) = &applied.receipt {
+            tell_of_keys(session, &plan, &receipts.file(id));
+        }
         session.ui.say(&if choice.only.is_empty() {
             format!("done; `{}` is undone", receipt.id)
         } else {
@@ -291,6 +294,17 @@ fn refuse(mut outdated: Vec<Outdated>, plan: &Plan, forced: &[Utf8PathBuf]) -> R
         ));
     }
     Err(failure)
+}
+
+/// Says where a key that was removed still is: an undo can be undone too.
+fn tell_of_keys(session: &mut Session, plan: &Plan, receipt: &Utf8Path) {
+    let is_secret = |change: &FileChange| change.nature == Nature::Secret;
+    let mut removed = plan.changes().filter(|change| change.before.is_some());
+    if removed.any(is_secret) {
+        session.ui.say(&format!(
+            "note: the receipt {receipt} keeps the removed key (mode 0600), to bring it back; delete it if the key must be gone"
+        ));
+    }
 }
 
 /// Removes what a run that was killed before it changed anything has left.

@@ -176,7 +176,8 @@ pub fn send(
             // A failure may be somebody else's word, who stands in between: the zone tells.
             Err(error) => match standings(change, server) {
                 Ok(found) if found.iter().all(|one| *one == Standing::After) => {}
-                Err(_) if error.is_unsure() => {
+                // One that is slow, or hands it on to another (RFC 2136, 6), may do it yet.
+                _ if error.is_unsure() => {
                     let zone = change.zone.clone();
                     return Err(SendError::Unknown { zone, error });
                 }

@@ -413,11 +413,17 @@ fn a_server_that_refuses_or_is_away_changes_nothing() {
         Some(_) => Deal::Lie,
         None => Deal::Pass,
     }));
-    world.refuses(
-        push,
-        75,
-        &["cannot be trusted: it is not signed; nothing was written"],
+    let before = world.records();
+    let shown = world.run(push);
+    assert_eq!(shown.status, 3, "{shown}");
+    assert!(
+        shown.stderr.contains(
+            "whether the zone `example.org` was changed is not known: the answer of 127.0.0.1"
+        ) && shown.stderr.contains("cannot be trusted: it is not signed"),
+        "{shown}"
     );
+    assert!(!shown.stderr.contains("nothing was written"), "{shown}");
+    assert_eq!((world.records(), world.receipts().len()), (before, 1));
     world.serve(proxy(world.named.address, |_| Deal::Lie));
     world.refuses(push, 75, &["cannot be trusted: it is not signed"]);
     world.serve(proxy(world.named.address, |_| Deal::Drop));
@@ -425,7 +431,7 @@ fn a_server_that_refuses_or_is_away_changes_nothing() {
     world.serve(world.named.address);
     world.named.stop();
     let shown = world.run(push);
-    assert_eq!((shown.status, world.receipts().len()), (75, 0), "{shown}");
+    assert_eq!((shown.status, world.receipts().len()), (75, 1), "{shown}");
     assert!(
         shown
             .stderr

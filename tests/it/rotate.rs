@@ -2,6 +2,7 @@
 //! and every place where it can be interrupted.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::push::World;
 use crate::support::Shown;
@@ -91,6 +92,34 @@ fn a_rotation_leaves_no_gap_and_is_taken_back_step_by_step() {
         );
         assert_eq!(selectors(&world), [next.as_str(), "mx1"]);
     }
+    let shown = rotate(&world, "--keep-days 4294967295");
+    assert_eq!(shown.status, 64, "{shown}");
+    // Only the operator knows what a signer does that mailfix does not set up.
+    let shown = rotate(&world, "--keep-days 0");
+    assert_eq!(shown.status, 0, "{shown}");
+    let said = format!("the record of `mx1` may go once your signer signs with `{next}`");
+    assert!(shown.stderr.contains(&said), "{shown}");
+    assert_eq!(selectors(&world), [next.as_str(), "mx1"]);
+    // Another host may sign with a key that is not here.
+    let key = world.folder.path().join("etc/mailfix/dkim/mx1.private");
+    let other = key.with_file_name(format!("{next}.private"));
+    let pem = fs::read(&key).unwrap();
+    for text in [None, Some(fs::read(other).unwrap())] {
+        fs::remove_file(&key).unwrap();
+        if let Some(text) = &text {
+            fs::write(&key, text).unwrap();
+        }
+        let shown = rotate(&world, "--finish --keep-days 0");
+        assert_eq!((shown.status, shown.stdout.as_str()), (0, ""), "{shown}");
+        assert!(
+            shown
+                .stderr
+                .contains("the record of `mx1` is not of a key of this host; it stays"),
+            "{shown}"
+        );
+        assert_eq!(selectors(&world), [next.as_str(), "mx1"]);
+        fs::write(&key, &pem).unwrap();
+    }
     let shown = rotate(&world, "--finish --keep-days 0");
     assert_eq!(shown.status, 0, "{shown}");
     assert_eq!(selectors(&world), [next.as_str()]);
@@ -100,7 +129,9 @@ fn a_rotation_leaves_no_gap_and_is_taken_back_step_by_step() {
     );
     let shown = rotate(&world, "--finish --keep-days 0");
     assert!(
-        shown.stderr.contains("no record of an old key is left"),
+        shown
+            .stderr
+            .contains("no record of an old key of this host is left"),
         "{shown}"
     );
 
@@ -112,6 +143,9 @@ fn a_rotation_leaves_no_gap_and_is_taken_back_step_by_step() {
             (selectors(&world).len(), keys(&world).len()),
             (selectors_left, keys_left)
         );
+        // What can bring the key back is named.
+        let says = shown.stderr.contains("keeps the removed key (mode 0600)");
+        assert_eq!(says, keys_left == 1, "{shown}");
     }
     assert_eq!((world.records(), site(&world)), (before, file));
 }
@@ -119,6 +153,10 @@ fn a_rotation_leaves_no_gap_and_is_taken_back_step_by_step() {
 #[test]
 fn a_wait_in_vain_is_taken_up_by_the_next_run() {
     let Some(world) = signed() else { return };
+    // A lax mode is not taken over.
+    let folder = world.folder.path().join("etc/mailfix/dkim");
+    let lax = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(folder.join("mx1.private"), lax).unwrap();
     // The zone is somebody else's now.
     let path = world.folder.path().join("etc/mailfix/mailfix.toml");
     let update = [
@@ -144,6 +182,8 @@ fn a_wait_in_vain_is_taken_up_by_the_next_run() {
     assert_eq!(site(&world), file);
     let made = keys(&world);
     assert_eq!(made.len(), 2);
+    let bits = fs::metadata(folder.join(&made[0])).unwrap().mode();
+    assert_eq!(bits & 0o777, 0o640);
 
     // Another key under the selector is not the one.
     let next = made[0].trim_end_matches(".private");

@@ -44,7 +44,7 @@ const MAKE: Asking<'_> = Asking {
     yes: "write the key and name it in the site file",
     explanation: &[
         "the private key is made here and never shown; its file can be read by its owner only",
-        "the receipt has the key's digest, not the key; `mailfix undo` removes it",
+        "the receipt has the key's digest, not the key; `mailfix undo` removes the key, and its own receipt keeps it (mode 0600)",
         "nothing signs with it yet: publish the record first; `signer` below `[dkim]` in the site file has `mailfix apply` set a signer up",
     ],
 };

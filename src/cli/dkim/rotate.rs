@@ -19,21 +19,27 @@ use crate::cli::prepare::{Chosen, Wished};
 use crate::cli::{Failure, Session, show};
 use crate::data_file;
 use crate::dns::update::UpdateServer;
-use crate::dns::{Name, Record, RecordType, zone};
+use crate::dns::{Name, Record, RecordData, RecordType, zone};
 use crate::finding::Severity;
 use crate::host::Origin;
-use crate::mail::dkim::{Algorithm, KeyRecord, PrivateKey};
+use crate::mail::dkim::{Algorithm, KeyRecord, PrivateKey, PublicKey};
 use crate::plan::{FileChange, Nature, Plan, Step};
 use crate::receipt::Receipts;
 use crate::records::live::{Live, RrsetChange, Standing};
 use crate::records::{Needed, Role};
-use crate::site::{Control, Dkim, Site};
+use crate::site::{Control, Dkim, SignerWish, Site};
 use crate::system::File;
 use crate::undo::{History, State};
 use crate::wizard::{Answers, Id, site_file};
 
 /// The end of a key file's name.
 const KEY_FILE: &str = ".private";
+
+/// How many days an old record may be told to stay.
+const MAX_DAYS: i64 = 3650;
+
+/// The permission bits that the file of a new key may take over from the old one's.
+const KEY_MODE: u32 = 0o640;
 
 /// Change over to a new signing key without a gap: publish, wait, sign, tidy up
 ///
@@ -50,9 +56,10 @@ pub struct Rotate {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = wait::duration)]
     wait: Duration,
     /// How many days the old record stays after the change
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=MAX_DAYS))]
     keep_days: u32,
-    /// Only remove the old record, if its days are over
+    /// Only remove the old record, if its days are over; where mailfix does not set the signer
+    /// up, this says that it signs with the new key
     #[arg(long)]
     finish: bool,
     #[command(flatten)]
@@ -63,7 +70,7 @@ const MAKE: Asking<'_> = Asking {
     prompt: "Make it?",
     yes: "write the new key beside the one in use",
     explanation: &[
-        "the private key is made here, never leaves this machine and is never shown; the receipt has its digest only",
+        "the private key is made here, never leaves this machine and is never shown; the receipt has its digest only, that of an undo keeps the key it removes (mode 0600)",
         "nothing signs with it yet: its record is published first, and seen on all name servers",
         "each step asks on its own, and `mailfix undo` takes each back",
     ],
@@ -87,6 +94,8 @@ const SWITCH: Asking<'_> = Asking {
 /// A key that signed before the present one.
 struct Former {
     selector: String,
+    /// Its file, as the site file named it.
+    key: Utf8PathBuf,
     /// When the present one took over.
     until: Timestamp,
 }
@@ -157,6 +166,52 @@ fn base(selector: &str) -> &str {
         Some((base, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => base,
         _ => selector,
     }
+}
+
+/// The public part of the key that a file holds, if it holds one.
+fn public_key(pem: &[u8]) -> Option<PublicKey> {
+    let record = PrivateKey::from_pem(pem).ok()?.record().ok()?;
+    Some(record.key)
+}
+
+/// The record sets with the records of this key taken out; a set that has none is left out.
+fn without(published: &[Record], key: Option<&PublicKey>) -> Vec<RrsetChange> {
+    let is_of_key = |record: &Record| {
+        let RecordData::Txt(text) = &record.data else {
+            return false;
+        };
+        let parsed = std::str::from_utf8(text).ok().map(KeyRecord::parse);
+        matches!(parsed, Some(Ok(found)) if Some(&found.key) == key)
+    };
+    let mut changes: Vec<RrsetChange> = Vec::new();
+    for record in published {
+        let index = changes
+            .iter()
+            .position(|change| change.owner == record.owner);
+        let index = index.unwrap_or_else(|| {
+            changes.push(RrsetChange {
+                owner: record.owner.clone(),
+                kind: RecordType::Txt,
+                present: Vec::new(),
+                wanted: Vec::new(),
+                why: String::new(),
+            });
+            changes.len() - 1
+        });
+        let change = &mut changes[index];
+        change.present.push(record.clone());
+        if !is_of_key(record) {
+            change.wanted.push(record.clone());
+        }
+    }
+    changes.retain(|change| change.present != change.wanted);
+    changes
+}
+
+/// The records that a change takes away.
+fn removed(change: &RrsetChange) -> impl Iterator<Item = &Record> {
+    let present = change.present.iter();
+    present.filter(|record| !change.wanted.contains(record))
 }
 
 impl Rotation<'_> {
@@ -236,6 +291,7 @@ impl Rotation<'_> {
                     // Whoever signs now must be able to read it, and nobody else.
                     after: Some(File {
                         bytes: pem.as_bytes().to_vec(),
+                        mode: present.mode & KEY_MODE,
                         ..present
                     }),
                     nature: Nature::Secret,
@@ -439,6 +495,22 @@ impl Rotation<'_> {
             if published.is_empty() {
                 continue;
             }
+            // A site file may have been copied: then another host may sign with that key.
+            let key = match session.system.read(&former.key)? {
+                Some(file) => public_key(&file.bytes),
+                None => None,
+            };
+            let changes = without(&published, key.as_ref());
+            let is_left = |owner: &Name| !changes.iter().any(|change| change.owner == *owner);
+            if published.iter().any(|record| is_left(&record.owner)) {
+                session.ui.say(&format!(
+                    "the record of `{}` is not of a key of this host; it stays",
+                    former.selector
+                ));
+            }
+            if changes.is_empty() {
+                continue;
+            }
             let over = former.until + keep;
             if session.now < over {
                 stays = true;
@@ -450,10 +522,23 @@ impl Rotation<'_> {
                 ));
                 continue;
             }
-            self.remove(session, &former.selector, &published)?;
+            let is_set_up = matches!(self.dkim.signer, Some(SignerWish::SetUp(_)));
+            if !is_set_up && !self.options.finish {
+                stays = true;
+                session.ui.say(&format!(
+                    "the record of `{}` may go once your signer signs with `{}`; `{}` removes it then",
+                    former.selector,
+                    self.dkim.selector,
+                    session.common.command("dkim rotate --finish")
+                ));
+                continue;
+            }
+            self.remove(session, &former, &changes)?;
         }
         if self.options.finish && !stays {
-            session.ui.say("no record of an old key is left");
+            session
+                .ui
+                .say("no record of an old key of this host is left");
         }
         Ok(stays)
     }
@@ -480,6 +565,7 @@ impl Rotation<'_> {
             if dkim.selector != self.dkim.selector && !is_known {
                 former.push(Former {
                     selector: dkim.selector,
+                    key: dkim.key,
                     until: past.receipt.created,
                 });
             }
@@ -508,45 +594,29 @@ impl Rotation<'_> {
     fn remove(
         &self,
         session: &mut Session,
-        selector: &str,
-        published: &[Record],
+        former: &Former,
+        changes: &[RrsetChange],
     ) -> Result<(), Failure> {
         session.ui.say(&format!(
-            "the days of `{selector}` are over: its record may go"
+            "the days of `{}` are over: its record may go",
+            former.selector
         ));
+        let removed: Vec<Record> = changes.iter().flat_map(removed).cloned().collect();
         let Some(server) = self.server(session)? else {
             session.ui.heading("Remove this");
-            session.ui.data(&zone::write(published));
+            session.ui.data(&zone::write(&removed));
             return Ok(());
         };
-        let mut changes: Vec<RrsetChange> = Vec::new();
-        for record in published {
-            match changes
-                .iter_mut()
-                .find(|change| change.owner == record.owner)
-            {
-                Some(change) => change.present.push(record.clone()),
-                None => changes.push(RrsetChange {
-                    owner: record.owner.clone(),
-                    kind: RecordType::Txt,
-                    present: vec![record.clone()],
-                    wanted: Vec::new(),
-                    why: String::new(),
-                }),
-            }
-        }
-        let draft = crate::push::draft(&changes, &server)?;
+        let draft = crate::push::draft(changes, &server)?;
         if !draft.elsewhere.is_empty() {
             session.ui.heading("Remove this");
-            session.ui.data(&zone::write(published));
+            session.ui.data(&zone::write(&removed));
         }
         self.send(session, &server, draft.zones, &REMOVE)?;
-        let path = self.key_path(selector);
-        if session.system.stat(&path)?.is_some() {
-            session.ui.say(&format!(
-                "the key `{path}` is of no use any more and may be deleted"
-            ));
-        }
+        session.ui.say(&format!(
+            "the key `{}` is of no use any more and may be deleted",
+            former.key
+        ));
         Ok(())
     }
 }
@@ -563,5 +633,28 @@ mod tests {
         check("mx-1", "mx-1");
         check("mx1-2026112x", "mx1-2026112x");
         check("a-20261126-20270101", "a-20261126");
+    }
+
+    #[test]
+    fn only_records_of_the_key_are_taken_out() {
+        let key = |bytes: &[u8]| KeyRecord::rsa(bytes.to_vec());
+        let record = |owner: &str, text: String| Record {
+            owner: owner.parse().unwrap(),
+            ttl: 300,
+            data: RecordData::Txt(text.into()),
+        };
+        let (ours, other) = (key(b"ours"), key(b"other"));
+        let published = [
+            record("mail._domainkey.example.org", format!("{ours}; n=note")),
+            record("mail._domainkey.example.org", "no key".to_owned()),
+            record("mail._domainkey.example.com", other.to_string()),
+            record("mail._domainkey.example.net", "v=DKIM1; p=".to_owned()),
+        ];
+        assert_eq!(without(&published, None), []);
+        let changes = without(&published, Some(&ours.key));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].present, published[..2]);
+        assert_eq!(changes[0].wanted, published[1..2]);
+        assert_eq!(removed(&changes[0]).collect::<Vec<_>>(), [&published[0]]);
     }
 }
