@@ -26,7 +26,7 @@ use crate::finding::escape;
 use crate::mail::dkim::KeyRecord;
 use crate::mail::dmarc::Dmarc;
 use crate::mail::mta_sts::Policy;
-use crate::mail::spf::{SpfError, Status};
+use crate::mail::spf::{NotUnited, SpfError, Status};
 use crate::site::Site;
 
 use live::Live;
@@ -92,6 +92,14 @@ pub enum RecordRefused {
         domain: Name,
         /// What is wrong.
         errors: Vec<SpfError>,
+    },
+    /// The domain has several SPF records, which do not make one.
+    #[error("the SPF records of `{}` cannot be united: {error}", .domain.host())]
+    NotUnited {
+        /// The domain.
+        domain: Name,
+        /// What is in the way.
+        error: NotUnited,
     },
     /// The SPF record costs receivers more than they spend.
     #[error("the SPF record of `{}` would be an error to receivers: {why}", .domain.host())]
@@ -182,6 +190,9 @@ impl RecordRefused {
             }
             Self::Include { .. } => {
                 vec!["`spf_includes` in the site file lists domains with SPF records".to_owned()]
+            }
+            Self::NotUnited { .. } => {
+                vec!["unite them into one record by hand, and delete the others".to_owned()]
             }
             Self::Owner { .. } => Vec::new(),
         }

@@ -169,7 +169,10 @@ impl Making<'_> {
         let existing = match records.as_slice() {
             [] => None,
             [one] => Some(one.clone()),
-            several => Some(unite(several).map_err(wrong)?),
+            several => Some(unite(several).map_err(|error| RecordRefused::NotUnited {
+                domain: domain(),
+                error,
+            })?),
         };
         let make = |host: Option<&Name>| {
             let spf = match senders.fresh.filter(|_| existing.is_none()) {

@@ -16,20 +16,20 @@ pub(super) enum Place {
 }
 
 /// A text with macros, read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct MacroString {
     pieces: Vec<Piece>,
     ends_in_macro: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Piece {
     Literal(String),
     Macro(Macro),
 }
 
 /// One `%{…}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Macro {
     letter: Letter,
     /// Written in upper case: the value is escaped as in a URL.
@@ -41,7 +41,7 @@ struct Macro {
 }
 
 /// What a macro stands for (RFC 7208, 7.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Letter {
     /// `s`: the sender.
     Sender,

@@ -56,18 +56,19 @@ impl Closing {
 ///
 /// Terms that stand there keep their text and order, `+all` excepted, which becomes the wanted
 /// end. Addresses, networks and hosts go before the first term that costs a lookup (or that would
-/// turn them away), includes behind the last term before `all`.
+/// turn them away), includes behind the last term before `all`, or where one is turned away.
 ///
 /// # Errors
 /// When a name cannot stand in a record, having no dot or no proper top label.
 pub fn merge(existing: Option<&Spf>, wanted: &Wanted) -> Result<Spf, Vec<SpfError>> {
     let mut terms: Vec<String> = Vec::new();
-    let (mut cheap_at, mut include_at) = (None, None);
+    let (mut cheap_at, mut include_at, mut end_at) = (None, None, None);
     for term in existing.map(Spf::terms).unwrap_or_default() {
         let mut text = term.text.clone();
         if let Content::Directive(directive) = &term.content {
             if directive.mechanism == Mechanism::All {
                 include_at.get_or_insert(terms.len());
+                end_at.get_or_insert(terms.len());
                 if directive.qualifier == Qualifier::Pass {
                     wanted.all.term().clone_into(&mut text);
                 }
@@ -75,6 +76,14 @@ pub fn merge(existing: Option<&Spf>, wanted: &Wanted) -> Result<Spf, Vec<SpfErro
             let dear = !matches!(directive.mechanism, Mechanism::Ip4(_) | Mechanism::Ip6(_));
             if dear || directive.qualifier != Qualifier::Pass {
                 cheap_at.get_or_insert(terms.len());
+            }
+            if directive.qualifier != Qualifier::Pass
+                && let Mechanism::Include(spec) = &directive.mechanism
+                && spec
+                    .name()
+                    .is_some_and(|name| wanted.includes.contains(&name))
+            {
+                include_at.get_or_insert(terms.len());
             }
         } else {
             // Modifiers apply wherever they stand; they are left at the end.
@@ -85,19 +94,22 @@ pub fn merge(existing: Option<&Spf>, wanted: &Wanted) -> Result<Spf, Vec<SpfErro
             if only_modifiers_follow {
                 cheap_at.get_or_insert(terms.len());
                 include_at.get_or_insert(terms.len());
+                end_at.get_or_insert(terms.len());
             }
         }
         terms.push(text);
     }
     let cheap_at = cheap_at.unwrap_or(terms.len());
     let include_at = include_at.unwrap_or(terms.len());
+    let end_at = end_at.unwrap_or(terms.len());
     let includes = missing_includes(existing, wanted);
     let networks = missing_networks(existing, wanted);
     let hosts = missing_hosts(existing, wanted);
     let ends = existing.is_some_and(|spf| spf.all().is_some() || spf.redirect().is_some());
     let end = (!ends).then(|| wanted.all.term().to_owned());
     // From the back, so that the first place stays right.
-    terms.splice(include_at..include_at, includes.into_iter().chain(end));
+    terms.splice(end_at..end_at, end);
+    terms.splice(include_at..include_at, includes);
     terms.splice(cheap_at..cheap_at, networks.into_iter().chain(hosts));
     terms.insert(0, VERSION.to_owned());
     Spf::parse(&terms.join(" "))
@@ -180,12 +192,16 @@ fn missing_hosts(existing: Option<&Spf>, wanted: &Wanted) -> Vec<String> {
         .collect()
 }
 
-/// The terms for includes that do not stand in the record, however they are qualified there.
+/// The terms for includes that do not stand in the record in front of `all`, letting send.
 fn missing_includes(existing: Option<&Spf>, wanted: &Wanted) -> Vec<String> {
     let stands = |name: &Name| {
         existing.is_some_and(|spf| {
-            spf.directives().any(|(_, directive)| {
-                matches!(&directive.mechanism, Mechanism::Include(spec) if spec.name().as_ref() == Some(name))
+            let mut reached = spf
+                .directives()
+                .take_while(|(_, directive)| directive.mechanism != Mechanism::All);
+            reached.any(|(_, directive)| {
+                directive.qualifier == Qualifier::Pass
+                    && matches!(&directive.mechanism, Mechanism::Include(spec) if spec.name().as_ref() == Some(name))
             })
         })
     };
@@ -246,6 +262,21 @@ mod tests {
             "",
             &wanted(&["::ffff:192.0.2.1"], &[]),
             "v=spf1 ip4:192.0.2.1 ~all",
+        );
+    }
+
+    #[test]
+    fn only_an_include_that_lets_send_is_one() {
+        let include = wanted(&[], &["spf.example.net"]);
+        check(
+            "v=spf1 mx -all include:spf.example.net",
+            &include,
+            "v=spf1 mx include:spf.example.net -all include:spf.example.net",
+        );
+        check(
+            "v=spf1 mx ?include:spf.example.net a",
+            &include,
+            "v=spf1 mx include:spf.example.net ?include:spf.example.net a ~all",
         );
     }
 

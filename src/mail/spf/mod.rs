@@ -28,4 +28,14 @@ pub use record::{
 pub use survey::{
     Branch, Costs, Fault, MAX_QUESTIONS, MAX_TERMS, NotFlat, Saving, Survey, Tree, Waste, survey,
 };
-pub use unite::unite;
+pub use unite::{NotUnited, unite};
+
+/// A text of a record as it is shown: hostile ones are as long as a record.
+fn cut(text: &str) -> String {
+    /// More than any term needs: a name has 253 characters at most.
+    const MOST: usize = 300;
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

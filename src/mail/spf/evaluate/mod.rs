@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::macros::{Letter, MacroString, Place};
 use super::published::sole_record;
 use super::record::target_name;
-use super::{Directive, DomainSpec, Identity, Mechanism, Qualifier, Spf, SpfError};
+use super::{Directive, DomainSpec, Identity, Mechanism, Qualifier, Spf, SpfError, cut};
 use crate::dns::{Answer, DnsError, Name, RecordData, RecordType};
 use crate::finding::escape;
 
@@ -147,7 +147,7 @@ pub enum Unconfirmed {
         count: usize,
     },
     /// The record of a domain has faults: `permerror`.
-    #[error("the SPF record of `{}` is wrong: {}", .domain.host(), .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("the SPF record of `{}` is wrong: {}", .domain.host(), in_short(.errors))]
     Syntax {
         /// The domain.
         domain: Name,
@@ -172,6 +172,18 @@ pub enum Unconfirmed {
         /// The domain.
         domain: Name,
     },
+}
+
+/// The first faults of a record; hostile ones have thousands.
+fn in_short(errors: &[SpfError]) -> String {
+    const NAMED: usize = 5;
+    let named = errors
+        .iter()
+        .take(NAMED)
+        .map(|error| cut(&error.to_string()));
+    let more = errors.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    named.chain(more).collect::<Vec<_>>().join("; ")
 }
 
 impl Judgement {

@@ -3,6 +3,7 @@
 //! Owns the grammar of RFC 7208, 12 and what is legal but odd. Must not know
 //! what a record says of an address.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -11,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::dns::Name;
 use crate::finding::escape;
+use crate::mail::spf::cut;
 use crate::mail::spf::macros::{MacroString, Place};
 
 /// What every record begins with.
@@ -40,7 +42,7 @@ pub struct Term {
 }
 
 /// What a term is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// It may match an address.
     Directive(Directive),
@@ -49,7 +51,7 @@ pub enum Content {
 }
 
 /// A mechanism and what its match means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Directive {
     /// What a match means.
     pub qualifier: Qualifier,
@@ -71,7 +73,7 @@ pub enum Qualifier {
 }
 
 /// What matches (RFC 7208, 5).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
     /// Every address.
     All,
@@ -106,7 +108,7 @@ pub enum Mechanism {
 }
 
 /// What else a record can say (RFC 7208, 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Modifier {
     /// Where nothing matches, the record of that domain decides.
     Redirect(DomainSpec),
@@ -122,7 +124,7 @@ pub enum Modifier {
 }
 
 /// A domain name in which macros may stand (RFC 7208, 7.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DomainSpec {
     text: String,
     macros: MacroString,
@@ -421,12 +423,13 @@ impl Spf {
             found.push(Oddity::Long { span: 0..length });
         }
         let mut all_seen = false;
-        for (index, record_term) in self.terms.iter().enumerate() {
-            let (term, span) = (record_term.text.clone(), record_term.span.clone());
-            let same = |other: &Term| other.content == record_term.content;
+        let mut seen = HashSet::new();
+        for record_term in &self.terms {
+            let (term, span) = (cut(&record_term.text), record_term.span.clone());
+            let is_new = seen.insert(&record_term.content);
             match &record_term.content {
                 Content::Directive(_) if all_seen => found.push(Oddity::AfterAll { term, span }),
-                content if self.terms.iter().take(index).any(same) => {
+                content if !is_new => {
                     // An unknown modifier may stand there as often as it likes.
                     if matches!(content, Content::Directive(_)) {
                         found.push(Oddity::Repeated { term, span });

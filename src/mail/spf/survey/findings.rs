@@ -2,33 +2,40 @@
 //!
 //! Owns their codes and words, so that every command says the same of a record.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Fault, Survey, Tree};
 use crate::dns::{DnsError, Name};
 use crate::finding::{Finding, Place, Severity, escape};
-use crate::mail::spf::{MAX_LOOKUPS, MAX_VOID_LOOKUPS, Oddity, Unconfirmed};
+use crate::mail::spf::{MAX_LOOKUPS, MAX_VOID_LOOKUPS, Oddity, Unconfirmed, cut};
 
 /// What becomes of mail beyond a limit.
 const BEYOND: &str = "beyond that the result is `permerror`, and no sender of the domain passes";
 
-/// As many savings are named: more would not be read.
+/// As many savings, or findings of a kind, are named: more would not be read.
 const NAMED: usize = 5;
+
+/// Records of more bytes are not shown whole.
+const LONG: usize = 1000;
+
+/// As many bytes of those are shown around a place.
+const AROUND: usize = 60;
 
 impl Survey {
     /// Everything wrong or worth knowing.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
+        let mut few = Few::default();
         for (tree, fault) in self.tree.faults() {
-            found.extend(fault_findings(tree, fault));
+            fault_findings(tree, fault, &mut few);
         }
         if self.costs.lookups > MAX_LOOKUPS && !self.endless {
-            found.push(self.over());
+            few.found.push(self.over());
         }
-        found.extend(self.void());
-        found.extend(self.tree.own_findings());
-        found
+        few.found.extend(self.void());
+        self.tree.own_findings(&mut few);
+        few.found
     }
 
     /// Too many lookups: what to drop is the fix.
@@ -40,7 +47,7 @@ impl Survey {
             .map(|saving| {
                 format!(
                     "`{}` of `{}` (saves {}): {}",
-                    escape(&saving.term),
+                    escape(&cut(&saving.term)),
                     saving.domain.host(),
                     saving.saves,
                     saving.waste
@@ -74,7 +81,7 @@ impl Survey {
             .void_terms()
             .iter()
             .take(NAMED)
-            .map(|(domain, term)| format!("`{}` of `{}`", escape(term), domain.host()))
+            .map(|(domain, term)| format!("`{}` of `{}`", escape(&cut(term)), domain.host()))
             .collect();
         let title = format!(
             "the SPF record of `{}` causes {count} lookups that find nothing{family}, and many \
@@ -91,34 +98,78 @@ impl Survey {
     }
 }
 
-fn fault_findings(tree: &Tree, fault: &Fault) -> Vec<Finding> {
+/// Findings, a few of each kind for a record: hostile ones would make thousands.
+#[derive(Default)]
+struct Few<'a> {
+    found: Vec<Finding>,
+    /// How many there are of a record and code, and which finding counts those left out.
+    counts: BTreeMap<(&'a Name, &'static str, Severity), (usize, usize)>,
+}
+
+impl<'a> Few<'a> {
+    /// Adds a finding, which is made only if it is told.
+    fn add(
+        &mut self,
+        domain: &'a Name,
+        (code, severity): (&'static str, Severity),
+        make: impl FnOnce() -> Finding,
+    ) {
+        let (count, at) = self.counts.entry((domain, code, severity)).or_default();
+        *count += 1;
+        if *count <= NAMED {
+            self.found.push(make());
+            return;
+        }
+        let title = format!(
+            "and {} more of these in the SPF record of `{}`",
+            *count - NAMED,
+            domain.host()
+        );
+        if *count == NAMED + 1 {
+            *at = self.found.len();
+            self.found.push(Finding::new(severity, code, title));
+        } else if let Some(more) = self.found.get_mut(*at) {
+            more.title = title;
+        }
+    }
+}
+
+fn fault_findings<'a>(tree: &'a Tree, fault: &Fault, few: &mut Few<'a>) {
     let title = fault.to_string();
     let unconfirmed = match fault {
         // What went without an answer before it is told of.
-        Fault::NotAsked => return Vec::new(),
-        Fault::GivenUp => return vec![Finding::warning("spf-endless", title)],
+        Fault::NotAsked => return,
+        Fault::GivenUp => {
+            let finding = Finding::warning("spf-endless", title);
+            // It is given up everywhere at once, and once is enough to say so.
+            if !few.found.contains(&finding) {
+                few.found.push(finding);
+            }
+            return;
+        }
         Fault::Loop { .. } => {
-            return vec![
+            return few.add(&tree.domain, ("spf-loop", Severity::Error), || {
                 Finding::error("spf-loop", title)
-                    .because("receivers follow it until their limit, and stop with `permerror`"),
-            ];
+                    .because("receivers follow it until their limit, and stop with `permerror`")
+            });
         }
         Fault::Unconfirmed(unconfirmed) => unconfirmed,
     };
     let finding = match unconfirmed {
         Unconfirmed::Syntax { errors, .. } => {
-            return errors
-                .iter()
-                .map(|error| {
+            for error in errors {
+                few.add(&tree.domain, ("spf-syntax", Severity::Error), || {
                     let title = format!(
-                        "the SPF record of `{}` is wrong: {error}",
-                        tree.domain.host()
+                        "the SPF record of `{}` is wrong: {}",
+                        tree.domain.host(),
+                        cut(&error.to_string())
                     );
                     Finding::error("spf-syntax", title)
                         .at(tree.place(error.span.clone()))
                         .because("receivers take the whole record for an error, and trust nobody")
-                })
-                .collect();
+                });
+            }
+            return;
         }
         Unconfirmed::Lookup(error) => {
             Finding::warning("dns-unasked", title).because(what_is_unknown(error))
@@ -138,7 +189,7 @@ fn fault_findings(tree: &Tree, fault: &Fault) -> Vec<Finding> {
             Finding::error("spf-lookups", title)
         }
     };
-    vec![finding]
+    few.add(&tree.domain, (finding.code, finding.severity), || finding);
 }
 
 fn what_is_unknown(error: &DnsError) -> String {
@@ -163,21 +214,20 @@ impl Tree {
     }
 
     /// What is odd in this record; those of others are theirs.
-    fn own_findings(&self) -> Vec<Finding> {
-        self.oddities
-            .iter()
-            .map(|oddity| {
-                let code = match oddity {
-                    Oddity::PassAll { .. } => "spf-open",
-                    Oddity::Ptr { .. } => "spf-ptr",
-                    Oddity::Long { .. } => "spf-long",
-                    _ => "spf-odd",
-                };
-                let severity = match oddity {
-                    Oddity::PassAll { .. } => Severity::Error,
-                    Oddity::Repeated { .. } => Severity::Note,
-                    _ => Severity::Warning,
-                };
+    fn own_findings<'a>(&'a self, few: &mut Few<'a>) {
+        for oddity in &self.oddities {
+            let code = match oddity {
+                Oddity::PassAll { .. } => "spf-open",
+                Oddity::Ptr { .. } => "spf-ptr",
+                Oddity::Long { .. } => "spf-long",
+                _ => "spf-odd",
+            };
+            let severity = match oddity {
+                Oddity::PassAll { .. } => Severity::Error,
+                Oddity::Repeated { .. } => Severity::Note,
+                _ => Severity::Warning,
+            };
+            few.add(&self.domain, (code, severity), || {
                 let finding =
                     Finding::new(severity, code, oddity.to_string()).at(self.place(oddity.span()));
                 match oddity {
@@ -187,14 +237,29 @@ impl Tree {
                     ),
                     _ => finding,
                 }
-            })
-            .collect()
+            });
+        }
     }
 
-    /// A place in the record.
+    /// A place in the record; of a very long one, only what stands around it is shown.
     fn place(&self, span: Range<usize>) -> Place {
-        let text = self.record.clone().unwrap_or_default();
+        let text = self.record.as_deref().unwrap_or_default();
         let path = format!("SPF record of {}", self.domain.host());
-        Place::new(path, text.as_bytes(), span)
+        if text.len() <= LONG {
+            return Place::new(path, text.as_bytes(), span);
+        }
+        let end = span.end.min(span.start + AROUND);
+        let floor = |at: usize| {
+            let mut all = (0..=at.min(text.len())).rev();
+            all.find(|&at| text.is_char_boundary(at))
+                .unwrap_or_default()
+        };
+        let from = floor(span.start.saturating_sub(AROUND));
+        let to = floor(end + AROUND);
+        let before = text.get(..from).unwrap_or_default();
+        let shown = text.get(from..to).unwrap_or_default();
+        let mut place = Place::new(path, shown.as_bytes(), span.start - from..end - from);
+        place.column += before.chars().count();
+        place
     }
 }

@@ -290,12 +290,20 @@ impl Walk<'_> {
             Ok(record) => {
                 tree.oddities = record.oddities();
                 self.path.push(domain.clone());
+                let all = record
+                    .directives()
+                    .find(|(_, directive)| directive.mechanism == Mechanism::All)
+                    .map(|(term, _)| term);
                 for term in record.terms() {
-                    let branch = self.branch(&record, term, domain);
+                    let branch = self.branch(all, term, domain);
                     if branch.reached {
                         tree.costs.add(branch.whole_costs());
                     }
+                    let is_last = branch.fault == Some(Fault::GivenUp);
                     tree.branches.push(branch);
+                    if is_last {
+                        break;
+                    }
                 }
                 self.path.pop();
             }
@@ -321,13 +329,13 @@ impl Walk<'_> {
         })
     }
 
-    /// One term of a record.
-    fn branch(&mut self, record: &Spf, term: &Term, domain: &Name) -> Branch {
+    /// One term of a record; `all` is the first of its kind there.
+    fn branch(&mut self, all: Option<&Term>, term: &Term, domain: &Name) -> Branch {
         let mut branch = Branch {
             term: term.text.clone(),
             span: term.span.clone(),
             content: term.content.clone(),
-            reached: is_reached(record, term),
+            reached: is_reached(all, term),
             by_message: false,
             target: None,
             networks: Vec::new(),
@@ -485,13 +493,10 @@ impl Walk<'_> {
 }
 
 /// Tells whether receivers come to a term (RFC 7208, 5.1 and 6.1).
-fn is_reached(record: &Spf, term: &Term) -> bool {
-    let all = record
-        .directives()
-        .find(|(_, directive)| directive.mechanism == Mechanism::All);
+fn is_reached(all: Option<&Term>, term: &Term) -> bool {
     match (all, &term.content) {
         (None, _) => true,
-        (Some((all, _)), Content::Directive(_)) => term.span.start <= all.span.start,
+        (Some(all), Content::Directive(_)) => term.span.start <= all.span.start,
         (Some(_), Content::Modifier(modifier)) => !matches!(modifier, Modifier::Redirect(_)),
     }
 }

@@ -194,6 +194,35 @@ fn hostile_records_end() {
 }
 
 #[test]
+fn long_records_make_few_findings_and_few_lines() {
+    for (text, findings_at_most) in [
+        (format!("v=spf1{}", " a".repeat(20_000)), 12),
+        (format!("v=spf1{} -all", " ip4:192.0.2.1".repeat(4000)), 7),
+        (format!("v=spf1 -all{}", " mx".repeat(15_000)), 7),
+        (format!("v=spf1{}", " wrong".repeat(8000)), 6),
+        (format!("v=spf1 {}", "w".repeat(60_000)), 1),
+        (format!("v=spf1{}", " x=1".repeat(15_000)), 1),
+    ] {
+        let shown = text.get(..20).unwrap_or(&text);
+        let survey = surveyed(&text);
+        let drawn = survey.to_string();
+        assert!(drawn.lines().count() < 450, "{shown}");
+        assert!(drawn.len() < 30_000, "{shown}");
+        let findings = survey.findings();
+        assert!(findings.len() <= findings_at_most, "{shown} {findings:#?}");
+        let length = |finding: &crate::finding::Finding| {
+            let place = finding.place.as_ref();
+            finding.in_words().len() + place.map_or(0, |place| place.source.len())
+        };
+        assert!(findings.iter().map(length).max() < Some(2000), "{shown}");
+    }
+    assert_eq!(
+        findings(&format!("v=spf1{} -all", " ip4:192.0.2.1".repeat(4000))).last(),
+        Some(&"spf-odd: and 3994 more of these in the SPF record of `example.org`".to_owned())
+    );
+}
+
+#[test]
 fn programs_read_it_too() {
     let json = serde_json::to_value(surveyed("v=spf1 mx include:two.example -all")).unwrap();
     assert_eq!(json["costs"]["lookups"], 2);

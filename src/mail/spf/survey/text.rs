@@ -9,13 +9,16 @@ use ipnet::IpNet;
 
 use super::{Branch, Costs, Survey, Tree};
 use crate::finding::escape;
-use crate::mail::spf::{MAX_LOOKUPS, MAX_VOID_LOOKUPS};
+use crate::mail::spf::{MAX_LOOKUPS, MAX_VOID_LOOKUPS, cut};
 
 /// The width that lines are folded to.
 const WIDTH: usize = 80;
 
 /// The columns that numbers take.
 const MARGIN: usize = 3;
+
+/// Most rows; behind them, what is left of a record is only counted.
+const MOST: usize = 400;
 
 /// As many networks beside one another are drawn term by term.
 const FEW: usize = 3;
@@ -26,6 +29,7 @@ impl fmt::Display for Survey {
         let mut drawn = Drawing {
             text: &mut text,
             count: 0,
+            rows: 0,
         };
         drawn.line("", 0, &self.tree.domain.host());
         drawn.tree(&self.tree, 1);
@@ -55,6 +59,8 @@ struct Drawing<'a> {
     text: &'a mut String,
     /// Lookups so far.
     count: usize,
+    /// Rows so far, folded ones once.
+    rows: usize,
 }
 
 impl Drawing<'_> {
@@ -64,6 +70,10 @@ impl Drawing<'_> {
         }
         let mut rest = tree.branches.as_slice();
         while let Some((first, tail)) = rest.split_first() {
+            if self.rows >= MOST {
+                self.line("", depth, &format!("(and {} more terms)", rest.len()));
+                return;
+            }
             let literal = |branch: &&Branch| branch.is_literal() && branch.reached;
             let run = rest.iter().take_while(literal).count();
             if run > FEW {
@@ -119,6 +129,7 @@ impl Drawing<'_> {
 
     /// A line: number, indent and words, folded behind the indent.
     fn line(&mut self, number: &str, depth: usize, words: &str) {
+        self.rows += 1;
         let indent = match depth {
             0 => 0,
             depth => MARGIN + 2 * depth,
@@ -128,6 +139,7 @@ impl Drawing<'_> {
         line.push_str(&" ".repeat(indent.saturating_sub(line.len())));
         let mut column = indent;
         for (at, word) in words.split(' ').enumerate() {
+            let word = cut(word);
             let length = word.chars().count();
             if at > 0 && column + 1 + length > WIDTH {
                 line.push('\n');
@@ -137,7 +149,7 @@ impl Drawing<'_> {
                 line.push(' ');
                 column += 1;
             }
-            line.push_str(word);
+            line.push_str(&word);
             column += length;
         }
         let _ = writeln!(self.text, "{line}");
