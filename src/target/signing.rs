@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::host::{Facts, NoKey, Origin, Published, SignerFacts, Signing};
 use crate::mail::dkim::{Algorithm, PublicKey};
 use crate::postfix::{Milter, Service, split_list};
@@ -31,7 +31,7 @@ const DEFAULT_ACTION: &str = "milter_default_action";
 pub struct SigningWanted {
     /// The signer.
     pub signer: Signer,
-    /// Where it listens, as Postfix names it.
+    /// Where it listens: under its own name, as a socket may have another one in the queue.
     pub milter: Milter,
     /// Whom its keys belong to: user and group, by number.
     pub owner: (u32, u32),
@@ -153,6 +153,7 @@ fn fit(dkim: &Dkim, seen: &SignerFacts, signing: &Signing, facts: &Facts) -> Res
             .because(format!("there is none of `{users}`"));
         return Err(Box::new(finding));
     }
+    can_be_started(seen, facts)?;
     configuration_is_free(seen)?;
     let milter = reachable(seen, facts)?;
     nothing_else_signs(dkim, seen, &milter, signing, facts)?;
@@ -195,6 +196,18 @@ fn keys_are_there(dkim: &Dkim, signing: &Signing) -> Result<(), Unfit> {
         }
     }
     Ok(())
+}
+
+/// On a machine that runs, mail is handed only to a milter that can be started and told.
+fn can_be_started(seen: &SignerFacts, facts: &Facts) -> Result<(), Unfit> {
+    if facts.origin != Origin::Machine || (seen.starts.is_some() && seen.runs.is_some()) {
+        return Ok(());
+    }
+    let (title, other) = (&seen.signer.title, SignerWish::OTHER);
+    let by_hand = format!("set it up by hand, and say `signer = \"{other}\"` below `[dkim]`");
+    let finding = unfit(format!("how {title} is started here is not known"))
+        .because("Postfix would hand its mail to a milter that may not run");
+    Err(Box::new(finding.mend(by_hand)))
 }
 
 /// Nothing of the administrator's in the signer's own files is overruled.
@@ -453,7 +466,8 @@ fn set_up(
         "it signs mail of {} that comes from this host, from `mynetworks` or from users who have logged in; all other is left unsigned",
         site.domains.join(", ")
     )];
-    let in_use = LISTS.iter().all(|(list, _)| names(list, &milter, facts));
+    let named = LISTS.map(|(list, _)| names(list, &milter, facts));
+    let in_use = named == [true; 2];
     contribute(target, seen, &milter, facts, &mut why);
     if dkim.ed25519.is_some() && pairs.len() == 1 {
         why.push(format!(
@@ -462,15 +476,19 @@ fn set_up(
         ));
     }
     let words = words(seen, &milter);
+    let moves = words.iter().any(|(name, _)| *name == signer.socket.key);
     if let Some(conf) = &signer.conf {
         target.findings.extend(not_all_networks(seen, conf));
     }
     target.findings.extend(passed_by(&milter, facts));
-    target.findings.extend(unpublished(site, &pairs, facts));
+    target
+        .findings
+        .extend(unpublished(site, &pairs, named.contains(&true), facts));
     target.decide(ABOUT, &format!("by {}", signer.title), why);
     target.signing = Some(SigningWanted {
         signer: signer.clone(),
-        milter,
+        // What Postfix calls a socket file may lie below the queue directory.
+        milter: seen.milter().filter(|_| !moves).unwrap_or(milter),
         owner: seen.owner.unwrap_or_default(),
         texts,
         words,
@@ -647,8 +665,14 @@ fn is_inside(service: &Service) -> bool {
     })
 }
 
-/// Keys whose record is not in DNS yet: what they sign nobody can check.
-fn unpublished(site: &Site, pairs: &[(&str, &Utf8Path)], facts: &Facts) -> Vec<Finding> {
+/// Keys whose record is not in DNS yet: what they sign nobody can check. Where mail is handed to
+/// the signer already, that is wrong from now on.
+fn unpublished(
+    site: &Site,
+    pairs: &[(&str, &Utf8Path)],
+    signs: bool,
+    facts: &Facts,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (selector, _) in pairs {
         let of = |wanted: fn(&Published) -> bool| -> Vec<&str> {
@@ -667,11 +691,13 @@ fn unpublished(site: &Site, pairs: &[(&str, &Utf8Path)], facts: &Facts) -> Vec<F
                 "the key `{selector}` is not in DNS yet for {}",
                 missing.join(", ")
             );
-            findings.push(
-                Finding::warning("key-unpublished", title)
-                    .because("a signature that nobody can check counts as none, or as a broken one")
-                    .mend(publish),
-            );
+            let mut finding = Finding::warning("key-unpublished", title)
+                .because("a signature that nobody can check counts as none, or as a broken one")
+                .mend(publish);
+            if signs {
+                finding.severity = Severity::Error;
+            }
+            findings.push(finding);
         }
         if !other.is_empty() {
             let title = format!(
@@ -679,7 +705,7 @@ fn unpublished(site: &Site, pairs: &[(&str, &Utf8Path)], facts: &Facts) -> Vec<F
                 other.join(", ")
             );
             findings.push(
-                Finding::warning("key-differs", title)
+                Finding::error("key-differs", title)
                     .because("signatures of the key here fail against it")
                     .mend(publish),
             );
@@ -985,21 +1011,78 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_can_look_up_is_warned_of() {
-        let mut facts = facts("", "");
-        let name = ("mail".to_owned(), "example.org".to_owned());
-        let mut code = |published| {
-            facts.dns.keys.insert(name.clone(), published);
+    fn a_key_that_nobody_can_look_up_is_told_of() {
+        let found = |main, published| {
+            let mut facts = facts(main, "");
+            let name = ("mail".to_owned(), "example.org".to_owned());
+            facts.dns.keys.insert(name, published);
+            facts.signing.as_mut().unwrap().signers[0].socket =
+                Some("inet:8891@localhost".to_owned());
             let target = decided(&site(OPENDKIM), &facts);
-            target.findings.first().map(|one| one.code)
+            let found = target.findings.first();
+            found.map(|one| (one.severity, one.code))
         };
-        assert_eq!(code(Published::Missing), Some("key-unpublished"));
-        assert_eq!(code(Published::Other), Some("key-differs"));
-        assert_eq!(
-            code(Published::Unknown("x".to_owned())),
-            Some("key-unknown")
+        let (error, warning) = (Severity::Error, Severity::Warning);
+        let unpublished = |severity| Some((severity, "key-unpublished"));
+        assert_eq!(found("", Published::Missing), unpublished(warning));
+        // What Postfix hands it is signed at once.
+        let named = "smtpd_milters = inet:localhost:8891";
+        assert_eq!(found(named, Published::Missing), unpublished(error));
+        assert_eq!(found("", Published::Other), Some((error, "key-differs")));
+        let unknown = Published::Unknown("x".to_owned());
+        assert_eq!(found("", unknown), Some((warning, "key-unknown")));
+        assert_eq!(found(named, Published::Yes), None);
+    }
+
+    #[test]
+    fn a_socket_in_the_queue_is_waited_for_under_its_own_name() {
+        let path = "/var/spool/postfix/opendkim/opendkim.sock";
+        let list = "local:opendkim/opendkim.sock";
+        let mut facts = facts(
+            &format!("smtpd_milters = {list}\nnon_smtpd_milters = {list}"),
+            "",
         );
-        assert_eq!(code(Published::Yes), None);
+        facts.signing.as_mut().unwrap().signers[0].socket = Some(format!("local:{path}"));
+        let wanted = decided(&site(OPENDKIM), &facts).signing.unwrap();
+        assert_eq!(wanted.milter.to_string(), format!("unix:{path}"));
+        assert!(wanted.in_use);
+        // One that is moved is waited for where it goes.
+        let facts = self::facts("", "");
+        let wanted = decided(&site(OPENDKIM), &facts).signing.unwrap();
+        assert_eq!(wanted.milter.to_string(), "inet:127.0.0.1:8891");
+    }
+
+    #[test]
+    fn nobody_is_handed_mail_who_cannot_be_started() {
+        let refused = |origin, starts, runs| {
+            let mut facts = facts("", "");
+            facts.origin = origin;
+            let seen = &mut facts.signing.as_mut().unwrap().signers[0];
+            (seen.starts, seen.runs) = (starts, runs);
+            let target = decided(&site(OPENDKIM), &facts);
+            assert_eq!(target.signing.is_none(), target.settings.is_empty());
+            target.findings.first().map(|one| one.title.clone())
+        };
+        let said = Some("how OpenDKIM is started here is not known".to_owned());
+        let service = Some(Starts::Service);
+        assert_eq!(refused(Origin::Machine, None, None), said);
+        assert_eq!(refused(Origin::Machine, service, None), said);
+        assert_eq!(refused(Origin::Machine, service, Some(false)), None);
+        // A tree does not run.
+        assert_eq!(refused(Origin::Tree, None, None), None);
+    }
+
+    #[test]
+    fn a_signer_that_would_refuse_mail_is_not_set_up() {
+        let set = |name: &'static str, value: &'static str| {
+            move |seen: &mut SignerFacts| {
+                seen.said.insert(name.to_owned(), value.to_owned());
+            }
+        };
+        let said = "`/etc/opendkim.conf` sets `On-BadSignature reject`";
+        unfit("", "", "", set("On-BadSignature", "reject"), said);
+        unfit("", "", "", set("On-BadSignature", "accept"), "");
+        unfit("", "", "", set("On-DNSError", "tempfail"), "");
     }
 
     #[test]

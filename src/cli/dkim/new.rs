@@ -76,12 +76,18 @@ impl New {
                 beside.join("dkim").join(format!("{selector}.private"))
             });
         if session.system.stat(&key)?.is_some() {
+            let hint = if site.dkim.is_some() && !self.ed25519 {
+                format!(
+                    "`{}` changes over to another one without a gap",
+                    session.common.alike("dkim rotate")
+                )
+            } else {
+                "`--selector NAME --key FILE` makes another one, which the site file names from then on".to_owned()
+            };
             return Err(Failure::failed(format!(
                 "`{key}` exists, and a key that signs mail is not overwritten"
             ))
-            .hint(
-                "`--selector NAME --key FILE` makes a second one, to change over without a gap",
-            ));
+            .hint(hint));
         }
         let private = PrivateKey::generate(self.algorithm())?;
         let pem = private.to_pem()?;
