@@ -118,6 +118,9 @@ impl Show {
         for left_out in &written.left_out {
             session.ui.say(&format!("warning: {left_out}"));
         }
+        if matches!(status, 0 | PENDING) && !written.left_out.is_empty() {
+            status = FailureKind::Failed.status();
+        }
         session.ui.data(&written.text);
         Ok(status)
     }

@@ -71,6 +71,14 @@ fn pieces(zone: &Zone, set: &Set, left_out: &mut Vec<LeftOut>) -> Vec<Piece> {
         .map(|member| (call(zone, set, &member.data), member.remark()))
         .collect();
     let is_stated = ours.iter().any(|(call, _)| call.is_ok());
+    if is_stated && let Some(fault) = set.would_lose(|data| call(zone, set, data)) {
+        INNER.say_left_out(&mut comments, &fault);
+        left_out.push(fault);
+        return vec![Piece {
+            comments,
+            call: None,
+        }];
+    }
     if is_stated && set.may_hide_others() {
         INNER.say(&mut comments, WHOLE_SET);
     }

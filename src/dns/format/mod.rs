@@ -110,7 +110,7 @@ pub struct LeftOut {
     /// Its type.
     pub kind: RecordType,
     /// What the format cannot hold.
-    pub why: &'static str,
+    pub why: String,
 }
 
 /// Puts records together by zone, then by name and type; what comes first stays first.
@@ -213,12 +213,32 @@ impl Set {
     }
 
     /// Names a record of this set that a format cannot hold.
-    fn left_out(&self, why: &'static str) -> LeftOut {
+    fn left_out(&self, why: impl Into<String>) -> LeftOut {
         LeftOut {
             owner: self.owner.clone(),
             kind: self.kind,
-            why,
+            why: why.into(),
         }
+    }
+
+    /// Names what stands there and stays, but cannot be written: a format that states whole sets
+    /// would remove it.
+    fn would_lose<T>(
+        &self,
+        value: impl Fn(&RecordData) -> Result<T, &'static str>,
+    ) -> Option<LeftOut> {
+        let live = self.live.iter().flat_map(|live| &live.members);
+        let ours = live.filter(|data| self.wants(data));
+        let (whose, why) = self
+            .kept()
+            .into_iter()
+            .map(|data| ("others", data))
+            .chain(ours.map(|data| ("ours", data)))
+            .find_map(|(whose, data)| value(data).err().map(|why| (whose, why)))?;
+        Some(self.left_out(format!(
+            "a record of {whose} in this set cannot be written: {why}; the set is left out, for \
+             to state it without would remove that one"
+        )))
     }
 }
 
@@ -281,4 +301,67 @@ impl Comments<'_> {
 /// Tells whether a text is made of what any keyboard has.
 fn is_plain(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set that is wanted, beside which a text of others stands.
+    fn beside(foreign: &[u8]) -> Vec<Zone> {
+        zones([Wanted {
+            record: Record {
+                owner: "example.org".parse().unwrap(),
+                ttl: 300,
+                data: RecordData::Txt(b"v=spf1 -all".to_vec()),
+            },
+            why: "names nobody".to_owned(),
+            who: String::new(),
+            cut: Cut {
+                zone: "example.org".parse().unwrap(),
+                is_guess: false,
+            },
+            live: Some(Live {
+                members: vec![RecordData::Txt(foreign.to_vec())],
+                ..Live::default()
+            }),
+        }])
+    }
+
+    #[test]
+    fn no_whole_set_is_stated_without_what_others_have_in_it() {
+        let check = |write: fn(&[Zone]) -> Written, foreign: &[u8], is_stated: bool| {
+            let written = write(&beside(foreign));
+            let states = |line: &str| line.contains("v=spf1 -all");
+            assert_eq!(written.text.lines().any(states), is_stated, "{foreign:?}");
+            let said: Vec<String> = written.left_out.iter().map(ToString::to_string).collect();
+            assert_eq!(said.is_empty(), is_stated, "{said:?}");
+            for said in said {
+                assert!(said.starts_with(
+                    "TXT of `example.org` is left out: a record of others in this set cannot be \
+                     written: "
+                ));
+            }
+        };
+        let odd: [&[u8]; 3] = [b"a\x1b[31m", b"a\\b", b"a\" \"b"];
+        for foreign in odd {
+            check(octodns::write, foreign, false);
+            check(dnscontrol::write, foreign, true);
+            check(terraform_route53::write, foreign, true);
+        }
+        check(octodns::write, b"a;b", true);
+        check(dnscontrol::write, b"a\xff", false);
+        check(terraform_route53::write, &[b'a'; 4100], false);
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let written = octodns::write(&beside(b"a\\b"));
+        assert_eq!(
+            written.left_out[0].to_string(),
+            "TXT of `example.org` is left out: a record of others in this set cannot be written: \
+             octoDNS's providers do not agree on what a backslash is; the set is left out, for to \
+             state it without would remove that one"
+        );
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns which records an update removes. Where it is known what stands there, the update demands
 //! that it still does, and removes nothing but what is replaced. Where it is not, records are only
-//! added: others' may stand at the same name. Must not know keys.
+//! added: others' may stand at the same name; a name that leads somewhere, only where none does.
+//! Must not know keys.
 //! Follows RFC 2136 and nsupdate(1).
 
 use std::fmt::Write as _;
@@ -87,8 +88,15 @@ fn write_set(set: &Set, text: &mut String, left_out: &mut Vec<LeftOut>) -> bool 
             let _ = writeln!(text, "update delete {owner} {kind} {}", zone::line(data));
         }
     } else if matches!(kind, RecordType::Ptr | RecordType::Cname) {
-        COMMENTS.say(text, &format!("takes the place of any {kind} record there"));
-        let _ = writeln!(text, "update delete {owner} {kind}");
+        // A second one beside it would be no good, and the one there may be right.
+        COMMENTS.say(
+            text,
+            &format!(
+                "what stands there is not known: if it is a {kind} record, nothing of this zone is \
+                 changed"
+            ),
+        );
+        let _ = writeln!(text, "prereq nxrrset {owner} {kind}");
     } else {
         // Others' texts and addresses may stand in the same set.
         COMMENTS.say(

@@ -86,16 +86,13 @@ fn write_set(set: &Set, body: &mut String, left_out: &mut Vec<super::LeftOut>) {
         }
     }
     let is_ours = !values.is_empty();
-    for data in set.kept().into_iter().filter(|_| is_ours) {
-        match value(data) {
-            Ok(value) => values.push(value),
-            Err(why) => {
-                let fault = set.left_out(why);
-                comments.say_left_out(&mut remarks, &fault);
-                left_out.push(fault);
-            }
-        }
+    if is_ours && let Some(fault) = set.would_lose(value) {
+        comments.say_left_out(body, &fault);
+        left_out.push(fault);
+        return;
     }
+    let kept = set.kept().into_iter().filter(|_| is_ours);
+    values.extend(kept.filter_map(|data| value(data).ok()));
     if is_ours && set.may_hide_others() {
         comments.say(&mut remarks, WHOLE_SET);
     }

@@ -52,7 +52,11 @@ fn write_set(zone: &Zone, set: &Set, names: &mut Names, written: &mut Written) {
     if values.is_empty() {
         return;
     }
-    // What stands there came from Route 53, so it takes it.
+    if let Some(fault) = set.would_lose(value) {
+        COMMENTS.say_left_out(text, &fault);
+        written.left_out.push(fault);
+        return;
+    }
     values.extend(set.kept().into_iter().filter_map(|data| value(data).ok()));
     if set.may_hide_others() {
         COMMENTS.say(text, WHOLE_SET);

@@ -344,7 +344,8 @@ fn from_lines(printed: &str) -> Vec<Record> {
 }
 
 /// What a text that states whole sets must hold; what it says it leaves out must be just what
-/// its tool cannot hold. A set of which nothing wanted is left is left alone.
+/// its tool cannot hold. A set of which nothing wanted is left is left alone, and so is one in
+/// which something stands that would be lost.
 #[track_caller]
 fn whole_but(zones: &[Zone], written: &Written, cannot: impl Fn(&[u8]) -> bool) -> Vec<Record> {
     let is_lost = |record: &Record| match &record.data {
@@ -362,8 +363,16 @@ fn whole_but(zones: &[Zone], written: &Written, cannot: impl Fn(&[u8]) -> bool) 
             let is_stated = !ours(one).iter().all(is_lost);
             let all = if is_stated { whole(one) } else { ours(one) };
             let (out, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(is_lost);
+            let live = set.live.clone().unwrap_or_default();
+            let is_kept = |record: &Record| {
+                let data = &record.data;
+                let is_wanted = set.members.iter().any(|member| member.data == *data);
+                live.members.contains(data) && (is_wanted || !live.stale.contains(data))
+            };
+            if !(is_stated && out.iter().any(is_kept)) {
+                expected.extend(rest);
+            }
             lost.extend(out.into_iter().map(|record| record.owner));
-            expected.extend(rest);
         }
     }
     let named: BTreeSet<Name> = written
@@ -718,14 +727,20 @@ fn an_update_of_what_changed_meanwhile_does_nothing() {
     const OLD: &str = "example.org. 60 TXT \"v=spf1 a -all\"";
     const OTHER: &str = "example.org. 60 TXT \"google-site-verification=x\"";
     const NEWER: &str = "example.org. 60 TXT \"v=spf1 a mx ~all\"";
+    const PTR: &str = "25.example.org. 60 PTR mail.example.org.";
+    const OLD_PTR: &str = "25.example.org. 60 PTR old.example.org.";
+    let check_of =
+        |wanted: &str, seen: Option<&[&str]>, stale: &[&str], there: &[&str], after: &[&str]| {
+            let (zones, present) = one_set(wanted, seen, stale, there);
+            let Some(named) = serve(&present) else { return };
+            let done = update(&named, &commands(&named, &zones).text);
+            let lines =
+                |lines: &[&str]| sorted(lines.iter().flat_map(|line| zone::read(line).unwrap()));
+            same(&transferred(&named, &zones), &lines(after));
+            assert_eq!(done.status.success(), there != after, "{done:?}");
+        };
     let check = |seen: Option<&[&str]>, stale: &[&str], there: &[&str], after: &[&str]| {
-        let (zones, present) = one_set(SPF, seen, stale, there);
-        let Some(named) = serve(&present) else { return };
-        let done = update(&named, &commands(&named, &zones).text);
-        let lines =
-            |lines: &[&str]| sorted(lines.iter().flat_map(|line| zone::read(line).unwrap()));
-        same(&transferred(&named, &zones), &lines(after));
-        assert_eq!(done.status.success(), there != after, "{done:?}");
+        check_of(SPF, seen, stale, there, after);
     };
     check(Some(&[OLD, OTHER]), &[OLD], &[OLD, OTHER], &[SPF, OTHER]);
     check(
@@ -738,6 +753,8 @@ fn an_update_of_what_changed_meanwhile_does_nothing() {
     check(Some(&[]), &[], &[], &[SPF]);
     // Unseen, and the zone left for nsupdate to find: nothing of others goes.
     check(None, &[], &[OLD, OTHER], &[SPF, OLD, OTHER]);
+    check_of(PTR, None, &[], &[OLD_PTR], &[OLD_PTR]);
+    check_of(PTR, None, &[], &[], &[PTR]);
 }
 
 /// A site with a key, a second server and one domain whose records stand in DNS, some of them
@@ -816,7 +833,8 @@ fn a_whole_site_in_every_form() {
             form,
         ];
         let shown = run(&words, jiff::Timestamp::UNIX_EPOCH, Some(PRESENT));
-        assert_eq!(shown.status, 0, "{shown}");
+        // An alias stands where nsupdate would have to put a key.
+        assert_eq!(shown.status, i32::from(form == "nsupdate"), "{shown}");
         snapshots.check(form, &normalized(&shown.to_string(), tree.path()));
     }
     snapshots.end();
