@@ -309,23 +309,7 @@ impl Receipt {
     /// # Errors
     /// When they are no receipt, or one of a newer format.
     pub fn from_json(id: &str, bytes: &[u8]) -> Result<Self, ReceiptError> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let malformed = |source| ReceiptError::Malformed {
-            id: id.to_owned(),
-            source,
-        };
-        // The format is read alone first: a newer receipt may have any shape beside it.
-        let Version { format } = serde_json::from_slice(bytes).map_err(malformed)?;
-        if format > FORMAT {
-            return Err(ReceiptError::Newer {
-                id: id.to_owned(),
-                format,
-            });
-        }
-        let receipt: Self = serde_json::from_slice(bytes).map_err(malformed)?;
+        let receipt: Self = read_versioned(id, bytes, FORMAT)?;
         Ok(Self {
             id: id.to_owned(),
             ..receipt
@@ -683,6 +667,34 @@ fn owner(system: &dyn System, path: &Utf8Path) -> Result<(u32, u32), SystemError
         }
     }
     Ok((0, 0))
+}
+
+/// Reads the bytes of a receipt whose formats are numbered up to `newest`.
+///
+/// # Errors
+/// When they are no receipt, or one of a newer format.
+pub(crate) fn read_versioned<T: serde::de::DeserializeOwned>(
+    id: &str,
+    bytes: &[u8],
+    newest: u32,
+) -> Result<T, ReceiptError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let malformed = |source| ReceiptError::Malformed {
+        id: id.to_owned(),
+        source,
+    };
+    // The format is read alone first: a newer receipt may have any shape beside it.
+    let Version { format } = serde_json::from_slice(bytes).map_err(malformed)?;
+    if format > newest {
+        return Err(ReceiptError::Newer {
+            id: id.to_owned(),
+            format,
+        });
+    }
+    serde_json::from_slice(bytes).map_err(malformed)
 }
 
 #[cfg(test)]

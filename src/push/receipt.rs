@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Seen, Standing, present, standing};
 use crate::dns::update::{UpdateError, UpdateServer, ZoneChange};
-use crate::receipt::{ReceiptError, Receipts, UPDATES};
+use crate::receipt::{ReceiptError, Receipts, UPDATES, read_versioned};
 use crate::system::{System, SystemError};
 
 /// The one format written, and the newest read.
@@ -126,21 +126,7 @@ impl UpdateReceipt {
     /// # Errors
     /// When they are no receipt, or one of a newer format.
     pub fn from_json(id: &str, bytes: &[u8]) -> Result<Self, ReceiptError> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let malformed = |source| ReceiptError::Malformed {
-            id: id.to_owned(),
-            source,
-        };
-        // The format is read alone first: a newer receipt may have any shape beside it.
-        let Version { format } = serde_json::from_slice(bytes).map_err(malformed)?;
-        if format > FORMAT {
-            let id = id.to_owned();
-            return Err(ReceiptError::Newer { id, format });
-        }
-        let receipt: Self = serde_json::from_slice(bytes).map_err(malformed)?;
+        let receipt: Self = read_versioned(id, bytes, FORMAT)?;
         Ok(Self {
             id: id.to_owned(),
             ..receipt

@@ -11,7 +11,8 @@ use mailfix::postfix::{
     split_list,
 };
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+
+use crate::support::properties;
 
 #[test]
 fn files_obey_the_laws() {
@@ -580,26 +581,8 @@ fn with_common(own: &[&'static [u8]]) -> Vec<&'static [u8]> {
     own.iter().chain(own).chain(&COMMON).copied().collect()
 }
 
-/// The same texts in every run, so that a change is blamed for what it did itself.
-///
-/// `PROPTEST_RNG_SEED=random PROPTEST_CASES=100000` goes looking for new ones.
-fn config() -> ProptestConfig {
-    let asked = |name: &str| std::env::var_os(name).is_some();
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    if !asked("PROPTEST_CASES") {
-        config.cases = 400;
-    }
-    if !asked("PROPTEST_RNG_SEED") {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
-    config
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(properties(400))]
 
     #[test]
     fn generated_main_cf(bytes in text(with_common(&MAIN_CF))) {

@@ -17,7 +17,8 @@ use mailfix::records::live::{Live, Standing};
 use mailfix::records::{Needed, RecordRefused, Records, Role, SigningKey, records};
 use mailfix::site::{Control, Site};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+
+use crate::support::properties;
 
 /// What a site may be, and DNS before.
 #[derive(Clone, Debug)]
@@ -375,24 +376,8 @@ fn check(world: &World) {
     assert_eq!(found, [""; 0]);
 }
 
-/// The same sites in every run; `PROPTEST_RNG_SEED=random PROPTEST_CASES=10000` looks for new ones.
-fn config() -> ProptestConfig {
-    let asked = |name: &str| std::env::var_os(name).is_some();
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    if !asked("PROPTEST_CASES") {
-        config.cases = 100;
-    }
-    if !asked("PROPTEST_RNG_SEED") {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
-    config
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(properties(100))]
 
     #[test]
     fn what_is_shown_is_found_clean(world in world()) {

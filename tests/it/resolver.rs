@@ -4,8 +4,7 @@
 //! says that it skipped; `CI=true` makes that a failure.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot be set up ends there, and says what it skips"
+    reason = "a test that cannot be set up ends there"
 )]
 
 use std::io::{Read, Write};
@@ -19,6 +18,8 @@ use mailfix::dns::{
     Answer, DnsError, Name, RealResolver, Record, RecordData, RecordType, Resolver,
     UnhurriedResolver, side_by_side,
 };
+
+use crate::support::skip;
 
 /// Where Debian and the BSDs keep it.
 const NAMED: &[&str] = &["/usr/sbin/named", "/usr/local/sbin/named", "/usr/bin/named"];
@@ -135,13 +136,6 @@ impl Drop for Named {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Says that something is not tested here; in CI everything must be.
-fn skip(why: &str) {
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!in_ci, "{why}, and CI=true");
-    println!("skipped: {why}");
 }
 
 fn name(text: &str) -> Name {

@@ -3,11 +3,13 @@
 //! Must not know what is tested.
 
 mod named;
+mod properties;
 mod run;
 mod snapshot;
 mod tree;
 
 pub use named::{Named, Zone};
+pub use properties::properties;
 pub use run::{Shown, binary, run};
 pub use snapshot::{Snapshots, normalized};
 pub use tree::{Entry, Tree, has_postfix, postmap};
