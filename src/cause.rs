@@ -8,8 +8,9 @@
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use crate::data_file::{self, DataError};
+use crate::data_file::{self, DataError, Faults};
 use crate::embedded::CAUSES;
+use crate::finding::{Finding, escape};
 use crate::postfix::log::Manner;
 
 /// A reason for which mail is not taken.
@@ -19,23 +20,51 @@ pub struct Cause {
     pub code: String,
     /// What it means, a phrase.
     pub says: String,
+    /// What it means, two sentences for an administrator.
+    pub means: Option<String>,
+    /// How much it hurts.
+    pub harm: Option<Harm>,
     /// What to do, a phrase, where no command of ours does it all.
     pub advice: Option<String>,
     /// Commands of ours that mend it or show what does, without the word `mailfix`.
     pub mend: Vec<String>,
+    /// What to do, in order, each a phrase.
+    pub steps: Vec<String>,
+    /// What is not the matter, each a phrase.
+    pub not: Vec<String>,
     /// By what it is known, whoever the receiver is.
     pub signs: Vec<Sign>,
+}
+
+/// How much a cause hurts, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Harm {
+    /// Nothing is lost or late, or nobody here can help it.
+    Harmless,
+    /// Mail is late, and arrives without anybody doing anything.
+    Delayed,
+    /// Mail waits until somebody mends something, and is lost in the end if nobody does.
+    Stuck,
+    /// Mail is lost.
+    Lost,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct Data {
     says: String,
+    means: Option<String>,
+    harm: Option<Harm>,
     advice: Option<String>,
     #[serde(default)]
     mend: Vec<String>,
+    #[serde(default)]
+    steps: Vec<String>,
+    #[serde(default)]
+    not: Vec<String>,
     #[serde(default, rename = "sign")]
-    signs: Vec<Sign>,
+    signs: Vec<toml::Spanned<Sign>>,
 }
 
 /// By what a cause is known: all that is named must be so, of a list one.
@@ -52,9 +81,12 @@ pub struct Sign {
     pub family: Option<u8>,
     /// How the words came about.
     pub manner: Option<How>,
-    /// Phrases, in lower case.
+    /// Phrases, in lower case: one of them stands in the words.
     #[serde(default)]
     pub has: Vec<String>,
+    /// Phrases, in lower case, of which none is missing in the words.
+    #[serde(default)]
+    pub all: Vec<String>,
 }
 
 /// The word for a [`Manner`] in files.
@@ -98,12 +130,26 @@ impl Cause {
     pub fn parse(bytes: impl AsRef<[u8]>, path: &Utf8Path) -> Result<Self, DataError> {
         let text = data_file::text(bytes.as_ref(), path)?;
         let data: Data = data_file::parse(text, path)?;
-        Ok(Self {
+        let mut faults = Faults::new(path, text);
+        for sign in &data.signs {
+            if let Some(fault) = sign.get_ref().fault() {
+                faults.add(sign.span(), fault);
+            }
+        }
+        faults.finish(Self {
             code: path.file_stem().unwrap_or_default().to_owned(),
             says: data.says,
+            means: data.means,
+            harm: data.harm,
             advice: data.advice,
             mend: data.mend,
-            signs: data.signs,
+            steps: data.steps,
+            not: data.not,
+            signs: data
+                .signs
+                .into_iter()
+                .map(toml::Spanned::into_inner)
+                .collect(),
         })
     }
 
@@ -147,20 +193,84 @@ impl Sign {
                 || evidence.code.is_some_and(|code| self.code.contains(&code)))
             && (self.family.is_none() || self.family == evidence.family)
             && self.manner.is_none_or(|how| how.is(evidence.manner))
-            && (self.has.is_empty() || phrase.is_some());
+            && (self.has.is_empty() || phrase.is_some())
+            && self
+                .all
+                .iter()
+                .all(|phrase| evidence.words.contains(phrase.as_str()));
         let whole = self.dsn.contains(&evidence.dsn);
         let named = usize::from(whole) * 3
             + usize::from(!self.dsn.is_empty())
             + usize::from(!self.code.is_empty())
             + usize::from(self.family.is_some())
             + usize::from(self.manner.is_some());
-        fits.then_some(phrase.unwrap_or_default() * 10 + named)
+        let all: usize = self.all.iter().map(String::len).sum();
+        fits.then_some((phrase.unwrap_or_default() + all) * 10 + named)
+    }
+
+    /// What is wrong with it as a sign; nothing in a good one.
+    #[must_use]
+    pub fn fault(&self) -> Option<Finding> {
+        if self.is_empty() {
+            return Some(
+                Finding::error("empty-sign", "the sign fits everything")
+                    .because("it names codes, phrases, the protocol or the manner"),
+            );
+        }
+        if self.family.is_some_and(|family| ![4, 6].contains(&family)) {
+            return Some(
+                Finding::error("bad-family", "the protocol of the sign is neither 4 nor 6")
+                    .because("4 for IPv4, 6 for IPv6"),
+            );
+        }
+        if let Some(dsn) = self.dsn.iter().find(|dsn| !is_status(dsn)) {
+            return Some(
+                Finding::error(
+                    "bad-status-code",
+                    format!("`{}` is no status code", escape(dsn)),
+                )
+                .because("`5.7.1`, or its beginning with a dot at the end: `5.7.`"),
+            );
+        }
+        if let Some(code) = self.code.iter().find(|code| !(200..600).contains(*code)) {
+            return Some(Finding::error(
+                "bad-reply-code",
+                format!("`{code}` is no code of a reply"),
+            ));
+        }
+        let mut phrases = self.has.iter().chain(&self.all);
+        phrases
+            .find(|phrase| phrase.trim().is_empty() || **phrase != phrase.to_lowercase())
+            .map(|phrase| {
+                Finding::error(
+                    "bad-phrase",
+                    format!("`{}` is no phrase in lower case", escape(phrase)),
+                )
+                .because("words are compared in lower case")
+            })
     }
 
     /// Tells whether it names anything at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// An enhanced status code, or the beginning of one that ends in a dot. // RFC 3463, 2
+fn is_status(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_number = |part: &&str| {
+        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match parts.as_slice() {
+        [class, rest @ .., ""] if rest.len() < 2 => {
+            ["2", "4", "5"].contains(class) && rest.iter().all(is_number)
+        }
+        [class, subject, detail] => {
+            ["2", "4", "5"].contains(class) && is_number(subject) && is_number(detail)
+        }
+        _ => false,
     }
 }
 
@@ -190,13 +300,25 @@ mod tests {
             for text in texts {
                 assert!(!text.ends_with('.') && text.len() < 200, "{}", cause.code);
             }
-            for sign in &cause.signs {
-                assert!(!sign.is_empty(), "{}: a sign fits everything", cause.code);
-                for phrase in &sign.has {
-                    assert_eq!(*phrase, phrase.to_lowercase(), "{}", cause.code);
-                }
-            }
         }
+    }
+
+    #[test]
+    fn wrong_files_are_refused_with_the_place() {
+        for (text, expected) in [
+            ("says = 'x'\nharm = 'lots'", "2 unknown-value"),
+            (
+                "says = 'x'\n[[sign]]\nhas = ['a']\n[[sign]]\n",
+                "4 empty-sign",
+            ),
+            ("says = 'x'\n[[sign]]\nhas = ['A']\n", "2 bad-phrase"),
+        ] {
+            let error = Cause::parse(text, Utf8Path::new("x.toml")).unwrap_err();
+            let finding = &error.findings[0];
+            let line = finding.place.as_ref().unwrap().line;
+            assert_eq!(format!("{line} {}", finding.code), expected);
+        }
+        assert!(Harm::Lost > Harm::Stuck && Harm::Delayed > Harm::Harmless);
     }
 
     #[test]
@@ -218,6 +340,7 @@ mod tests {
             "code = [421]",
             "manner = 'lost'",
             "has = ['spf']",
+            "all = ['ptr', 'spf']",
             "dsn = ['5.7.25']\nhas = ['spf']",
         ] {
             assert_eq!(text(other), None, "{other}");
@@ -229,6 +352,7 @@ mod tests {
             "dsn = ['5.7.25']\nfamily = 6",
             "has = ['ptr']",
             "has = ['ptr', 'ptr record']",
+            "all = ['ptr', 'record']\nhas = ['here']",
         ];
         let weights: Vec<_> = rising.iter().map(|sign| text(sign)).collect();
         assert!(weights.is_sorted() && weights[0].is_some(), "{weights:?}");

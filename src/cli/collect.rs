@@ -73,7 +73,7 @@ impl Collect {
             }
         }
         let site = session.site_elsewhere()?;
-        let mut interest = interest(site.as_ref().map(|(site, _)| site), &Provider::all());
+        let mut interest = interest(site.as_ref().map(|(site, _)| site), &Provider::demanding());
         interest.domains.extend(self.domain);
         let text = script(&Questions::of(&interest))?;
         session.ui.data(&text);

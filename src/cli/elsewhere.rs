@@ -61,7 +61,7 @@ impl Elsewhere<'_> {
             session.note_config(&profile, only);
             (*only).clone_into(&mut profile.paths.config);
         }
-        let providers = Provider::all();
+        let providers = Provider::demanding();
         let draft = session.draft(&Wish::new(&site, &profile, &providers))?;
         if draft.host.facts.origin != Origin::Collected {
             return Err(Failure::failed(format!(

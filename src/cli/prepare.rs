@@ -55,7 +55,7 @@ impl Wished {
         Self {
             site,
             profile,
-            providers: Provider::all(),
+            providers: Provider::demanding(),
             call,
         }
     }

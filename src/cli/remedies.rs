@@ -30,7 +30,7 @@ impl Remedies {
         let resolver = session.resolver()?;
         let config = session.config_directory(&chosen.profile)?;
         session.note_config(&chosen.profile, &config);
-        let providers = Provider::all();
+        let providers = Provider::demanding();
         let wish = Wish::new(&site, &chosen.profile, &providers);
         let comparison = compare(session.system.as_ref(), resolver.as_ref(), &config, &wish)
             .map_err(|error: DraftError| Failure::from(error))?;

@@ -87,7 +87,7 @@ fn subject() -> Subject {
 
 fn checked(zone: &str) -> Report {
     let resolver = FixedResolver::from_zone(zone).unwrap();
-    check(&resolver, &subject(), &Provider::all())
+    check(&resolver, &subject(), &Provider::demanding())
 }
 
 /// A report in a few words: a line an address, a line a domain, then the codes.
@@ -225,7 +225,7 @@ fn the_name_in_hello_is_looked_up() {
     subject.sources[0].hello = ["mail.local".to_owned()].into();
     subject.sources[1].hello = ["localhost".to_owned()].into();
     let resolver = FixedResolver::from_zone(&zone(&[], "")).unwrap();
-    let report = check(&resolver, &subject, &Provider::all());
+    let report = check(&resolver, &subject, &Provider::demanding());
     assert_eq!(
         words(&report),
         "192.0.2.10: yes yes | none none | pass | takes\n\
@@ -589,7 +589,7 @@ impl Resolver for Silent {
 
 #[test]
 fn what_nobody_answers_is_never_missing() {
-    let report = check(&Silent, &subject(), &Provider::all());
+    let report = check(&Silent, &subject(), &Provider::demanding());
     assert_eq!(
         words(&report),
         "192.0.2.10: ? ? | ? temperror | temperror | ?\n\

@@ -830,7 +830,7 @@ mod tests {
 
     /// Wishes for the site, in which a zone without any record is the whole of DNS.
     fn with_wish<T>(site: &Site, work: impl FnOnce(&FixedResolver, &Wish<'_>) -> T) -> T {
-        let (profile, providers) = (Profile::built_in("linux").unwrap(), Provider::all());
+        let (profile, providers) = (Profile::built_in("linux").unwrap(), Provider::demanding());
         let wish = Wish::new(site, &profile, &providers);
         work(&FixedResolver::default(), &wish)
     }

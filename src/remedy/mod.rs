@@ -125,7 +125,7 @@ pub(crate) mod shown {
         facts: &Facts,
         more: &str,
     ) -> Result<Contribution, String> {
-        let providers = Provider::all();
+        let providers = Provider::demanding();
         let google = providers.iter().find(|provider| provider.id == "google");
         let site = site(more);
         let case = Case {

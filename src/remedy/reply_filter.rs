@@ -721,7 +721,7 @@ mod tests {
     #[test]
     fn a_receiver_whose_refusals_nobody_knows_is_named() {
         let facts = example::host("3.7.11", "", "").facts;
-        let mut google = Provider::all().remove(0);
+        let mut google = Provider::demanding().remove(0);
         let mut other = google.clone();
         "Other".clone_into(&mut other.name);
         other.demands.ipv6.as_mut().unwrap().refusals.clear();

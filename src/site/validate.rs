@@ -552,7 +552,7 @@ impl Judge<'_> {
         wishes: BTreeMap<Spanned<String>, data::Provider>,
     ) -> BTreeMap<String, ProviderWish> {
         let mut providers = BTreeMap::new();
-        let known = Provider::ids();
+        let known = Provider::demanding_ids();
         for (id, wish) in wishes {
             if !known.contains(id.get_ref()) {
                 let finding = data_file::unknown(

@@ -98,7 +98,13 @@ fn facts(given: &Given) -> Facts {
 
 fn decided(given: &Given) -> Target {
     let profile = Profile::built_in("linux").unwrap();
-    decide(&site(given), &profile, &Provider::all(), &facts(given)).unwrap()
+    decide(
+        &site(given),
+        &profile,
+        &Provider::demanding(),
+        &facts(given),
+    )
+    .unwrap()
 }
 
 /// The first decision, and the reasons for it that are the test's business.
@@ -173,7 +179,7 @@ fn a_cure_that_is_not_wanted_any_more_goes_or_is_named() {
             facts.parameters.set(name, value);
         }
         let profile = Profile::built_in("linux").unwrap();
-        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
         let last = target.decisions.last().unwrap().clone();
         (last.about == "what mailfix set up before")
             .then(|| format!("{}: {}", last.outcome, last.why[0]))
@@ -334,7 +340,7 @@ fn an_address_bound_to_must_be_here() {
         let mut facts = facts(&given);
         facts.origin = origin;
         let profile = Profile::built_in("linux").unwrap();
-        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
         let found = target
             .findings
             .iter()
@@ -564,7 +570,7 @@ fn a_service_that_only_the_reply_filter_touches_goes() {
     let mut facts = facts(&given);
     facts.own.transport = [("gmail.com".to_owned(), "smtp-ipv4:".to_owned())].into();
     let profile = Profile::built_in("linux").unwrap();
-    let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+    let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
     assert_eq!(
         shown::lines(&[], &target.services, &[], &[]),
         ["smtp-ipv4 absent"]
@@ -592,7 +598,7 @@ fn the_administrator_gets_the_reply_filter_back() {
             is_gone,
         });
         let profile = Profile::built_in("linux").unwrap();
-        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
         let lines = shown::lines(&target.settings, &[], &[], &target.findings);
         (lines, target.leftovers.len())
     };
@@ -664,7 +670,7 @@ fn options_that_a_reply_filter_may_have_set_are_named_when_it_goes() {
     facts.own.files = ["reply_filter".to_owned()].into();
     facts.own.before = [("smtp_mx_session_limit".to_owned(), Some("3".to_owned()))].into();
     let profile = Profile::built_in("linux").unwrap();
-    let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+    let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
     let shown = shown::lines(&target.settings, &[], &[], &target.findings);
     assert_eq!(
         shown,
@@ -683,7 +689,7 @@ fn a_service_that_was_changed_by_hand_stays() {
         let mut facts = facts(&given);
         facts.own.transport = [("gmail.com".to_owned(), "smtp-ipv4:".to_owned())].into();
         let profile = Profile::built_in("linux").unwrap();
-        let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+        let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
         (
             target.services.len(),
             target.findings.first().map(|finding| finding.code),
@@ -708,7 +714,7 @@ fn a_service_that_the_operator_uses_stays() {
     facts.own.transport = [("gmail.com".to_owned(), "smtp-ipv4:".to_owned())].into();
     facts.own.in_use = ["smtp-ipv4".to_owned()].into();
     let profile = Profile::built_in("linux").unwrap();
-    let target = decide(&site(&given), &profile, &Provider::all(), &facts).unwrap();
+    let target = decide(&site(&given), &profile, &Provider::demanding(), &facts).unwrap();
     assert_eq!(target.services, []);
     assert_eq!(target.findings[0].code, "left-service");
 }
@@ -720,7 +726,7 @@ fn ipv4_that_is_refused_as_well_is_no_cure() {
         let zone = format!("{ZONE}{zone}");
         facts.dns = example::dns(&zone, &["192.0.2.25", "2001:db8::26"], &["example.org"]);
         let profile = Profile::built_in("linux").unwrap();
-        let target = decide(&site(&NO_PTR), &profile, &Provider::all(), &facts).unwrap();
+        let target = decide(&site(&NO_PTR), &profile, &Provider::demanding(), &facts).unwrap();
         let titles: Vec<&str> = target
             .findings
             .iter()
@@ -813,7 +819,8 @@ fn a_second_run_decides_the_same_and_changes_nothing() {
             ..NO_PTR
         };
         let (site, profile) = (site(&given), Profile::built_in("linux").unwrap());
-        let decide = |facts: &Facts| decide(&site, &profile, &Provider::all(), facts).unwrap();
+        let decide =
+            |facts: &Facts| decide(&site, &profile, &Provider::demanding(), facts).unwrap();
         let first = example::host(version, main, master);
         let mut facts = first.facts.clone();
         facts.dns = self::facts(&given).dns;

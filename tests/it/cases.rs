@@ -244,7 +244,7 @@ impl Case {
 
     /// The plan for all providers of the project and those of the case.
     fn with_further_providers(&self) -> Option<Given> {
-        let mut providers = Provider::all();
+        let mut providers = Provider::demanding();
         let known = providers.len();
         for entry in fs::read_dir(&self.folder).unwrap() {
             let path = entry.unwrap().path();

@@ -364,7 +364,7 @@ fn check(world: &World) {
         }
     }
     let subject = world.subject(&site, &keys[0].record);
-    let report = dns_check::check(&after, &subject, &Provider::all());
+    let report = dns_check::check(&after, &subject, &Provider::demanding());
     let found: Vec<String> = report
         .findings
         .iter()

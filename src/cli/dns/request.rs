@@ -386,7 +386,7 @@ fn demands(reverse: bool, addresses: &[IpAddr]) -> Vec<Quoted> {
     };
     let only_v4 = reverse && addresses.iter().all(IpAddr::is_ipv4);
     let mut quoted = Vec::new();
-    for provider in Provider::all() {
+    for provider in Provider::demanding() {
         let demands = [&provider.demands.ipv6, &provider.demands.ipv4];
         let skipped = usize::from(only_v4);
         let mut demands = demands.into_iter().skip(skipped).flatten();

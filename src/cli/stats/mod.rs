@@ -110,7 +110,7 @@ impl Stats {
             until: self.until.map(|until| until.stamp(session.now)),
         };
         let sources = session.logs(&self.logs)?;
-        let hosts = MailHosts::new(&Provider::all());
+        let hosts = MailHosts::new(&Provider::demanding());
         let tally = session.count(&sources, &hosts, span)?;
         let all = tally.all();
         let whats = match self.by.as_slice() {

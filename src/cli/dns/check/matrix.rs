@@ -286,7 +286,7 @@ mod tests {
 
     fn drawn(subject: &Subject, zone: &str) -> String {
         let resolver = FixedResolver::from_zone(zone).unwrap();
-        let report = check(&resolver, subject, &Provider::all());
+        let report = check(&resolver, subject, &Provider::demanding());
         let kept = Kept::default();
         let mut ui = Ui::new(Box::new(kept.clone()), Box::new(io::sink()));
         show(&mut ui, &report, true);

@@ -1,0 +1,137 @@
+//! Providers: what a receiver demands of those who send to it, how it refuses, where one asks.
+//!
+//! Owns [`Provider`], read from `profiles/providers/*.toml`: a new one is a file there and
+//! no Rust. Must not know what is done about a demand, nor how a reply is matched.
+
+mod demand;
+mod read;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use camino::Utf8Path;
+use serde::Deserialize;
+
+use crate::cause::Sign;
+use crate::embedded::PROVIDERS;
+
+pub use demand::{ANY_WORD, Demand, Demands, Refusal, Sample};
+pub use rule::{Form, Limits, Rule, Wanted};
+
+/// A receiver of mail, as the world knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// The word for it in files and messages: the name of its data file.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it is, in a phrase.
+    pub about: String,
+    /// Domains whose mail goes to it, whatever DNS says.
+    pub domains: Vec<String>,
+    /// Ends of its MX hosts' names, without the dot before them.
+    pub mx_suffixes: Vec<String>,
+    /// First labels of its MX hosts' names, where only that tells.
+    pub mx_prefixes: Vec<String>,
+    /// Phrases in lower case that only its replies hold.
+    pub marks: Vec<String>,
+    /// What it demands, as far as plans act on it.
+    pub demands: Demands,
+    /// All that it demands, for people to read.
+    pub rules: Vec<Rule>,
+    /// How much it takes without complaint.
+    pub limits: Option<Limits>,
+    /// Where it can be asked for something.
+    pub forms: Vec<Form>,
+    /// By what the causes of its refusals are known, beside the signs that hold for everybody.
+    pub signatures: Vec<Signature>,
+}
+
+/// How one of a provider's refusals reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The code of its cause.
+    pub cause: String,
+    /// By what it is known.
+    pub sign: Sign,
+    /// What this very refusal means, where that is more than the cause says: whole sentences.
+    pub says: Option<String>,
+    /// What to do about it, in order, each a phrase; where there are some, they come before
+    /// those of the cause.
+    pub steps: Vec<String>,
+    /// What is not the matter, each a phrase.
+    pub not: Vec<String>,
+    /// Replies that are known by it; each of its phrases stands in one.
+    pub samples: Vec<Reply>,
+}
+
+/// A reply of a provider, its hosts and ids made up, as it was found somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Reply {
+    /// What it said.
+    pub reply: String,
+    /// The protocol it said it over, 4 or 6; 4 where nothing is told.
+    pub family: Option<u8>,
+    /// Where it was found.
+    pub source: String,
+    /// When it stood there, `YYYY-MM-DD`.
+    pub date: String,
+}
+
+impl Provider {
+    /// Lists every provider that mailfix brings, by id.
+    ///
+    /// # Panics
+    /// Never: the files are part of the program, and a test reads each.
+    #[must_use]
+    pub fn known() -> Vec<Self> {
+        PROVIDERS
+            .iter()
+            .map(|(id, text)| {
+                Self::parse(text, Utf8Path::new(&format!("{id}.toml")))
+                    .expect("a test reads every embedded provider")
+            })
+            .collect()
+    }
+
+    /// Lists those of them whose demands plans act on, by id.
+    #[must_use]
+    pub fn demanding() -> Vec<Self> {
+        let mut known = Self::known();
+        known.retain(Self::has_demands);
+        known
+    }
+
+    /// Lists the ids of the providers whose demands plans act on.
+    #[must_use]
+    pub fn demanding_ids() -> Vec<String> {
+        Self::demanding()
+            .into_iter()
+            .map(|provider| provider.id)
+            .collect()
+    }
+
+    fn has_demands(&self) -> bool {
+        self.demands.ipv4.is_some() || self.demands.ipv6.is_some()
+    }
+
+    /// Tells whether a domain is one of the provider's own.
+    #[must_use]
+    pub fn owns(&self, domain: &str) -> bool {
+        self.domains
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(domain))
+    }
+
+    /// The place where it can be asked about a cause.
+    pub fn forms_for<'a>(&'a self, cause: &'a str) -> impl Iterator<Item = &'a Form> {
+        self.forms
+            .iter()
+            .filter(move |form| form.causes.iter().any(|code| code == cause))
+    }
+}
+
+fn plain(list: Vec<toml::Spanned<String>>) -> Vec<String> {
+    list.into_iter().map(toml::Spanned::into_inner).collect()
+}
