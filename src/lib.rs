@@ -51,7 +51,8 @@
 //!    sent for, one file a check. [`diagnose`]: why a message was not taken. [`stats`]: what became
 //!    of mail, in numbers; [`log_files`]: the files of a log, and what packed them.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
-//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
+//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
+//!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],
 //!    [`scheduler`], [`rewriter`], [`signer`], [`package`], [`template`]; [`data_file`],
 //!    [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
@@ -112,6 +113,7 @@
 pub mod address;
 pub mod apply;
 pub mod ask;
+pub mod catalogue;
 pub mod cause;
 pub mod check;
 pub mod cli;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::catalogue::CatalogueError;
 use crate::cli::{Failure, FailureKind, Session};
 use crate::data_file::DataError;
 use crate::dns::{OfflineResolver, Resolver, UnhurriedResolver};
@@ -410,6 +411,15 @@ impl From<DataError> for Failure {
         let mut failure = Self::new(FailureKind::Site, format!("`{}` is wrong", error.path));
         failure.findings = error.findings;
         failure
+    }
+}
+
+impl From<CatalogueError> for Failure {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::Data(error) => error.into(),
+            CatalogueError::System(error) => error.into(),
+        }
     }
 }
 

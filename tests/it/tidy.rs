@@ -25,6 +25,7 @@ const LAYERS: &[&[&str]] = &[
         "package",
         "remedy_sheet",
         "cause",
+        "catalogue",
         "scheduler",
         "rewriter",
         "signer",
