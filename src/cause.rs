@@ -107,19 +107,19 @@ pub enum How {
     Own,
 }
 
-/// What is judged.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    /// The enhanced status code; empty where there is none.
-    pub dsn: String,
+/// What is judged beside the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence<'a> {
+    /// The enhanced status code that Postfix made of it; empty where there is none.
+    pub dsn: &'a str,
+    /// The enhanced status code of the reply itself.
+    pub enhanced: Option<&'a str>,
     /// The code of the reply.
     pub code: Option<u16>,
     /// The protocol, 4 or 6, where there was a host.
     pub family: Option<u8>,
     /// How the words came about.
     pub manner: Manner,
-    /// The words, in lower case.
-    pub words: String,
 }
 
 impl Cause {
@@ -175,37 +175,24 @@ impl Cause {
 }
 
 impl Sign {
-    /// How well the evidence fits; `None` where it does not. A phrase says more than a code,
-    /// a long one more than a short one.
+    /// How well the codes, the protocol and the manner fit; `None` where they do not. What the
+    /// words say counts far more: see the module that looks for them.
     #[must_use]
-    pub fn weight(&self, evidence: &Evidence) -> Option<usize> {
-        let dsn = |known: &String| {
-            *known == evidence.dsn || (known.ends_with('.') && evidence.dsn.starts_with(known))
-        };
-        let phrase = self
-            .has
-            .iter()
-            .filter(|phrase| evidence.words.contains(phrase.as_str()))
-            .map(String::len)
-            .max();
-        let fits = (self.dsn.is_empty() || self.dsn.iter().any(dsn))
+    pub fn weight(&self, evidence: &Evidence<'_>) -> Option<usize> {
+        let codes = [evidence.enhanced, Some(evidence.dsn)];
+        let codes = || codes.into_iter().flatten();
+        let fits = (self.dsn.is_empty() || codes().any(|code| self.has_dsn(code)))
             && (self.code.is_empty()
                 || evidence.code.is_some_and(|code| self.code.contains(&code)))
             && (self.family.is_none() || self.family == evidence.family)
-            && self.manner.is_none_or(|how| how.is(evidence.manner))
-            && (self.has.is_empty() || phrase.is_some())
-            && self
-                .all
-                .iter()
-                .all(|phrase| evidence.words.contains(phrase.as_str()));
-        let whole = self.dsn.contains(&evidence.dsn);
+            && self.manner.is_none_or(|how| how.is(evidence.manner));
+        let whole = codes().any(|code| self.dsn.iter().any(|known| known == code));
         let named = usize::from(whole) * 3
             + usize::from(!self.dsn.is_empty())
             + usize::from(!self.code.is_empty())
             + usize::from(self.family.is_some())
             + usize::from(self.manner.is_some());
-        let all: usize = self.all.iter().map(String::len).sum();
-        fits.then_some((phrase.unwrap_or_default() + all) * 10 + named)
+        fits.then_some(named)
     }
 
     /// What is wrong with it as a sign; nothing in a good one.
@@ -248,6 +235,27 @@ impl Sign {
                 )
                 .because("words are compared in lower case")
             })
+    }
+
+    /// Tells whether an enhanced status code is one of those it names.
+    #[must_use]
+    pub fn has_dsn(&self, code: &str) -> bool {
+        let is =
+            |known: &String| *known == code || (known.ends_with('.') && code.starts_with(known));
+        self.dsn.iter().any(is)
+    }
+
+    /// Tells whether it names codes, and each of them to its end.
+    #[must_use]
+    pub fn names_whole_codes(&self) -> bool {
+        !self.dsn.is_empty() && self.dsn.iter().all(|code| !code.ends_with('.'))
+    }
+
+    /// Tells whether it goes by the kind of code alone: refused for good, or for now.
+    #[must_use]
+    pub fn is_of_a_kind(&self) -> bool {
+        let kind = self.dsn.iter().any(|code| code.ends_with('.')) || !self.code.is_empty();
+        kind && self.has.is_empty() && self.all.is_empty() && !self.names_whole_codes()
     }
 
     /// Tells whether it names anything at all.
@@ -324,11 +332,11 @@ mod tests {
     #[test]
     fn all_that_is_named_must_be_so() {
         let evidence = Evidence {
-            dsn: "5.7.25".to_owned(),
+            dsn: "5.7.25",
+            enhanced: None,
             code: Some(550),
             family: Some(6),
             manner: Manner::Said,
-            words: "no ptr record here".to_owned(),
         };
         let text = |text: &str| toml::from_str::<Sign>(text).unwrap().weight(&evidence);
         assert!(text("dsn = ['4.7.25', '5.7.25']\nfamily = 6").is_some());
@@ -339,9 +347,6 @@ mod tests {
             "family = 4",
             "code = [421]",
             "manner = 'lost'",
-            "has = ['spf']",
-            "all = ['ptr', 'spf']",
-            "dsn = ['5.7.25']\nhas = ['spf']",
         ] {
             assert_eq!(text(other), None, "{other}");
         }
@@ -350,9 +355,7 @@ mod tests {
             "dsn = ['5.']",
             "dsn = ['5.7.25']",
             "dsn = ['5.7.25']\nfamily = 6",
-            "has = ['ptr']",
-            "has = ['ptr', 'ptr record']",
-            "all = ['ptr', 'record']\nhas = ['here']",
+            "dsn = ['5.7.25']\nfamily = 6\nmanner = 'said'",
         ];
         let weights: Vec<_> = rising.iter().map(|sign| text(sign)).collect();
         assert!(weights.is_sorted() && weights[0].is_some(), "{weights:?}");

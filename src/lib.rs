@@ -53,6 +53,9 @@
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
 //!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],
+//! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
+//!    [`mail_hosts`]: whose a mail host is.
+//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
 //!    [`scheduler`], [`rewriter`], [`signer`], [`package`], [`template`]; [`data_file`],
 //!    [`embedded`]: how it is read, and what of it ships inside the program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
@@ -129,6 +132,7 @@ pub mod host;
 pub mod jail_keeper;
 pub mod log_files;
 pub mod mail;
+pub mod mail_hosts;
 pub mod maillog;
 pub mod migration;
 pub mod package;

@@ -7,7 +7,6 @@
 //! files are cut into ranges that threads take in turn; memory does not grow with their length.
 
 mod delays;
-mod mail_hosts;
 mod report;
 mod tally;
 mod time;
@@ -21,8 +20,8 @@ use std::thread;
 use crate::postfix::log::{Marker, blocks};
 use crate::system::Pieces;
 
+pub use crate::mail_hosts::{MailHosts, OTHER};
 pub use delays::Delays;
-pub use mail_hosts::{MailHosts, OTHER};
 pub use report::{By, Row};
 pub use tally::{Cell, Counted, Ends, Family, Tally};
 pub use time::{Hour, LastMonth, Stamp};

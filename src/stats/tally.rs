@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 
+use super::MailHosts;
 use super::Span;
 use super::delays::Delays;
-use super::mail_hosts::MailHosts;
 use super::time::{Hour, LastMonth, Stamp};
 use crate::postfix::log::{Delivery, Event, Line, Marker, Status};
 

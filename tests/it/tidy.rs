@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["target", "remedy"],
     &["log_files"],
     &["check", "dns_check", "diagnose", "stats"],
-    &["host", "records", "maillog"],
+    &["host", "records", "maillog", "mail_hosts"],
     &[
         "site",
         "profile",

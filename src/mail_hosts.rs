@@ -17,6 +17,8 @@ pub struct MailHosts {
     /// Ends of the names of mail hosts.
     suffixes: HashMap<Box<[u8]>, u16>,
     domains: HashMap<Box<[u8]>, u16>,
+    /// Begins of the first labels of mail hosts.
+    prefixes: Vec<(Box<[u8]>, u16)>,
     /// How many labels the longest suffix has.
     labels: usize,
 }
@@ -42,7 +44,11 @@ impl MailHosts {
                     .entry(suffix.as_bytes().into())
                     .or_insert(number);
             }
+            for prefix in &provider.mx_prefixes {
+                hosts.prefixes.push((prefix.as_bytes().into(), number));
+            }
             for domain in &provider.domains {
+                hosts.labels = hosts.labels.max(domain.split('.').count()).min(MAX_LABELS);
                 hosts
                     .domains
                     .entry(domain.as_bytes().into())
@@ -65,26 +71,43 @@ impl MailHosts {
     #[must_use]
     pub fn number(&self, host: &[u8], domain: &[u8]) -> u16 {
         self.of_host(host)
-            .or_else(|| self.domains.get(domain).copied())
+            .or_else(|| self.of_domain(domain))
             .unwrap_or_default()
     }
 
-    fn of_host(&self, host: &[u8]) -> Option<u16> {
+    /// The number of the provider of a recipient's domain, which is in lower case.
+    #[must_use]
+    pub fn of_domain(&self, domain: &[u8]) -> Option<u16> {
+        self.domains.get(domain).copied()
+    }
+
+    /// The number of the provider of a mail host: by the end of its name, the longest first, by its
+    /// first label, or because it stands below one of the provider's own domains.
+    #[must_use]
+    pub fn of_host(&self, host: &[u8]) -> Option<u16> {
+        let host = host.strip_suffix(b".").unwrap_or(host);
         // RFC 1035, 2.3.4: no name is longer.
         let mut lower = [0_u8; 256];
         let lower = lower.get_mut(..host.len())?;
         lower.copy_from_slice(host);
         lower.make_ascii_lowercase();
+        let (mut longest, mut below) = (None, None);
         let mut end = lower.len();
         for _ in 0..self.labels {
             let dot = memchr::memrchr(b'.', lower.get(..end)?);
             let start = dot.map_or(0, |dot| dot + 1);
-            if let Some(number) = self.suffixes.get(lower.get(start..)?) {
-                return Some(*number);
-            }
-            end = dot?;
+            let name = lower.get(start..)?;
+            longest = self.suffixes.get(name).or(longest);
+            below = self.domains.get(name).or(below);
+            let Some(dot) = dot else { break };
+            end = dot;
         }
-        None
+        let by_prefix = || {
+            let mut prefixes = self.prefixes.iter();
+            let (_, number) = prefixes.find(|(prefix, _)| lower.starts_with(prefix))?;
+            Some(*number)
+        };
+        longest.copied().or_else(by_prefix).or(below.copied())
     }
 }
 
@@ -94,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_host_goes_before_a_domain() {
-        let hosts = MailHosts::new(&Provider::demanding());
+        let hosts = MailHosts::new(&Provider::known());
         let check = |host: &str, domain: &str, expected: &str| {
             let number = hosts.number(host.as_bytes(), domain.as_bytes());
             assert_eq!(hosts.id(number), expected, "{host} {domain}");
@@ -103,6 +126,24 @@ mod tests {
         check("none", "gmail.com", "google");
         check("mx.notgoogle.com", "example.org", OTHER);
         check("google.com", "", "google");
-        check("", "", OTHER);
+        check("mx1.hotmail.com", "", "microsoft-consumer");
+        check(
+            "a-com.olc.protection.outlook.com.",
+            "",
+            "microsoft-consumer",
+        );
+        check("example.mail.protection.outlook.com", "", "microsoft-eop");
+        check("a.GOOGLE.com.", "", "google");
+        for nobody in [
+            "",
+            ".",
+            "com",
+            "é.com",
+            "notgoogle.com",
+            "google.com.example",
+        ] {
+            check(nobody, "", OTHER);
+        }
+        check(&"a.".repeat(200), "", OTHER);
     }
 }

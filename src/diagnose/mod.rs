@@ -1,0 +1,353 @@
+//! Why a message was not taken: what was seen of it, against the signs of causes.
+//!
+//! Owns [`Knowledge`], which says whose host it was ([`MailHosts`]), and chooses among all signs:
+//! those of the receiver itself come first, then those that hold for everybody; of several the one
+//! that says most. All phrases are looked for in one walk over the words, so a refusal costs about
+//! a microsecond however many there are.
+//! Must not read files, and must not know what is done about a cause.
+
+mod phrases;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::catalogue::Catalogue;
+use crate::cause::{Cause, Evidence, Sign};
+use crate::mail_hosts::MailHosts;
+use crate::postfix::log::{Answer, Delivery, Manner, Status};
+use crate::provider::{Provider, Signature};
+use phrases::{Found, Phrases, Wanted};
+
+pub use crate::mail_hosts::OTHER;
+
+/// The word for this host itself, where a fault that concerns no receiver lies.
+pub const LOCAL: &str = "local";
+
+/// The cause of a line that tells of no failure.
+pub const DELIVERED: &str = "delivered";
+
+/// What was seen of a message that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// The name of the host that spoke, or was spoken to.
+    pub host: Option<Cow<'a, str>>,
+    /// The recipient's domain.
+    pub domain: Option<Cow<'a, str>>,
+    /// The codes and the manner.
+    pub evidence: Evidence<'a>,
+    /// The words, as a person reads them: see [`Answer::plain`].
+    pub words: Cow<'a, str>,
+}
+
+impl<'a> Seen<'a> {
+    /// Takes words of, or about, a host; `dsn` is the code that Postfix made of them.
+    #[must_use]
+    pub fn in_answer(answer: &Answer<'a>, dsn: &'a [u8]) -> Self {
+        let text = |bytes: &'a [u8]| String::from_utf8_lossy(bytes);
+        Self {
+            host: answer.peer.map(|peer| text(peer.name)),
+            domain: None,
+            evidence: Evidence {
+                dsn: std::str::from_utf8(dsn).unwrap_or_default(),
+                enhanced: answer
+                    .enhanced()
+                    .and_then(|code| std::str::from_utf8(code).ok()),
+                code: answer.code(),
+                family: answer.peer.and_then(|peer| peer.ip()).map(family),
+                manner: answer.manner,
+            },
+            words: Cow::Owned(answer.plain()),
+        }
+    }
+
+    /// Takes what a delivery line says.
+    #[must_use]
+    pub fn in_delivery(delivery: &Delivery<'a>) -> Self {
+        let mut seen = Self::in_answer(&delivery.answer(), delivery.dsn);
+        let relay = delivery.relay;
+        if seen.host.is_none() && relay.ip().is_some() {
+            seen.host = Some(String::from_utf8_lossy(relay.name));
+        }
+        seen.evidence.family = seen.evidence.family.or(relay.ip().map(family));
+        let at = memchr::memrchr(b'@', delivery.to);
+        let domain = at.and_then(|at| delivery.to.get(at + 1..));
+        seen.domain = domain.map(String::from_utf8_lossy);
+        seen
+    }
+}
+
+fn family(address: std::net::IpAddr) -> u8 {
+    if address.is_ipv6() { 6 } else { 4 }
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Only the kind of code says something.
+    Guess,
+    /// Words or a code that mean the same wherever they are used.
+    Likely,
+    /// The receiver's own words, known from it, or Postfix's own.
+    Certain,
+}
+
+/// What is made of what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict<'k> {
+    /// The receiver's id; [`OTHER`] is one that no data file tells of, [`LOCAL`] this host.
+    pub provider: &'k str,
+    /// The cause, if any fits.
+    pub cause: Option<&'k Cause>,
+    /// The receiver's own sign that it was known by.
+    pub signature: Option<&'k Signature>,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// What decided: words as they stand in the text, codes.
+    pub because: Vec<String>,
+    /// Whether a receiver that we know said what we do not know of it.
+    pub is_new: bool,
+}
+
+impl Verdict<'_> {
+    /// The cause's code; empty where none fits.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.cause.map_or("", |cause| &cause.code)
+    }
+}
+
+/// What a delivery line comes down to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The cause.
+    pub cause: Cause,
+    /// The receiver by whose own signs it was known.
+    pub provider: Option<String>,
+}
+
+/// A sign, ready to be tried.
+#[derive(Clone, Debug)]
+struct Rule {
+    /// The place of its cause.
+    cause: usize,
+    /// The place among the receiver's signatures; none for those that hold for everybody.
+    signature: Option<usize>,
+    sign: Sign,
+    wanted: Wanted,
+}
+
+/// All that is known of causes.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    causes: Vec<Cause>,
+    providers: Vec<Provider>,
+    hosts: MailHosts,
+    phrases: Phrases,
+    /// By provider, in the order of `providers`.
+    own: Vec<Vec<Rule>>,
+    general: Vec<Rule>,
+    /// What each provider is known by in a text that names no host.
+    marks: Vec<Wanted>,
+}
+
+impl Knowledge {
+    /// Takes what mailfix brings.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::new(Catalogue::built_in())
+    }
+
+    /// Takes a catalogue.
+    #[must_use]
+    pub fn new(catalogue: Catalogue) -> Self {
+        let Catalogue { providers, causes } = catalogue;
+        let mut phrases = phrases::Builder::default();
+        let place = |code: &str| causes.iter().position(|cause| cause.code == code);
+        let own = providers
+            .iter()
+            .map(|provider| {
+                let signatures = provider.signatures.iter().enumerate();
+                let rules = signatures.filter_map(|(number, signature)| {
+                    Some(Rule {
+                        cause: place(&signature.cause)?,
+                        signature: Some(number),
+                        wanted: phrases.wanted(&signature.sign),
+                        sign: signature.sign.clone(),
+                    })
+                });
+                rules.collect()
+            })
+            .collect();
+        let marks = providers
+            .iter()
+            .map(|provider| phrases.any_of(&provider.marks))
+            .collect();
+        let mut general = Vec::new();
+        for (cause, data) in causes.iter().enumerate() {
+            for sign in &data.signs {
+                general.push(Rule {
+                    cause,
+                    signature: None,
+                    wanted: phrases.wanted(sign),
+                    sign: sign.clone(),
+                });
+            }
+        }
+        Self {
+            hosts: MailHosts::new(&providers),
+            phrases: phrases.build(),
+            causes,
+            providers,
+            own,
+            general,
+            marks,
+        }
+    }
+
+    /// Finds a cause by its code.
+    #[must_use]
+    pub fn cause(&self, code: &str) -> Option<&Cause> {
+        self.causes.iter().find(|cause| cause.code == code)
+    }
+
+    /// All causes.
+    #[must_use]
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// All providers.
+    #[must_use]
+    pub fn providers(&self) -> &[Provider] {
+        &self.providers
+    }
+
+    /// Finds a provider by its id.
+    #[must_use]
+    pub fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// Who has which mail hosts and domains.
+    #[must_use]
+    pub fn hosts(&self) -> &MailHosts {
+        &self.hosts
+    }
+
+    /// Finds the cause for which a recipient's mail did not get through; `None` where it did,
+    /// or where nothing is known that it would fit.
+    #[must_use]
+    pub fn of_delivery(&self, delivery: &Delivery<'_>) -> Option<Diagnosis> {
+        if matches!(delivery.status, Status::Sent | Status::Deliverable) {
+            return None;
+        }
+        let verdict = self.judge(&Seen::in_delivery(delivery));
+        Some(Diagnosis {
+            cause: verdict.cause?.clone(),
+            provider: verdict.signature.map(|_| verdict.provider.to_owned()),
+        })
+    }
+
+    /// Says whose refusal it was, and why.
+    #[must_use]
+    pub fn judge(&self, seen: &Seen<'_>) -> Verdict<'_> {
+        let found = self.phrases.find(&seen.words);
+        let provider = self.provider_of(seen, &found);
+        // What a host did not say itself is not in its words.
+        let spoke = matches!(seen.evidence.manner, Manner::Said | Manner::RefusedToTalk);
+        let own = provider
+            .filter(|_| spoke)
+            .and_then(|number| best(self.own.get(number)?, &seen.evidence, &found));
+        let rule = own.or_else(|| best(&self.general, &seen.evidence, &found));
+        let own = own.and_then(|rule| rule.signature).zip(provider);
+        let signature = own.and_then(|(signature, provider)| {
+            self.providers.get(provider)?.signatures.get(signature)
+        });
+        let provider_id = provider.and_then(|number| self.providers.get(number));
+        let is_here = seen.host.is_none() && seen.evidence.manner == Manner::Own;
+        let nobody = if is_here && seen.domain.is_none() {
+            LOCAL
+        } else {
+            OTHER
+        };
+        let confidence = rule.map_or(Confidence::Guess, |rule| match rule {
+            _ if signature.is_some() => Confidence::Certain,
+            rule if !rule.wanted.is_empty() && !spoke => Confidence::Certain,
+            rule if !rule.wanted.is_empty() || rule.sign.names_whole_codes() => Confidence::Likely,
+            rule if rule.sign.is_of_a_kind() => Confidence::Guess,
+            _ => Confidence::Likely,
+        });
+        Verdict {
+            provider: provider_id.map_or(nobody, |provider| &provider.id),
+            cause: rule.and_then(|rule| self.causes.get(rule.cause)),
+            signature,
+            confidence,
+            because: rule.map_or_else(Vec::new, |rule| rule.because(seen, &found)),
+            is_new: spoke && provider.is_some() && confidence == Confidence::Guess,
+        }
+    }
+
+    /// The place of the provider whose host it was: by the host, else by words that only its
+    /// replies hold, else by the recipient where no other host is named.
+    fn provider_of(&self, seen: &Seen<'_>, found: &Found) -> Option<usize> {
+        let by_host = seen
+            .host
+            .as_deref()
+            .and_then(|host| self.hosts.of_host(host.as_bytes()));
+        let by_mark = || {
+            self.marks
+                .iter()
+                .position(|mark| !mark.is_empty() && mark.fits(found))
+        };
+        let by_domain = || {
+            let domain = seen.domain.as_deref().filter(|_| seen.host.is_none())?;
+            self.hosts
+                .of_domain(&domain.to_ascii_lowercase().into_bytes())
+        };
+        by_host
+            .map(usize::from)
+            // 0 is nobody.
+            .and_then(|number| number.checked_sub(1))
+            .or_else(by_mark)
+            .or_else(|| usize::from(by_domain()?).checked_sub(1))
+    }
+}
+
+impl Rule {
+    /// What decided, for a person to find again in the text.
+    fn because(&self, seen: &Seen<'_>, found: &Found) -> Vec<String> {
+        let words = |range: Range<usize>| seen.words.get(range).map(str::to_owned);
+        let mut because: Vec<String> = self.wanted.places(found).filter_map(words).collect();
+        if !self.sign.dsn.is_empty() {
+            let evidence = &seen.evidence;
+            let code = evidence.enhanced.filter(|code| self.sign.has_dsn(code));
+            let code = code.unwrap_or(evidence.dsn);
+            because.extend(Some(code.to_owned()).filter(|code| !code.is_empty()));
+        }
+        if let Some(code) = seen.evidence.code.filter(|_| !self.sign.code.is_empty()) {
+            because.push(code.to_string());
+        }
+        because
+    }
+}
+
+/// The rule that says most of those that fit; of equals the first.
+fn best<'r>(rules: &'r [Rule], evidence: &Evidence<'_>, found: &Found) -> Option<&'r Rule> {
+    let mut best: Option<(usize, &Rule)> = None;
+    for rule in rules {
+        let Some(phrases) = rule.wanted.weight(found) else {
+            continue;
+        };
+        let Some(codes) = rule.sign.weight(evidence) else {
+            continue;
+        };
+        let weight = phrases * 10 + codes;
+        if best.is_none_or(|(most, _)| weight > most) {
+            best = Some((weight, rule));
+        }
+    }
+    best.map(|(_, rule)| rule)
+}

@@ -1,0 +1,277 @@
+//! What is made of lines and replies.
+
+use super::*;
+use crate::postfix::log::{Event, Line};
+use crate::provider::Reply;
+
+const GOOGLE: &str = "gmail-smtp-in.l.google.com[2001:db8::100]";
+
+#[track_caller]
+fn check(line: &str, expected: &str) {
+    let line = format!("A1B2C3D: to=<b@example.org>, {line}");
+    let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
+        panic!("no delivery: {line}");
+    };
+    let found = Knowledge::built_in().of_delivery(&delivery);
+    let found = found.map(|found| {
+        let by = found.provider.map(|id| format!(" ({id})"));
+        format!("{}{}", found.cause.code, by.unwrap_or_default())
+    });
+    assert_eq!(found.unwrap_or_default(), expected, "{line}");
+}
+
+#[track_caller]
+fn google(dsn: &str, reply: &str, expected: &str) {
+    let line = format!(
+        "relay={GOOGLE}:25, dsn={dsn}, status=bounced (host {GOOGLE} said: {reply} x1 - gsmtp (in reply to end of DATA command))"
+    );
+    check(&line, expected);
+}
+
+/// What becomes of a reply that a host of the receiver gives.
+fn said(knowledge: &Knowledge, suffix: &str, reply: &Reply) -> Option<Diagnosis> {
+    let address = if reply.family == Some(6) {
+        "2001:db8::1"
+    } else {
+        "192.0.2.1"
+    };
+    let host = format!("mx1.{suffix}[{address}]");
+    let words: Vec<&str> = reply.reply.split(' ').collect();
+    let dsn = words.get(1).filter(|word| word.split('.').count() == 3);
+    let dsn = dsn.map_or_else(
+        || format!("{}.0.0", reply.reply.chars().next().unwrap_or('5')),
+        |dsn| (*dsn).to_owned(),
+    );
+    let line = format!(
+        "A1B2C3D: to=<b@example.org>, relay={host}:25, dsn={dsn}, status=bounced (host {host} \
+         said: {} (in reply to end of DATA command))",
+        reply.reply
+    );
+    let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
+        panic!("no delivery: {line}");
+    };
+    knowledge.of_delivery(&delivery)
+}
+
+#[test]
+fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
+    let knowledge = Knowledge::built_in();
+    for provider in &knowledge.providers {
+        let suffix = &provider.mx_suffixes[0];
+        for signature in &provider.signatures {
+            let what = format!("{}: {:?}", provider.id, signature.sign);
+            assert!(!signature.samples.is_empty(), "{what}");
+            for phrase in &signature.sign.has {
+                let mut replies = signature.samples.iter();
+                assert!(
+                    replies.any(|one| one.reply.to_lowercase().contains(phrase)),
+                    "{what}: no sample has `{phrase}`"
+                );
+            }
+            for reply in &signature.samples {
+                let found = said(&knowledge, suffix, reply)
+                    .map(|found| (found.cause.code, found.provider.unwrap_or_default()));
+                let expected = (signature.cause.clone(), provider.id.clone());
+                assert_eq!(found, Some(expected), "{}", reply.reply);
+                assert!(reply.source.starts_with("https://"), "{what}");
+                assert!(reply.date.parse::<jiff::civil::Date>().is_ok(), "{what}");
+            }
+        }
+        let others = knowledge
+            .providers
+            .iter()
+            .filter(|other| other.id != provider.id);
+        for signature in others.flat_map(|other| &other.signatures) {
+            for reply in &signature.samples {
+                let found = said(&knowledge, suffix, reply);
+                let own = found.filter(|found| found.provider.is_some());
+                // A code alone means the same wherever it is used.
+                assert!(
+                    own.as_ref()
+                        .is_none_or(|own| own.cause.code == signature.cause),
+                    "{} takes as {}: {}",
+                    provider.id,
+                    own.map(|own| own.cause.code).unwrap_or_default(),
+                    reply.reply
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn google_is_understood_whatever_the_year() {
+    for text in [
+        "550-5.7.1 [2001:db8::10] The sender does not meet basic ipv6 550 5.7.1 sending guidelines of authentication and rdns resolution",
+        "550-5.7.1 [2001:db8::10      16] message does not meet IPv6 sending guidelines 550 5.7.1 regarding PTR records",
+    ] {
+        google("5.7.1", text, "ipv6-no-ptr (google)");
+    }
+    let text = "550-5.7.25 The IP address sending this message does not have a 550 5.7.25 PTR record setup";
+    google("5.7.25", text, "ipv6-no-ptr (google)");
+    google(
+        "5.7.26",
+        "550 5.7.26 the sender is unauthenticated",
+        "unauthenticated (google)",
+    );
+    google(
+        "5.7.26",
+        "550 5.7.26 has an SPF record with a hard fail policy (-all)",
+        "spf-fail (google)",
+    );
+    google(
+        "5.7.26",
+        "550 5.7.26 is not accepted due to domain's DMARC policy",
+        "dmarc-fail (google)",
+    );
+    google(
+        "4.7.28",
+        "421 4.7.28 an unusual rate of mail",
+        "rate-limited (google)",
+    );
+    google(
+        "5.7.1",
+        "550 5.7.1 this message is likely unsolicited mail",
+        "content-spam (google)",
+    );
+    google(
+        "4.7.0",
+        "421 4.7.0 This message does not pass authentication checks",
+        "unauthenticated (google)",
+    );
+    google(
+        "4.2.1",
+        "450 4.2.1 receiving mail at a rate that prevents more",
+        "recipient-rate (google)",
+    );
+    google(
+        "5.1.1",
+        "550 5.1.1 The email account does not exist",
+        "mailbox-unknown",
+    );
+    google("5.7.99", "550 5.7.99 no", "policy-reject");
+}
+
+#[test]
+fn what_others_say_is_understood_by_code_and_phrase() {
+    let host = "mx.example.org[192.0.2.1]";
+    for (dsn, words, cause) in [
+        ("5.7.25", "550 5.7.25 reverse DNS failed", "no-ptr"),
+        ("5.7.23", "550 5.7.23 no", "spf-fail"),
+        (
+            "4.7.1",
+            "450 4.7.1 Greylisted, see http://example.org",
+            "greylisted",
+        ),
+        (
+            "5.7.1",
+            "554 5.7.1 Service unavailable; blocked using zen.spamhaus.org",
+            "ip-blocklist",
+        ),
+        ("5.0.0", "550 no", "policy-reject"),
+        ("4.3.0", "451 4.3.0 later", "remote-temporary"),
+        ("5.2.2", "552 5.2.2 over quota", "mailbox-full"),
+    ] {
+        let line = format!(
+            "relay={host}:25, dsn={dsn}, status=bounced (host {host} said: {words} (in reply to RCPT TO command))"
+        );
+        check(&line, cause);
+    }
+    // Somebody who only looks like Google is not asked as Google is.
+    check(
+        "relay=mx.notgoogle.com[2001:db8::1]:25, dsn=5.7.1, status=bounced (host mx.notgoogle.com[2001:db8::1] said: 550 5.7.1 this message is likely unsolicited mail (in reply to end of DATA command))",
+        "content-spam",
+    );
+}
+
+#[test]
+fn faults_on_the_way_and_at_home_are_understood() {
+    for (dsn, words, cause) in [
+        (
+            "4.4.1",
+            "connect to mx[192.0.2.1]:25: Connection timed out",
+            "connect-timeout",
+        ),
+        (
+            "4.4.2",
+            "conversation with mx[192.0.2.1] timed out while sending RCPT TO",
+            "connect-timeout",
+        ),
+        (
+            "4.4.1",
+            "connect to mx[192.0.2.1]:25: Connection refused",
+            "connect-refused",
+        ),
+        (
+            "4.4.1",
+            "connect to mx[192.0.2.1]:25: No route to host",
+            "connect-refused",
+        ),
+        (
+            "4.4.1",
+            "connect to mx[2001:db8::1]:25: Network is unreachable",
+            "ipv6-unreachable",
+        ),
+        (
+            "4.4.1",
+            "connect to mx[192.0.2.1]:25: Network is unreachable",
+            "network-unreachable",
+        ),
+        (
+            "4.4.2",
+            "lost connection with mx[192.0.2.1] while receiving the initial server greeting",
+            "connection-lost",
+        ),
+        (
+            "4.4.3",
+            "Host or domain name not found. Name service error for name=example.org type=MX: Host not found, try again",
+            "dns-tempfail",
+        ),
+        (
+            "5.4.4",
+            "Host or domain name not found. Name service error for name=example.org type=A: Host not found",
+            "dns-nxdomain",
+        ),
+        (
+            "5.4.4",
+            "Host or domain name not found. Name service error for name=example.org type=AAAA: Host found but no data record of requested type",
+            "dns-no-data",
+        ),
+        ("4.3.0", "mail transport unavailable", "transport-missing"),
+        ("4.3.0", "unknown mail transport error", "transport-broken"),
+        (
+            "4.7.4",
+            "TLS is required, but was not offered by host mx[192.0.2.1]",
+            "tls-not-offered",
+        ),
+        (
+            "5.4.6",
+            "mail for example.org loops back to myself",
+            "local-misconfig",
+        ),
+        ("4.3.0", "alias database unavailable", "local-misconfig"),
+        (
+            "4.3.0",
+            "local data error while talking to mx[192.0.2.1]",
+            "local-misconfig",
+        ),
+        (
+            "4.4.1",
+            "delivery temporarily suspended: connect to mx[192.0.2.1]:25: Connection timed out",
+            "connect-timeout",
+        ),
+    ] {
+        check(
+            &format!("relay=none, dsn={dsn}, status=deferred ({words})"),
+            cause,
+        );
+    }
+    check(
+        "relay=mx[192.0.2.1]:25, dsn=2.0.0, status=sent (250 ok)",
+        "",
+    );
+    check(
+        "relay=none, dsn=4.9.9, status=deferred (nobody ever said this)",
+        "",
+    );
+}
