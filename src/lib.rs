@@ -49,7 +49,8 @@
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
 //!    sent for, one file a check. [`diagnose`]: why a message was not taken. [`stats`]: what became
-//!    of mail, in numbers; [`log_files`]: the files of a log, and what packed them.
+//!    of mail, in numbers; [`log_files`]: the files of a log, what packed them,
+//!    and the journal written out.
 //! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
 //!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],

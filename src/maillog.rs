@@ -247,6 +247,14 @@ fn identity(stat: &Stat) -> u64 {
     stat.inode.max(1)
 }
 
+/// Tells whether there is a journal that has something in it.
+///
+/// # Errors
+/// When there is one, and it is not shown to us; with the reason.
+pub fn has_journal(system: &dyn System) -> Result<bool, String> {
+    Ok(end_of_journal(system)?.is_some())
+}
+
 /// Asks for the present end of the journal and its last lines; `None` where there is none.
 fn end_of_journal(system: &dyn System) -> Result<Option<(String, String)>, String> {
     let output = match system.query(&Query::Journal { after: None }) {

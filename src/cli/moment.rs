@@ -16,6 +16,18 @@ pub enum Moment {
 }
 
 impl Moment {
+    /// The same as seconds since 1970.
+    pub fn second(self, now: Timestamp) -> i64 {
+        let then = match self {
+            Self::At(at) => {
+                let zoned = at.to_zoned(TimeZone::system());
+                zoned.map_or(Timestamp::UNIX_EPOCH, |zoned| zoned.timestamp())
+            }
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH),
+        };
+        then.as_second()
+    }
+
     /// The time of the log it stands for.
     pub fn stamp(self, now: Timestamp) -> Stamp {
         let at = match self {

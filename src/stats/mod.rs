@@ -24,7 +24,7 @@ pub use crate::mail_hosts::{MailHosts, OTHER};
 pub use delays::Delays;
 pub use report::{By, Row};
 pub use tally::{Cell, Counted, Ends, Family, Tally};
-pub use time::{Hour, LastMonth, Stamp};
+pub use time::{Hour, LastDay, Stamp};
 
 /// How much of a file a thread takes at a time.
 const RANGE: u64 = 16 << 20;
@@ -70,8 +70,8 @@ pub enum Source {
     Stream {
         /// The bytes.
         bytes: Mutex<Box<dyn Read + Send>>,
-        /// The month it ends in.
-        last: LastMonth,
+        /// The day it ends on.
+        last: LastDay,
     },
 }
 
@@ -123,7 +123,7 @@ pub fn read<'a>(
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             match sources.get(job.source) {
                 Some(Source::File(file)) => {
-                    let last = LastMonth::of(file.modified());
+                    let last = LastDay::of(file.modified());
                     let end = file.length().min(job.start + RANGE);
                     let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
                     blocks(job.start..end, read, |block| {

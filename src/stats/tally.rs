@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 use super::MailHosts;
 use super::Span;
 use super::delays::Delays;
-use super::time::{Hour, LastMonth, Stamp};
+use super::time::{Hour, LastDay, Stamp};
 use crate::postfix::log::{Delivery, Event, Line, Marker, Status};
 
 /// Most domains that are told apart by one thread; what comes after is counted together.
@@ -133,7 +133,7 @@ impl<'a> Tally<'a> {
     }
 
     /// Counts the deliveries of a block of lines.
-    pub fn block(&mut self, block: &[u8], marker: &Marker, last: LastMonth) {
+    pub fn block(&mut self, block: &[u8], marker: &Marker, last: LastDay) {
         for line in marker.lines(block) {
             let delivery = Line::parse(line).and_then(|line| match line.record().event {
                 Event::Delivery(delivery) => Some((line, delivery)),
@@ -146,7 +146,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn delivery(&mut self, line: &Line<'_>, delivery: &Delivery<'_>, last: LastMonth) {
+    fn delivery(&mut self, line: &Line<'_>, delivery: &Delivery<'_>, last: LastDay) {
         let mut ends = Ends::default();
         match delivery.status {
             Status::Sent => ends.sent = 1,

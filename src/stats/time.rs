@@ -19,28 +19,36 @@ pub struct Stamp {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hour(u32);
 
-/// The month a log ends in, by which a year is told where lines have none.
+/// The day a log ends on, by which a year is told where lines have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastMonth {
+pub struct LastDay {
     year: u32,
     month: u32,
+    day: u32,
 }
 
-impl LastMonth {
-    /// Takes the month of a time, seconds since 1970, as a clock on this machine shows it.
+/// How far the clock of whoever wrote a log may be ahead of ours: another zone of time.
+const AHEAD: i64 = 24 * 60 * 60;
+
+impl LastDay {
+    /// Takes the day of the time a log was last written, seconds since 1970, as a clock on this
+    /// machine shows it, and one day more.
     #[must_use]
     pub fn of(seconds: i64) -> Self {
-        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let time = Timestamp::from_second(seconds.saturating_add(AHEAD));
+        let time = time.unwrap_or(Timestamp::UNIX_EPOCH);
         let local = time.to_zoned(TimeZone::system());
         Self {
             year: u32::try_from(local.year()).unwrap_or_default(),
             month: u32::try_from(local.month()).unwrap_or(1),
+            day: u32::try_from(local.day()).unwrap_or(1),
         }
     }
 
-    /// The year of a month: a log holds no lines of the future.
-    fn year_of(self, month: u32) -> u32 {
-        self.year - u32::from(month > self.month)
+    /// The year of a day: a log holds no lines of the future.
+    fn year_of(self, month: u32, day: u32) -> u32 {
+        self.year
+            .saturating_sub(u32::from((month, day) > (self.month, self.day)))
     }
 }
 
@@ -100,7 +108,7 @@ impl Stamp {
     /// Reads a time as [`Line::time`](crate::postfix::log::Line::time) has it: `Mar  3 10:00:00`,
     /// `2026-03-03T10:00:00.5+01:00`, or with other words around them.
     #[must_use]
-    pub fn parse(time: &[u8], last: LastMonth) -> Option<Self> {
+    pub fn parse(time: &[u8], last: LastDay) -> Option<Self> {
         Self::of_words(time, last).or_else(|| {
             // A weekday, or what stands before a container's bar.
             let blank = time.iter().position(|&byte| byte == b' ')?;
@@ -108,7 +116,7 @@ impl Stamp {
         })
     }
 
-    fn of_words(time: &[u8], last: LastMonth) -> Option<Self> {
+    fn of_words(time: &[u8], last: LastDay) -> Option<Self> {
         let two = |at: usize| {
             let digit = |at: usize| match time.get(at)? {
                 byte @ b'0'..=b'9' => Some(u32::from(byte - b'0')),
@@ -123,7 +131,8 @@ impl Stamp {
             Some(tens * 10 + digit(at + 1)?)
         };
         let (date, at) = if let Some(month) = month(time.get(..3)?) {
-            ((last.year_of(month), month, two(4)?), 7)
+            let day = two(4)?;
+            ((last.year_of(month, day), month, day), 7)
         } else {
             let is_date = time.get(4) == Some(&b'-') && time.get(7) == Some(&b'-');
             let year = two(0)? * 100 + two(2)?;
@@ -151,9 +160,10 @@ mod tests {
 
     #[track_caller]
     fn check(time: &str, expected: Option<(&str, u32, u16)>) {
-        let last = LastMonth {
+        let last = LastDay {
             year: 2026,
             month: 3,
+            day: 4,
         };
         let found = Stamp::parse(time.as_bytes(), last);
         let found = found.map(|stamp| (stamp.hour.date(), stamp.hour.of_day(), stamp.second));
@@ -175,9 +185,31 @@ mod tests {
     }
 
     #[test]
-    fn a_month_to_come_was_last_year() {
+    fn a_day_to_come_was_last_year() {
         check("Dec 31 23:00:00", Some(("2025-12-31", 23, 0)));
+        check("Mar  5 00:00:00", Some(("2025-03-05", 0, 0)));
+        check("Mar  4 23:59:59", Some(("2026-03-04", 23, 3599)));
         check("Feb 29 00:00:00", Some(("2026-02-29", 0, 0)));
+    }
+
+    #[test]
+    fn a_log_over_new_year_has_two_years() {
+        // Rotated at 2026-01-01T00:00:05Z; whoever wrote it may be a zone ahead or behind.
+        let at = "2026-01-01T00:00:05Z".parse::<Timestamp>().unwrap();
+        let last = LastDay::of(at.as_second());
+        for (time, date) in [
+            ("Dec 31 23:59:59", "2025-12-31"),
+            ("Jan  1 00:00:04", "2026-01-01"),
+            ("Jan  1 13:00:00", "2026-01-01"),
+            ("Jan 15 13:00:00", "2025-01-15"),
+        ] {
+            let stamp = Stamp::parse(time.as_bytes(), last).unwrap();
+            assert_eq!(stamp.hour.date(), date, "{time}");
+        }
+        let at = "2025-12-31T23:30:00Z".parse::<Timestamp>().unwrap();
+        let last = LastDay::of(at.as_second());
+        let stamp = Stamp::parse(b"Jan  1 00:30:00", last).unwrap();
+        assert_eq!(stamp.hour.date(), "2026-01-01");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod borrowed;
 mod cksum;
+mod journal;
 mod memory;
 mod milter;
 mod packed;
@@ -17,6 +18,7 @@ mod rehearsal;
 mod signal;
 mod tree;
 
+use std::io::Read;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
@@ -217,6 +219,15 @@ pub enum Query {
         /// The cursor.
         after: Option<String>,
     },
+}
+
+/// Which part of the journal is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalPart {
+    /// All there is, from a moment on (seconds since 1970) if one is given.
+    Since(Option<i64>),
+    /// What comes from now on; it does not end by itself.
+    Coming,
 }
 
 /// A private copy of a configuration, laid out in a temporary directory and tried there.
@@ -675,6 +686,17 @@ pub trait System {
     fn pieces(&self, path: &Utf8Path) -> Result<Option<Box<dyn Pieces>>, SystemError> {
         let file = self.read(path)?;
         Ok(file.map(|file| -> Box<dyn Pieces> { Box::new(pieces::Held(file.bytes)) }))
+    }
+
+    /// Opens the mail of the journal as the lines of a log, each with its whole time; it may be
+    /// longer than memory.
+    ///
+    /// # Errors
+    /// When there is no `journalctl` that can be run.
+    fn journal(&self, _part: JournalPart) -> Result<Box<dyn Read + Send>, SystemError> {
+        Err(SystemError::Missing {
+            program: "journalctl".to_owned(),
+        })
     }
 
     /// Asks a program.

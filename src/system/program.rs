@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -251,6 +251,68 @@ impl Program {
             stdout: stdout.map(Stream::take).unwrap_or_default(),
             stderr,
         })
+    }
+}
+
+impl Program {
+    /// Starts it, and gives what it says while it runs; it is ended when nobody reads on.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn stream(mut self) -> Result<Box<dyn Read + Send>, SystemError> {
+        let failed = |source: io::Error| SystemError::Run {
+            program: self.name.clone(),
+            source,
+        };
+        // It prints times by the zone we take them in.
+        if let Some(zone) = std::env::var_os("TZ") {
+            self.command.env("TZ", zone);
+        }
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = self.command.spawn().map_err(failed)?;
+        let pipe = child.stdout.take();
+        Ok(Box::new(Said {
+            name: self.name,
+            child,
+            pipe,
+        }))
+    }
+}
+
+/// What a program says while it runs.
+struct Said {
+    name: String,
+    child: Child,
+    pipe: Option<ChildStdout>,
+}
+
+impl Read for Said {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(pipe) = &mut self.pipe else {
+            return Ok(0);
+        };
+        let count = pipe.read(buffer)?;
+        if count == 0 && !buffer.is_empty() {
+            self.pipe = None;
+            let status = self.child.wait()?;
+            if !status.success() {
+                return Err(io::Error::other(format!(
+                    "`{}` failed: {status}",
+                    self.name
+                )));
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        self.pipe = None;
+        end(&mut self.child);
     }
 }
 

@@ -24,6 +24,7 @@ use nix::unistd::{Pid, User, geteuid};
 use xattr::FileExt;
 
 use super::borrowed::Borrowed;
+use super::journal;
 use super::milter;
 use super::pieces::{Opened, open_regular};
 use super::program::{Program, Programs};
@@ -31,8 +32,8 @@ use super::rehearsal::{Copy, rehearse, replace};
 use super::signal::Hold;
 use super::tree::{Tree, is_absent};
 use super::{
-    Command, File, Kind, Letter, Output, Pieces, Query, Rehearsal, Rehearsed, Stat, System,
-    SystemError, Trial, UNFINISHED,
+    Command, File, JournalPart, Kind, Letter, Output, Pieces, Query, Rehearsal, Rehearsed, Stat,
+    System, SystemError, Trial, UNFINISHED,
 };
 
 /// The files that Postfix's programs read of a configuration directory.
@@ -40,9 +41,6 @@ const CONFIGURATION: [&str; 2] = [MAIN, "master.cf"];
 
 /// The one of them that holds parameters.
 const MAIN: &str = "main.cf";
-
-/// How many of its last entries the journal is asked for where none is known.
-const JOURNAL: usize = 1000;
 
 /// The port that mail goes to.
 const SMTP: u16 = 25;
@@ -332,14 +330,19 @@ impl System for RealSystem {
                 command: "journalctl".to_owned(),
             }),
             Query::Journal { after } => {
-                let which = match after {
-                    Some(cursor) => format!("--after-cursor={cursor}"),
-                    None => format!("--lines={JOURNAL}"),
-                };
-                let how = ["--show-cursor", "--no-pager", "--all", "--output=short"];
-                self.asked("journalctl", &[&[which.as_str()][..], &how].concat())
+                let words = journal::words(after.as_deref());
+                self.asked("journalctl", &words.each_ref().map(String::as_str))
             }
         }
+    }
+
+    fn journal(&self, part: JournalPart) -> Result<Box<dyn Read + Send>, SystemError> {
+        if self.rooted {
+            return Err(SystemError::Rooted {
+                command: "journalctl".to_owned(),
+            });
+        }
+        journal::stream(self.program("journalctl")?, part)
     }
 
     fn rehearse(&self, rehearsal: &Rehearsal) -> Result<Rehearsed, SystemError> {

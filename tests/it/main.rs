@@ -17,6 +17,7 @@ mod collected;
 mod dns_check;
 mod dns_list;
 mod formats;
+mod journal;
 mod kill;
 mod lab;
 mod laws;

@@ -3,7 +3,6 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 
 use crate::cli::{Failure, Session};
@@ -50,7 +49,7 @@ pub fn until_right<T>(
     let was_right = seen.left.is_empty();
     let mut said = None;
     let mut pause = FIRST_PAUSE;
-    let line = session.is_terminal.then(spinner);
+    let line = session.waiting();
     while !seen.left.is_empty() && begun.elapsed() < limit {
         if line.is_none() && said.as_ref() != Some(&seen.left) {
             session.ui.say(&format!(
@@ -71,7 +70,7 @@ pub fn until_right<T>(
                 sleep(left);
                 continue;
             };
-            line.set_message(format!(
+            line.say(format!(
                 "{} of {}: {}",
                 in_words(begun.elapsed()),
                 in_words(limit),
@@ -81,9 +80,7 @@ pub fn until_right<T>(
         }
         seen = look(session)?;
     }
-    if let Some(line) = line {
-        line.finish_and_clear();
-    }
+    drop(line);
     if seen.left.is_empty() && !was_right {
         tell_who_remembers(session, names)?;
     }
@@ -145,16 +142,6 @@ pub fn duration(word: &str) -> Result<Duration, String> {
         .and_then(|time| Duration::try_from(time).ok())
         .filter(|time| !time.is_zero())
         .ok_or_else(|| "a time is a number with its unit, such as `30s`, `10m` or `2h`".to_owned())
-}
-
-fn spinner() -> ProgressBar {
-    let line = ProgressBar::new_spinner();
-    // The template is ours, and right.
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-        line.set_style(style);
-    }
-    line.enable_steady_tick(TICK);
-    line
 }
 
 #[cfg(test)]

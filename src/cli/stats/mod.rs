@@ -3,28 +3,21 @@
 mod forms;
 mod page;
 
-use std::io;
-use std::time::Duration;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::moment::{Moment, moment};
-use crate::cli::{Failure, FailureKind, Session, json};
-use crate::log_files;
+use crate::cli::{Failure, Session, json, logs};
 use crate::provider::Provider;
-use crate::stats::{self, By, LastMonth, MailHosts, Row, Source, Span, Tally};
-use crate::system::{File, Output, Query};
-
-/// How long a log must take before a bar is drawn.
-const PATIENCE: Duration = Duration::from_millis(300);
+use crate::stats::{self, By, MailHosts, Row, Source, Span, Tally};
+use crate::system::File;
 
 /// Count what was sent, deferred and bounced: by instance, provider, domain, over time
 #[derive(Debug, Args)]
 pub struct Stats {
-    /// Logs to read, packed (gzip, zstd, xz) or not; `-` is standard input [default: the mail log
-    /// and its rotations]
+    /// Logs to read, packed (gzip, zstd, xz) or not, or the journal as `journalctl -o export` and
+    /// `-o json` write it; `-` is standard input [default: the mail log and its rotations, or the
+    /// journal]
     #[arg(value_name = "LOG")]
     logs: Vec<Utf8PathBuf>,
     /// Tell deliveries apart by this; can be given several times [default: instance, provider and
@@ -109,8 +102,8 @@ impl Stats {
             since: self.since.map(|since| since.stamp(session.now)),
             until: self.until.map(|until| until.stamp(session.now)),
         };
-        let sources = session.logs(&self.logs)?;
-        let hosts = MailHosts::new(&Provider::demanding());
+        let sources = session.logs(&self.logs, self.since)?;
+        let hosts = MailHosts::new(&Provider::known());
         let tally = session.count(&sources, &hosts, span)?;
         let all = tally.all();
         let whats = match self.by.as_slice() {
@@ -162,84 +155,15 @@ impl Stats {
 }
 
 impl Session {
-    /// Opens the logs that were named, or else the mail log of this host with its rotations.
-    pub fn logs(&mut self, named: &[Utf8PathBuf]) -> Result<Vec<Source>, Failure> {
-        let mut sources = Vec::new();
-        let last = LastMonth::of(self.now.as_second());
-        if !named.is_empty() {
-            for path in named {
-                sources.push(if path == "-" {
-                    let input = self.input.take().ok_or_else(|| {
-                        Failure::usage("standard input was named twice".to_owned())
-                    })?;
-                    log_files::stream(input, last).map_err(|error| cannot_read("-", &error))?
-                } else {
-                    log_files::open(&self.outside, path)?
-                });
-            }
-            return Ok(sources);
-        }
-        let profile = self.choose_profile(None)?.profile;
-        let config = self.config_directory(&profile)?;
-        let named = self.maillog_file(&config);
-        let usual = profile.paths.logs.iter();
-        let mut looked = Vec::new();
-        for path in named.iter().chain(usual) {
-            if looked.contains(path) {
-                continue;
-            }
-            looked.push(path.clone());
-            for file in log_files::with_rotations(self.system.as_ref(), path)? {
-                sources.push(log_files::open(self.system.as_ref(), &file)?);
-            }
-        }
-        if sources.is_empty() {
-            let looked: Vec<String> = looked.iter().map(|path| format!("`{path}`")).collect();
-            return Err(Failure::failed(format!("there is no mail log: {}", looked.join(", ")))
-                .hint("name the files, or pipe the journal in: `journalctl -o short-iso | mailfix stats -`"));
-        }
-        Ok(sources)
-    }
-
-    /// What `maillog_file` of main.cf says, where there is a Postfix to ask.
-    fn maillog_file(&self, config: &Utf8Path) -> Option<Utf8PathBuf> {
-        let query = Query::Postconf {
-            config: Some(config.to_owned()),
-            arguments: vec!["-h".to_owned(), "maillog_file".to_owned()],
-        };
-        let output = self.system.query(&query).ok().filter(Output::success)?;
-        let text = output.text();
-        let path = text.trim();
-        (path.starts_with('/') && !path.starts_with("/dev/")).then(|| path.into())
-    }
-
     fn count<'a>(
         &mut self,
         sources: &[Source],
         hosts: &'a MailHosts,
         span: Span,
     ) -> Result<Tally<'a>, Failure> {
-        let length: u64 = sources.iter().map(Source::length).sum();
-        let bar = self.progress(length);
-        let counted = stats::read(sources, hosts, span, &|bytes| bar.inc(bytes));
-        bar.finish_and_clear();
-        counted.map_err(|error| cannot_read("the log", &error))
-    }
-
-    /// A bar for long work over so many bytes; only on a terminal, and not at once.
-    fn progress(&self, length: u64) -> ProgressBar {
-        if !self.is_terminal {
-            return ProgressBar::hidden();
-        }
-        let bar =
-            ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
-        if let Ok(style) =
-            ProgressStyle::with_template("reading {bar:40} {bytes}/{total_bytes} {eta}")
-        {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(PATIENCE);
-        bar
+        let progress = self.progress(logs::measure(sources));
+        let counted = stats::read(sources, hosts, span, &|bytes| progress.more(bytes));
+        counted.map_err(|error| logs::cannot_read("the log", &error))
     }
 
     /// Writes a file that the person asked for, whole or not at all.
@@ -252,11 +176,4 @@ impl Session {
             &file,
         )?)
     }
-}
-
-fn cannot_read(what: &str, error: &io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Failed,
-        format!("cannot read {what} to its end: {error}"),
-    )
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use camino::Utf8Path;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::progress::Measure;
 use crate::cli::{Failure, FailureKind, Session, json};
 use crate::dns::{Name, side_by_side};
 use crate::dns_check::{Cell, DomainReport, Outcome, State, Subject, check_domain};
@@ -102,17 +102,17 @@ pub fn run(
 ) -> Result<u8, Failure> {
     let asked = servers.begin(session)?;
     let resolver = session.resolver()?;
-    let bar = bar(session.is_terminal, subject.senders.len());
+    let progress = session.progress(Measure::Domains(subject.senders.len()));
     let checked = side_by_side(&subject.senders, AT_A_TIME, |sender| {
         let (report, mut findings) = check_domain(resolver.as_ref(), sender, subject);
         if let Some(site) = site {
             findings = silenced(site, findings);
         }
-        bar.inc(1);
+        progress.more(1);
         let outcome = report.outcome(&findings);
         (report, findings, outcome)
     });
-    bar.finish_and_clear();
+    drop(progress);
     let mut text = String::new();
     for (report, findings, outcome) in &checked {
         if json {
@@ -213,20 +213,6 @@ fn line(report: &DomainReport, outcome: Outcome) -> String {
 
 fn is_odd(cell: &Cell) -> bool {
     !matches!(cell.state, State::Right | State::Absent)
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn bar(is_terminal: bool, length: usize) -> ProgressBar {
-    if !is_terminal {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(length.try_into().unwrap_or(u64::MAX));
-    // The template is ours, and right.
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} domains, {eta} left")
-    {
-        bar.set_style(style);
-    }
-    bar
 }
 
 #[cfg(test)]

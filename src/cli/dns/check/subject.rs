@@ -9,7 +9,7 @@ use crate::cli::{Failure, FailureKind, Session};
 use crate::dns::Name;
 use crate::dns_check::senders::{KnownBy, Logged};
 use crate::dns_check::{self, Sender, Source, Subject, keys, sources};
-use crate::host::{self, Facts, HostError, Interest};
+use crate::host::{self, Facts, HostError};
 use crate::maillog::MailLog;
 use crate::profile::Profile;
 use crate::site::Site;
@@ -111,32 +111,17 @@ fn instances(
     is_optional: bool,
 ) -> Result<Vec<Facts>, Failure> {
     let config = session.config_directory(profile)?;
-    let interest = Interest::default();
-    let first = match host::observe(session.system.as_ref(), &config, &interest) {
-        Ok(host) => host.facts,
-        Err(HostError::NoPostfix { .. }) if is_optional => return Ok(Vec::new()),
-        Err(error @ HostError::NoPostfix { .. }) => {
-            return Err(Failure::from(error).hint(
-                "say what to check: `mailfix dns check --address IP DOMAIN`, or name a site file",
-            ));
+    match session.instances(&config) {
+        Ok(all) => {
+            session.note_config(profile, &config);
+            Ok(all)
         }
-        Err(error) => return Err(error.into()),
-    };
-    session.note_config(profile, &config);
-    let mut all = vec![first];
-    let further: Vec<Utf8PathBuf> = all
-        .iter()
-        .flat_map(|facts| facts.instances.clone())
-        .collect();
-    for directory in further {
-        match host::observe(session.system.as_ref(), &directory, &interest) {
-            Ok(host) => all.push(host.facts),
-            Err(error) => session.ui.say(&format!(
-                "warning: the instance in `{directory}` is left out: {error}"
-            )),
-        }
+        Err(HostError::NoPostfix { .. }) if is_optional => Ok(Vec::new()),
+        Err(error @ HostError::NoPostfix { .. }) => Err(Failure::from(error).hint(
+            "say what to check: `mailfix dns check --address IP DOMAIN`, or name a site file",
+        )),
+        Err(error) => Err(error.into()),
     }
-    Ok(all)
 }
 
 /// The end of the mail log; empty where it cannot be read.

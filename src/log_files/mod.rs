@@ -1,8 +1,11 @@
 //! The files of a mail log: which there are, and their bytes out of whatever packed them.
 //!
-//! Owns the rotations of a log and the decoders of gzip, zstd and xz, told by the first bytes and
-//! not by a name. Must not know what stands in a log. What a log gains while one looks is
+//! Owns the rotations of a log, the decoders of gzip, zstd and xz, and the forms in which
+//! `journalctl` writes the journal out ([`journal`]); all told by the first bytes and not by a
+//! name. Must not know what stands in a log. What a log gains while one looks is
 //! [`maillog`](crate::maillog)'s.
+
+mod journal;
 
 use std::io::{self, BufReader, Read};
 use std::sync::Mutex;
@@ -12,11 +15,15 @@ use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
-use crate::stats::{LastMonth, Source};
+use self::journal::{Form, Lines};
+use crate::stats::{LastDay, Source};
 use crate::system::{Kind, Pieces, System, SystemError};
 
 /// The most memory a decoder of xz may take, in KiB: what `xz -9` needs, and a little more.
 const XZ_MEMORY: u32 = 80 * 1024;
+
+/// How many bytes tell how a log is packed, and in which form it is.
+const FIRST: usize = 64;
 
 /// How formats begin.
 const MAGIC: [(&[u8], Packing); 3] = [
@@ -35,7 +42,14 @@ enum Packing {
     Xz,
 }
 
-/// Opens a log, packed or not.
+impl Packing {
+    fn of(first: &[u8]) -> Option<Self> {
+        let found = MAGIC.iter().find(|(magic, _)| first.starts_with(magic));
+        found.map(|(_, packing)| *packing)
+    }
+}
+
+/// Opens a log, packed or not, or a journal that was written to a file.
 ///
 /// # Errors
 /// When it is not there or cannot be read.
@@ -47,37 +61,44 @@ pub fn open(system: &dyn System, path: &Utf8Path) -> Result<Source, SystemError>
     let file = system
         .pieces(path)?
         .ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
-    let mut first = [0; 6];
+    let mut first = [0; FIRST];
     let length = file.read_at(&mut first, 0).map_err(read)?;
     let first = first.get(..length).unwrap_or_default();
-    let last = LastMonth::of(file.modified());
-    let packing = MAGIC.iter().find(|(magic, _)| first.starts_with(magic));
-    Ok(match packing {
-        None => Source::File(file),
-        Some((_, packing)) => Source::Stream {
-            bytes: Mutex::new(unpacked(InOrder { file, offset: 0 }, *packing)),
-            last,
-        },
-    })
+    let last = LastDay::of(file.modified());
+    if Packing::of(first).is_none() && Form::of(first).is_none() {
+        return Ok(Source::File(file));
+    }
+    stream(Box::new(InOrder { file, offset: 0 }), last).map_err(read)
 }
 
-/// Takes what comes in order, such as standard input, packed or not; it ends in the month given.
+/// Takes what comes in order, such as standard input, packed or not; it ends on the day given.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn stream(mut from: Box<dyn Read + Send>, last: LastMonth) -> io::Result<Source> {
-    let mut first = Vec::new();
-    from.by_ref().take(6).read_to_end(&mut first)?;
-    let packing = MAGIC.iter().find(|(magic, _)| first.starts_with(magic));
-    let whole = io::Cursor::new(first).chain(from);
-    let bytes: Box<dyn Read + Send> = match packing {
-        None => Box::new(whole),
-        Some((_, packing)) => unpacked(whole, *packing),
+pub fn stream(from: Box<dyn Read + Send>, last: LastDay) -> io::Result<Source> {
+    let (first, whole) = begin(from)?;
+    let plain = match Packing::of(&first) {
+        None => whole,
+        Some(packing) => unpacked(whole, packing),
+    };
+    let (first, whole) = begin(plain)?;
+    let bytes = match Form::of(&first) {
+        None => whole,
+        Some(form) => Box::new(Lines::new(whole, form)),
     };
     Ok(Source::Stream {
         bytes: Mutex::new(bytes),
         last,
     })
+}
+
+/// Reads the first bytes, and gives all of them again.
+fn begin(mut from: Box<dyn Read + Send>) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut first = Vec::new();
+    let most = u64::try_from(FIRST).unwrap_or(u64::MAX);
+    from.by_ref().take(most).read_to_end(&mut first)?;
+    let whole = io::Cursor::new(first.clone()).chain(from);
+    Ok((first, Box::new(whole)))
 }
 
 fn unpacked(packed: impl Read + Send + 'static, packing: Packing) -> Box<dyn Read + Send> {
@@ -189,9 +210,9 @@ mod tests {
 
     /// The same text as the programs of each format pack it, in two parts, one behind the other.
     const PACKED: [&[u8]; 3] = [
-        include_bytes!("../tests/packed/log.gz"),
-        include_bytes!("../tests/packed/log.zst"),
-        include_bytes!("../tests/packed/log.xz"),
+        include_bytes!("../../tests/packed/log.gz"),
+        include_bytes!("../../tests/packed/log.zst"),
+        include_bytes!("../../tests/packed/log.xz"),
     ];
 
     #[test]
@@ -201,7 +222,7 @@ mod tests {
             let path = Utf8Path::new("/var/log/mail.log");
             let system = MemorySystem::new().file(path, packed);
             assert_eq!(text_of(open(&system, path).unwrap()), expected);
-            let last = LastMonth::of(0);
+            let last = LastDay::of(0);
             let stream = stream(Box::new(io::Cursor::new(packed.to_vec())), last).unwrap();
             assert_eq!(text_of(stream), expected);
         }
@@ -211,12 +232,35 @@ mod tests {
     fn what_is_cut_off_is_an_error() {
         for packed in PACKED {
             let cut = packed[..packed.len() - 9].to_vec();
-            let source = stream(Box::new(io::Cursor::new(cut)), LastMonth::of(0)).unwrap();
-            let Source::Stream { bytes, .. } = source else {
-                panic!("a stream stays one");
-            };
-            let mut text = Vec::new();
-            assert!(bytes.into_inner().unwrap().read_to_end(&mut text).is_err());
+            let whole = stream(Box::new(io::Cursor::new(cut)), LastDay::of(0));
+            let read = whole.and_then(|source| {
+                let Source::Stream { bytes, .. } = source else {
+                    panic!("a stream stays one");
+                };
+                bytes.into_inner().unwrap().read_to_end(&mut Vec::new())
+            });
+            assert!(read.is_err());
+        }
+    }
+
+    #[test]
+    fn a_journal_is_told_by_what_is_in_it_packed_or_not() {
+        let written: &[u8] = include_bytes!("../../tests/journal/export");
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(written, flate2::Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        let path = Utf8Path::new("/var/log/mail.log");
+        for bytes in [written, &packed] {
+            let system = MemorySystem::new().file(path, bytes);
+            let text = text_of(open(&system, path).unwrap());
+            let text = String::from_utf8(text).unwrap();
+            assert_eq!(
+                text.matches(" mail postfix/smtp[4711]: A1B2C3D4E5: to=")
+                    .count(),
+                1
+            );
+            assert_eq!(text.lines().count(), 3);
         }
     }
 

@@ -1,0 +1,158 @@
+//! The logs a command reads: those that were named, or else the mail log of this host.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cli::moment::Moment;
+use crate::cli::progress::Measure;
+use crate::cli::{Failure, FailureKind, Session};
+use crate::host::{self, Facts, HostError, Interest};
+use crate::log_files;
+use crate::maillog;
+use crate::profile::Profile;
+use crate::stats::{LastDay, Source};
+use crate::system::{JournalPart, System};
+
+/// The time of a file and that of its last line may differ: clocks, and zones of other machines.
+const DAY: i64 = 24 * 60 * 60;
+
+impl Session {
+    /// Opens the logs that were named, or else the mail log of this host with its rotations, or
+    /// the journal where there is none. What was last written before `since` is left alone.
+    ///
+    /// # Errors
+    /// When one cannot be opened, or there is none.
+    pub fn logs(
+        &mut self,
+        named: &[Utf8PathBuf],
+        since: Option<Moment>,
+    ) -> Result<Vec<Source>, Failure> {
+        let since = since.map(|since| since.second(self.now));
+        let last = LastDay::of(self.now.as_second());
+        let mut sources = Vec::new();
+        for path in named {
+            if path == "-" {
+                let input = self
+                    .input
+                    .take()
+                    .ok_or_else(|| Failure::usage("standard input was named twice".to_owned()))?;
+                let opened = log_files::stream(input, last);
+                sources.push(opened.map_err(|error| cannot_read("-", &error))?);
+            } else if !is_over(&self.outside, path, since)? {
+                sources.push(log_files::open(&self.outside, path)?);
+            }
+        }
+        if !named.is_empty() {
+            return Ok(sources);
+        }
+        let profile = self.choose_profile(None)?.profile;
+        let places = self.log_places(&profile)?;
+        let mut is_there = false;
+        for path in &places {
+            for file in log_files::with_rotations(self.system.as_ref(), path)? {
+                is_there = true;
+                if !is_over(self.system.as_ref(), &file, since)? {
+                    sources.push(log_files::open(self.system.as_ref(), &file)?);
+                }
+            }
+        }
+        if !is_there {
+            sources.push(self.own_journal(&places, since, last)?);
+        }
+        Ok(sources)
+    }
+
+    /// Where this host's log may be: the files that the instances of Postfix name, and those of
+    /// syslog daemons.
+    pub fn log_places(&mut self, profile: &Profile) -> Result<Vec<Utf8PathBuf>, Failure> {
+        let config = self.config_directory(profile)?;
+        // Without a Postfix that can be asked there may still be a log.
+        let instances = self.instances(&config).unwrap_or_default();
+        let mut places: Vec<Utf8PathBuf> = Vec::new();
+        let named = instances
+            .iter()
+            .map(|facts| Utf8PathBuf::from(facts.parameters.get("maillog_file")))
+            .filter(|path| path.is_absolute() && !path.starts_with("/dev"));
+        for path in named.chain(profile.paths.logs.iter().cloned()) {
+            if !places.contains(&path) {
+                places.push(path);
+            }
+        }
+        Ok(places)
+    }
+
+    fn own_journal(
+        &self,
+        looked: &[Utf8PathBuf],
+        since: Option<i64>,
+        last: LastDay,
+    ) -> Result<Source, Failure> {
+        let system = self.system.as_ref();
+        let why = match maillog::has_journal(system) {
+            Ok(true) => {
+                let lines = system.journal(JournalPart::Since(since))?;
+                return log_files::stream(lines, last)
+                    .map_err(|error| cannot_read("the journal", &error));
+            }
+            Ok(false) => String::new(),
+            Err(why) => format!(" ({why})"),
+        };
+        let looked: Vec<String> = looked.iter().map(|path| format!("`{path}`")).collect();
+        Err(Failure::failed(format!(
+            "there is no mail log: neither {} nor a journal{why}",
+            looked.join(", ")
+        ))
+        .hint("name the files, or pipe one in: `journalctl -o export | mailfix stats -`"))
+    }
+
+    /// All of this machine's Postfix, the one with the given configuration first.
+    pub fn instances(&mut self, config: &Utf8Path) -> Result<Vec<Facts>, HostError> {
+        let interest = Interest::default();
+        let first = host::observe(self.system.as_ref(), config, &interest)?.facts;
+        let mut all = vec![first];
+        let further: Vec<Utf8PathBuf> = all
+            .iter()
+            .flat_map(|facts| facts.instances.clone())
+            .collect();
+        for directory in further {
+            match host::observe(self.system.as_ref(), &directory, &interest) {
+                Ok(host) => all.push(host.facts),
+                Err(error) => self.ui.say(&format!(
+                    "warning: the instance in `{directory}` is left out: {error}"
+                )),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Tells whether nothing was written to a file since then.
+fn is_over(system: &dyn System, path: &Utf8Path, since: Option<i64>) -> Result<bool, Failure> {
+    let Some(since) = since else {
+        return Ok(false);
+    };
+    let stat = system.stat(path)?;
+    // An archive may have set no time at all.
+    Ok(stat.is_some_and(|stat| stat.modified > 0 && stat.modified < since - DAY))
+}
+
+/// How many bytes there are to read, where that is known.
+pub fn measure(sources: &[Source]) -> Measure {
+    let mut all = 0;
+    for source in sources {
+        match source {
+            Source::File(file) => all += file.length(),
+            Source::Stream { .. } => return Measure::Bytes(None),
+        }
+    }
+    Measure::Bytes(Some(all))
+}
+
+/// That a log could not be read to its end.
+pub fn cannot_read(what: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        FailureKind::Failed,
+        format!("cannot read {what} to its end: {error}"),
+    )
+}
