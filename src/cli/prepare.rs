@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::catalogue::CatalogueError;
+use crate::catalogue::{Catalogue, CatalogueError};
 use crate::cli::{Failure, FailureKind, Session};
 use crate::data_file::DataError;
 use crate::dns::{OfflineResolver, Resolver, UnhurriedResolver};
@@ -175,6 +175,13 @@ impl Session {
         let version = Version::parse(lines.next()?)?;
         let level = CompatibilityLevel::read(lines.next().unwrap_or("0"), version).ok()?;
         Some(effective_chroot(smtp.chroot, version, level))
+    }
+
+    /// All that is known of receivers and causes, the administrator's own files included.
+    pub fn catalogue(&mut self) -> Result<Catalogue, Failure> {
+        let (path, _) = self.find_site()?;
+        let directory = path.parent().unwrap_or(Utf8Path::new("/"));
+        Ok(Catalogue::of(self.system.as_ref(), directory)?)
     }
 
     /// The path of the site file; within the tree, if one is worked on.

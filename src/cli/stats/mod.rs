@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::moment::{Moment, moment};
 use crate::cli::{Failure, Session, json, logs};
-use crate::provider::Provider;
 use crate::stats::{self, By, MailHosts, Row, Source, Span, Tally};
 use crate::system::File;
 
@@ -103,7 +102,7 @@ impl Stats {
             until: self.until.map(|until| until.stamp(session.now)),
         };
         let sources = session.logs(&self.logs, self.since)?;
-        let hosts = MailHosts::new(&Provider::known());
+        let hosts = MailHosts::new(&session.catalogue()?.providers);
         let tally = session.count(&sources, &hosts, span)?;
         let all = tally.all();
         let whats = match self.by.as_slice() {
