@@ -30,6 +30,16 @@ fn google(dsn: &str, reply: &str, expected: &str) {
 
 /// What becomes of a reply that a host of the receiver gives.
 fn said(knowledge: &Knowledge, suffix: &str, reply: &Reply) -> Option<Diagnosis> {
+    with_line(suffix, reply, |delivery| knowledge.of_delivery(delivery))
+}
+
+/// The words of a reply as signs are tried on them: codes and blanks that fill up left out.
+fn words(reply: &Reply) -> String {
+    let words = with_line("example.org", reply, |delivery| delivery.answer().plain());
+    words.to_lowercase()
+}
+
+fn with_line<T>(suffix: &str, reply: &Reply, then: impl FnOnce(&Delivery<'_>) -> T) -> T {
     let address = if reply.family == Some(6) {
         "2001:db8::1"
     } else {
@@ -50,7 +60,7 @@ fn said(knowledge: &Knowledge, suffix: &str, reply: &Reply) -> Option<Diagnosis>
     let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
         panic!("no delivery: {line}");
     };
-    knowledge.of_delivery(&delivery)
+    then(&delivery)
 }
 
 #[test]
@@ -61,10 +71,10 @@ fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
         for signature in &provider.signatures {
             let what = format!("{}: {:?}", provider.id, signature.sign);
             assert!(!signature.samples.is_empty(), "{what}");
-            for phrase in &signature.sign.has {
-                let mut replies = signature.samples.iter();
+            let replies: Vec<String> = signature.samples.iter().map(words).collect();
+            for phrase in signature.sign.has.iter().chain(&signature.sign.all) {
                 assert!(
-                    replies.any(|one| one.reply.to_lowercase().contains(phrase)),
+                    replies.iter().any(|words| words.contains(phrase)),
                     "{what}: no sample has `{phrase}`"
                 );
             }
@@ -73,8 +83,6 @@ fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
                     .map(|found| (found.cause.code, found.provider.unwrap_or_default()));
                 let expected = (signature.cause.clone(), provider.id.clone());
                 assert_eq!(found, Some(expected), "{}", reply.reply);
-                assert!(reply.source.starts_with("https://"), "{what}");
-                assert!(reply.date.parse::<jiff::civil::Date>().is_ok(), "{what}");
             }
         }
         let others = knowledge
