@@ -51,10 +51,11 @@
 //!    sent for, one file a check. [`diagnose`]: why a message was not taken. [`stats`]: what became
 //!    of mail, in numbers; [`log_files`]: the files of a log, what packed them,
 //!    and the journal written out.
-//! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is.
+//! 8. [`departure`]: from which of our addresses a delivery left; [`host`]: what is there;
+//!    [`records`]: what DNS must say; [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
 //!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],
-//! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
+//! 8. [`departure`]: from which of our addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
 //!    [`mail_hosts`]: whose a mail host is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
 //!    [`scheduler`], [`rewriter`], [`signer`], [`package`], [`template`]; [`data_file`],
@@ -122,6 +123,7 @@ pub mod cause;
 pub mod check;
 pub mod cli;
 pub mod data_file;
+pub mod departure;
 pub mod diagnose;
 pub mod diff;
 pub mod dns;

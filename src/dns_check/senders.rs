@@ -10,10 +10,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::address::named;
+use crate::departure::addresses_named;
 use crate::dns::Name;
 use crate::finding::Finding;
-use crate::postfix::log::{Answer, Event, Line, Manner, Marker};
+use crate::postfix::log::{Answer, Event, Line, Marker};
 use crate::site::{Control, Site};
 
 /// Most domains of the log that are looked at, the most frequent first.
@@ -207,24 +207,7 @@ impl Logged {
 
     /// Takes the addresses that a host named in a reply of its own.
     fn quote(&mut self, answer: &Answer<'_>) {
-        let Some(peer) = answer
-            .peer
-            .and_then(|peer| peer.ip())
-            .filter(|_| answer.manner == Manner::Said || answer.manner == Manner::RefusedToTalk)
-        else {
-            return;
-        };
-        // Only what stands in brackets: links and examples hold addresses, too.
-        let text = answer.plain();
-        for inside in text
-            .split('[')
-            .skip(1)
-            .filter_map(|rest| rest.split(']').next())
-        {
-            let found = named(inside)
-                .find(|address| address.is_ipv6() == peer.is_ipv6() && *address != peer);
-            self.quoted.extend(found);
-        }
+        self.quoted.extend(addresses_named(answer));
     }
 }
 

@@ -46,6 +46,14 @@ impl Facts {
     #[must_use]
     pub fn of_service(&self, service: &Service, name: &str) -> String {
         match service.option(name) {
+            // The one parameter that each service has another value of.
+            Some(value) if value.contains("service_name") => {
+                let own = ["$service_name", "${service_name}", "$(service_name)"];
+                let value = own.iter().fold(value.to_owned(), |value, own| {
+                    value.replace(own, &service.name)
+                });
+                self.parameters.expand(&value)
+            }
             Some(value) => self.parameters.expand(value),
             None => self.parameters.get(name),
         }
