@@ -42,6 +42,12 @@ const FOLDERS: &[(&str, &str, &str, &str)] = &[
         "The causes of refusals, by code.",
     ),
     (
+        "AILMENTS",
+        "profiles/ailments",
+        ".toml",
+        "What may ail a mail server, by code.",
+    ),
+    (
         "SCHEDULERS",
         "profiles/schedulers",
         ".toml",

@@ -41,7 +41,8 @@
 //! 1. [`cli`]: arguments, one file a command, what is printed where, exit status.
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
 //! 3. [`draft`]: the flow put together; [`migration`]: the same off Berkeley DB; [`watch`]: the
-//!    moments after a reload; [`probe`]: a test message and what becomes of it.
+//!    moments after a reload; [`probe`]: a test message and what becomes of it; [`doctor`]: all
+//!    that is wrong in one ranked list.
 //! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back; [`push`]: the
 //!    same for zones on a name server.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
@@ -128,6 +129,7 @@ pub mod diagnose;
 pub mod diff;
 pub mod dns;
 pub mod dns_check;
+pub mod doctor;
 pub mod draft;
 pub mod embedded;
 pub mod finding;

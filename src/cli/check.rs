@@ -3,10 +3,7 @@
 use clap::Args;
 
 use crate::cli::{Failure, Session, json};
-use crate::draft::{check_live, check_unreadable, silenced, silent_rewriter};
-use crate::finding::Severity;
-use crate::host::{self, HostError, Interest};
-use crate::target::forwards_without_srs;
+use crate::doctor::configuration;
 
 /// Look for faults in the live configuration, also those Postfix is silent about
 #[derive(Debug, Args)]
@@ -32,39 +29,9 @@ impl Check {
         let config = session.config_directory(&profile)?;
         session.note_config(&profile, &config);
         let system = session.system.as_ref();
-        let (mut findings, checked) = match host::observe(system, &config, &Interest::in_tables()) {
-            Ok(mut host) => {
-                let (mut findings, checked) = check_live(system, &host)?;
-                let own = site.as_ref().map_or(&[][..], |site| &site.domains);
-                let logs = &profile.paths.logs;
-                let forwarding =
-                    host::observe_forwarding(system, &host.facts, &mut host.files, logs, own);
-                host.facts.forwarding = Some(forwarding);
-                findings.extend(forwards_without_srs(&host.facts, site.as_ref()));
-                findings.extend(silent_rewriter(system, &host.facts));
-                (findings, checked)
-            }
-            Err(error @ HostError::Unreadable { .. }) => {
-                let findings = check_unreadable(system, &profile, &config)?;
-                if findings.is_empty() {
-                    return Err(error.into());
-                }
-                (findings, false)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(site) = &site {
-            findings = silenced(site, findings);
-        }
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        let errors = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error)
-            .count();
-        let warnings = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Warning)
-            .count();
+        let looked = configuration::look(system, &profile, &config, site.as_ref())?;
+        let (findings, checked) = (looked.findings, looked.checked);
+        let (errors, warnings) = configuration::counted(&findings);
         if self.json {
             session
                 .ui

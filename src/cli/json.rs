@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::Failure;
+use crate::cli::doctor::look::Looked;
 use crate::diff;
 use crate::dns_check::{DomainReport, Outcome, Report};
 use crate::draft::Draft;
@@ -60,6 +61,19 @@ pub fn findings_only(all: &[Finding], checked: bool) -> Value {
         "mailfix": env!("CARGO_PKG_VERSION"),
         "postfix_check": checked,
         "findings": findings(all),
+    })
+}
+
+/// All that is wrong, ranked.
+pub fn doctor(looked: &Looked, outcome: impl Serialize) -> Value {
+    json!({
+        "format": FORMAT,
+        "mailfix": env!("CARGO_PKG_VERSION"),
+        "outcome": outcome,
+        "findings": looked.troubles,
+        "past": looked.past,
+        "looked": looked.at,
+        "not_looked": looked.skipped,
     })
 }
 

@@ -13,6 +13,7 @@ mod collect;
 mod completions;
 mod dkim;
 mod dns;
+mod doctor;
 mod elsewhere;
 mod history;
 mod init;
@@ -178,6 +179,7 @@ enum Verb {
     Undo(undo::Undo),
     History(history::History),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Probe(probe::ProbeCommand),
     Stats(stats::Stats),
     Collect(collect::Collect),
@@ -261,6 +263,7 @@ pub fn run(world: World) -> u8 {
         Verb::Refresh(command) => command.json,
         Verb::History(command) => command.json,
         Verb::Check(command) => command.json,
+        Verb::Doctor(command) => command.json,
         Verb::Probe(command) => command.json,
         Verb::Stats(command) => command.json,
         Verb::Remedies(command) => command.json,
@@ -275,6 +278,7 @@ pub fn run(world: World) -> u8 {
         Verb::Undo(command) => command.run(&mut session),
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),
+        Verb::Doctor(command) => command.run(&mut session),
         Verb::Probe(command) => command.run(&mut session),
         Verb::Stats(command) => command.run(&mut session),
         Verb::Collect(command) => command.run(&mut session),

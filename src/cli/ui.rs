@@ -83,6 +83,25 @@ impl Ui {
         self.data(&format!("  {mark} {folded}\n"));
     }
 
+    /// Writes the line that begins one of a ranked list of findings.
+    pub fn trouble(&mut self, rank: usize, severity: Severity, code: &str, title: &str) {
+        let (style, word) = match severity {
+            Severity::Error => (RED.bold(), "error"),
+            Severity::Warning => (YELLOW.bold(), "warning"),
+            Severity::Note => (CYAN.bold(), "note"),
+        };
+        let head = format!("{rank}. {word}[{code}]");
+        let folded = fold(&escape(&format!("{head}: {title}")), WIDTH, "   ");
+        let rest = folded.strip_prefix(&head).unwrap_or_default();
+        self.data(&format!("{style}{head}{style:#}{BOLD}{rest}{BOLD:#}\n"));
+    }
+
+    /// Writes a command, whole and on a line of its own: it is there to be copied.
+    pub fn command(&mut self, command: &str) {
+        let command = escape(command).replace(['\n', '\t'], " ");
+        self.data(&format!("    $ {GREEN}{command}{GREEN:#}\n"));
+    }
+
     /// Writes a diff.
     pub fn diff(&mut self, lines: &[Line]) {
         for line in lines {

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::tree::{follow, way};
 use super::{
-    Command, File, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System, SystemError,
+    Command, File, Greeting, Kind, Letter, Output, Query, Rehearsal, Rehearsed, Stat, System,
+    SystemError,
 };
 
 /// What a path of the tree is.
@@ -75,6 +77,8 @@ pub struct MemorySystem {
     pub sendmail: Output,
     /// The addresses that mail to a destination leaves from.
     pub sources: BTreeMap<IpAddr, IpAddr>,
+    /// What mail servers say; one that is not named cannot be reached.
+    pub greetings: BTreeMap<SocketAddr, Greeting>,
     inodes: BTreeMap<Utf8PathBuf, u64>,
 }
 
@@ -105,6 +109,7 @@ impl MemorySystem {
             sent: Vec::new(),
             sendmail: Output::default(),
             sources: BTreeMap::new(),
+            greetings: BTreeMap::new(),
             inodes: BTreeMap::new(),
         }
     }
@@ -343,6 +348,14 @@ impl System for MemorySystem {
 
     fn source(&self, destination: IpAddr) -> Result<Option<IpAddr>, SystemError> {
         Ok(self.sources.get(&destination).copied())
+    }
+
+    fn greet(&self, servers: &[SocketAddr], _: Duration) -> Result<Vec<Greeting>, SystemError> {
+        let said = servers.iter().map(|server| {
+            let said = self.greetings.get(server);
+            said.cloned().unwrap_or(Greeting::Unreachable)
+        });
+        Ok(said.collect())
     }
 
     fn is_root(&self) -> bool {

@@ -7,6 +7,7 @@
 
 mod borrowed;
 mod cksum;
+mod greeting;
 mod journal;
 mod memory;
 mod milter;
@@ -19,13 +20,15 @@ mod signal;
 mod tree;
 
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+pub use greeting::Greeting;
 pub use memory::{Fault, MemorySystem, Node};
 pub use packed::{
     COLLECTED_FORMAT, LARGEST_ARCHIVE, LEFT_OUT, Original, PackedError, PackedSystem,
@@ -642,8 +645,8 @@ pub enum SystemError {
 ///
 /// Five verbs of looking and changing files and programs, and what they need beside them:
 /// `stat` and `list` (directories, symbolic links, leftovers), `rehearse` (the private copy),
-/// `addresses`, `source` and `user` (no program says these the same way everywhere), `lock`. And
-/// one that cannot be taken back: `send`.
+/// `addresses`, `source`, `greet` and `user` (no program says these the same way everywhere),
+/// `lock`. And one that cannot be taken back: `send`.
 pub trait System {
     /// Reads a regular file through symbolic links; `None` when nothing is there.
     ///
@@ -729,6 +732,17 @@ pub trait System {
     /// # Errors
     /// When the kernel does not tell.
     fn source(&self, destination: IpAddr) -> Result<Option<IpAddr>, SystemError>;
+
+    /// Connects to mail servers, all at once, takes each one's greeting and leaves; none is waited
+    /// for longer than `patience`.
+    ///
+    /// # Errors
+    /// Where nothing is asked of the network: under a root, of a machine that was packed.
+    fn greet(&self, _: &[SocketAddr], _: Duration) -> Result<Vec<Greeting>, SystemError> {
+        Err(SystemError::NotCollected {
+            what: "the way to other mail servers".to_owned(),
+        })
+    }
 
     /// Tells whether we may do what only root may.
     fn is_root(&self) -> bool;

@@ -11,8 +11,9 @@
 use std::cell::OnceCell;
 use std::fs::{Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
@@ -24,6 +25,7 @@ use nix::unistd::{Pid, User, geteuid};
 use xattr::FileExt;
 
 use super::borrowed::Borrowed;
+use super::greeting::{self, Greeting};
 use super::journal;
 use super::milter;
 use super::pieces::{Opened, open_regular};
@@ -432,6 +434,10 @@ impl System for RealSystem {
             return Ok(None);
         }
         Ok(Some(socket.local_addr().map_err(failed)?.ip()))
+    }
+
+    fn greet(&self, to: &[SocketAddr], patience: Duration) -> Result<Vec<Greeting>, SystemError> {
+        greeting::greet(to, patience, self.rooted)
     }
 
     fn is_root(&self) -> bool {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["wizard", "ask"],
+    &["doctor"],
     &["draft", "watch", "probe", "migration"],
     &["apply", "undo", "push", "receipt"],
     &["diff", "plan"],

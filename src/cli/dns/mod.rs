@@ -1,6 +1,6 @@
 //! `mailfix dns`: the records the site needs, one file a verb.
 
-mod check;
+pub mod check;
 mod preview;
 pub mod push;
 mod request;

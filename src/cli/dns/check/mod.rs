@@ -2,7 +2,7 @@
 
 mod many;
 mod matrix;
-mod subject;
+pub mod subject;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,0 +1,92 @@
+//! `mailfix doctor`: all that is wrong, in the order it should be mended.
+
+mod list;
+pub mod look;
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::{Failure, FailureKind, Session, json};
+use crate::doctor::Trouble;
+use crate::finding::Severity;
+
+use look::Looked;
+
+/// Say what is wrong with this server's mail, in the order it should be mended
+///
+/// Looks at all that can be known without changing anything: the configuration, what waits in the
+/// queue, what of earlier applies still holds, and DNS as receivers ask it. What several of them
+/// tell of is one finding with all the evidence, the cause and the command that mends it.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Try whether port 25 of big receivers, or of HOST, can be reached; over each protocol
+    #[arg(long, value_name = "HOST", num_args = 0..=1, default_missing_value = "")]
+    port25: Option<String>,
+    /// How long a host may take to answer there, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 15,
+        requires = "port25"
+    )]
+    patience: u64,
+}
+
+/// How all of it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Right,
+    Wrong,
+    Unasked,
+}
+
+impl Doctor {
+    /// Runs the command.
+    pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        let looked = look::look(session, &self)?;
+        let outcome = outcome(&looked.troubles, looked.is_unasked);
+        if self.json {
+            let object = json::doctor(&looked, outcome);
+            session.ui.data(&json::text(&object));
+        } else {
+            list::show(&mut session.ui, &looked.troubles);
+            list::show_looked(&mut session.ui, &looked);
+            session.ui.say(&list::summary(&looked.troubles, outcome));
+        }
+        Ok(match outcome {
+            Outcome::Right => 0,
+            Outcome::Wrong => FailureKind::Failed.status(),
+            Outcome::Unasked => FailureKind::Unasked.status(),
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
+}
+
+fn outcome(troubles: &[Trouble], is_unasked: bool) -> Outcome {
+    let is_error = |trouble: &Trouble| trouble.severity == Severity::Error;
+    if troubles.iter().any(is_error) {
+        Outcome::Wrong
+    } else if is_unasked {
+        Outcome::Unasked
+    } else {
+        Outcome::Right
+    }
+}
+
+impl Looked {
+    /// Says that something could not be looked at, and why.
+    fn skip(&mut self, what: &'static str, why: impl Into<String>) {
+        self.skipped.push(look::Skipped {
+            what,
+            why: why.into(),
+        });
+    }
+}

@@ -1,0 +1,551 @@
+//! What ails a mail server: all that can be known without changing anything, in one ranked list.
+//!
+//! Owns the [`Witness`], one thing that one look shows, and the [`Trouble`] that witnesses come
+//! down to: which of them tell of the same cause is data (`profiles/ailments/*.toml`, read by
+//! [`ailment`]), and so is what explains what. One file a look. Must not know how a list is
+//! printed, and nothing here changes the machine.
+//!
+//! The order is what a postmaster would mend first: errors before warnings, then by what it does
+//! to mail, from nothing goes at all down to what is merely untidy. What is explained by
+//! something else stands below that as its evidence.
+
+pub mod ailment;
+pub mod applies;
+pub mod configuration;
+pub mod port25;
+pub mod queue;
+pub mod told;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
+
+use crate::cause::Cause;
+use crate::finding::{Finding, Place, Severity};
+
+use ailment::{Ailment, Mend, Over, stands_for};
+
+/// Who looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The checks of this host's configuration.
+    Host,
+    /// What was applied here, against the files now.
+    Receipts,
+    /// DNS, as receivers ask it.
+    Dns,
+    /// Connections to port 25 elsewhere.
+    Port25,
+    /// The messages that wait.
+    Queue,
+    /// The mail log.
+    Log,
+    /// The site file, against the host.
+    Plan,
+}
+
+impl By {
+    /// What it is called before what it says.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Receipts => "history",
+            Self::Dns => "DNS",
+            Self::Port25 => "port 25",
+            Self::Queue => "queue",
+            Self::Log => "log",
+            Self::Plan => "plan",
+        }
+    }
+}
+
+/// What something does to mail, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Harm {
+    /// No mail goes at all.
+    Everything,
+    /// Mail is refused or lost.
+    Lost,
+    /// Mail stays in the queue.
+    Stuck,
+    /// Mail comes late.
+    Delayed,
+    /// Nothing yet.
+    Risk,
+    /// Nothing; it is untidy.
+    Hygiene,
+}
+
+/// One thing that one look shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    /// Who looked.
+    pub by: By,
+    /// What it is: the code of a finding or of a cause.
+    pub code: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is so, a phrase.
+    pub says: String,
+    /// Where it stands, if in a file.
+    pub place: Option<Place>,
+    /// How many messages tell of it.
+    pub count: Option<u64>,
+    /// When it was seen first, in this machine's time.
+    pub first: Option<DateTime>,
+    /// When it was seen last.
+    pub last: Option<DateTime>,
+    /// Why it matters.
+    #[serde(skip)]
+    pub why: Option<String>,
+    /// What to do about it.
+    #[serde(skip)]
+    pub fix: Option<String>,
+    /// The protocol it is about, 4 or 6.
+    #[serde(skip)]
+    pub family: Option<u8>,
+}
+
+impl Witness {
+    /// Takes a finding of a look.
+    #[must_use]
+    pub fn of(by: By, finding: Finding) -> Self {
+        let family = family(&finding.title);
+        Self {
+            by,
+            code: finding.code.to_owned(),
+            severity: finding.severity,
+            says: finding.title,
+            place: finding.place,
+            count: None,
+            first: None,
+            last: None,
+            why: finding.why,
+            fix: finding.fix,
+            family,
+        }
+    }
+}
+
+/// The protocol of the first address that a text names.
+fn family(text: &str) -> Option<u8> {
+    let is_edge = |c: char| !c.is_ascii_hexdigit() && c != ':';
+    let addresses = text.split_whitespace().filter_map(|word| {
+        let word = word.trim_matches(is_edge).trim_end_matches(':');
+        word.parse::<IpAddr>().ok()
+    });
+    addresses
+        .map(|address| if address.is_ipv6() { 6 } else { 4 })
+        .next()
+}
+
+/// What is wrong, with all that tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Its place in the list, from 1.
+    pub rank: usize,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it does to mail.
+    pub harm: Harm,
+    /// The cause, or the finding's own code.
+    pub code: String,
+    /// What is wrong, a phrase.
+    pub title: String,
+    /// Why it matters.
+    pub why: Option<String>,
+    /// Who tells of it, and of what it explains.
+    pub evidence: Vec<Witness>,
+    /// What to type, in order.
+    pub commands: Vec<String>,
+    /// What there is to do beside that, or where no command does it.
+    pub steps: Vec<String>,
+    /// The codes of what follows from it.
+    pub explains: Vec<String>,
+    /// The codes of what would.
+    #[serde(skip)]
+    may_explain: Vec<String>,
+    #[serde(skip)]
+    weight: u32,
+    #[serde(skip)]
+    over: Over,
+}
+
+/// What has to be known beside the witnesses.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Whether there is a site file.
+    pub has_site: bool,
+    /// Whether the plan of the site file would change something.
+    pub is_pending: bool,
+    /// Whether a cure for what receivers refuse is in place, and what it does.
+    pub cure: Option<String>,
+    /// When something was applied or undone last, in this machine's time.
+    pub applied: Option<DateTime>,
+    /// When the configuration was changed last, by anybody.
+    pub changed: Option<DateTime>,
+    /// Whether DNS was asked about everything, and answered.
+    pub has_dns: bool,
+    /// The words behind `mailfix` and a command that mean the same files.
+    pub options: Vec<String>,
+}
+
+impl Standing {
+    /// A command of ours as it has to be typed here.
+    fn own(&self, words: &str) -> String {
+        let words = std::iter::once("mailfix").chain(words.split(' '));
+        let options = self.options.iter().map(String::as_str);
+        words.chain(options).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The list, and what it leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What is wrong or worth knowing, ranked.
+    pub troubles: Vec<Trouble>,
+    /// What the log tells from before the last change of the configuration, and nothing else does.
+    pub past: Vec<Witness>,
+}
+
+/// Puts together what tells of the same, and ranks it.
+#[must_use]
+pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> Findings {
+    let mut left = witnesses;
+    let mut troubles = Vec::new();
+    let ailments = Ailment::all();
+    for ailment in &ailments {
+        let (told, rest): (Vec<_>, Vec<_>) = left
+            .into_iter()
+            .partition(|witness| ailment.is_told_by(witness));
+        left = rest;
+        if !told.is_empty() {
+            troubles.push(of_ailment(ailment, told, standing, causes));
+        }
+    }
+    let mut codes: Vec<String> = Vec::new();
+    for witness in &left {
+        if !codes.contains(&witness.code) {
+            codes.push(witness.code.clone());
+        }
+    }
+    for code in codes {
+        let told: Vec<Witness> = left
+            .iter()
+            .filter(|witness| witness.code == code)
+            .cloned()
+            .collect();
+        // What is merely worth knowing is for the command that looks there.
+        if told
+            .iter()
+            .all(|witness| witness.severity == Severity::Note)
+        {
+            continue;
+        }
+        troubles.push(of_code(&code, told, standing, causes));
+    }
+    for ailment in &ailments {
+        let causes = troubles.iter_mut().filter(|trouble| {
+            let mut codes = ailment.explained_by.iter();
+            trouble.severity == Severity::Error && codes.any(|code| stands_for(code, &trouble.code))
+        });
+        causes.for_each(|cause| cause.may_explain.push(ailment.code.clone()));
+    }
+    sort(&mut troubles);
+    let mut troubles = explained(troubles);
+    let mut past = Vec::new();
+    troubles.retain(|trouble| {
+        let is_over = trouble
+            .evidence
+            .iter()
+            .all(|witness| standing.is_past(trouble.over, witness));
+        if is_over {
+            past.extend(trouble.evidence.iter().cloned());
+        }
+        !is_over
+    });
+    sort(&mut troubles);
+    for (at, trouble) in troubles.iter_mut().enumerate() {
+        trouble.rank = at + 1;
+    }
+    Findings { troubles, past }
+}
+
+fn sort(troubles: &mut [Trouble]) {
+    troubles.sort_by_key(|trouble| {
+        let mails: u64 = trouble.evidence.iter().filter_map(|one| one.count).sum();
+        let (severity, mails) = (
+            std::cmp::Reverse(trouble.severity),
+            std::cmp::Reverse(mails),
+        );
+        (
+            severity,
+            trouble.harm,
+            trouble.weight,
+            mails,
+            trouble.code.clone(),
+        )
+    });
+}
+
+/// Puts what follows from something below that.
+fn explained(troubles: Vec<Trouble>) -> Vec<Trouble> {
+    let mut left: Vec<Option<Trouble>> = troubles.into_iter().map(Some).collect();
+    for at in 0..left.len() {
+        let Some(mut cause) = left.get_mut(at).and_then(Option::take) else {
+            continue;
+        };
+        let explains = std::mem::take(&mut cause.may_explain);
+        for other in &mut left {
+            let Some(symptom) = other.take_if(|other| {
+                explains.contains(&other.code)
+                    // What says more than a symptom does stands for itself.
+                    && other.evidence.iter().all(|witness| follows(witness.by))
+            }) else {
+                continue;
+            };
+            cause.severity = cause.severity.max(symptom.severity);
+            cause.harm = cause.harm.min(symptom.harm);
+            cause.evidence.extend(symptom.evidence);
+            cause.explains.push(symptom.code);
+            cause.explains.extend(symptom.explains);
+        }
+        if let Some(place) = left.get_mut(at) {
+            *place = Some(cause);
+        }
+    }
+    left.into_iter().flatten().collect()
+}
+
+/// Whether what such a look shows may be no more than a consequence.
+fn follows(by: By) -> bool {
+    !matches!(by, By::Receipts | By::Plan)
+}
+
+fn of_ailment(
+    ailment: &Ailment,
+    mut told: Vec<Witness>,
+    standing: &Standing,
+    causes: &[Cause],
+) -> Trouble {
+    let cure = standing.cure.as_ref().filter(|_| {
+        // What the log tells from after the cure says that it does not help.
+        ailment.mend == Mend::Plan
+            && !standing.is_pending
+            && told
+                .iter()
+                .all(|witness| witness.by != By::Log || standing.is_past(Over::Apply, witness))
+    });
+    if cure.is_some() {
+        for witness in &mut told {
+            witness.severity = Severity::Note;
+        }
+    }
+    let mut trouble = of_code(&ailment.code, told, standing, causes);
+    trouble.weight = ailment.weight;
+    trouble.harm = ailment.harm;
+    trouble.over = ailment.over;
+    trouble.may_explain.clone_from(&ailment.explains);
+    if let Some(title) = &ailment.title {
+        trouble.title.clone_from(title);
+    }
+    if let Some(why) = &ailment.why {
+        trouble.why = Some(why.clone());
+    }
+    trouble.steps.extend(ailment.steps.iter().cloned());
+    let commands = ailment.commands.iter().cloned();
+    match ailment.mend {
+        Mend::Plan if standing.is_pending => trouble.commands = vec![standing.own("apply")],
+        Mend::Plan if !standing.has_site => trouble.commands = vec![standing.own("init")],
+        _ => {}
+    }
+    for command in commands.rev() {
+        trouble.first(match command.strip_prefix("mailfix ") {
+            Some(words) => standing.own(words),
+            None => command,
+        });
+    }
+    if let Some(cure) = cure {
+        trouble.harm = Harm::Hygiene;
+        trouble.why = Some(format!("it does no harm at present: {cure}"));
+    }
+    let is_of_log = |witness: &Witness| witness.by == By::Log;
+    if ailment.is_cleared_by_dns && standing.has_dns && trouble.evidence.iter().all(is_of_log) {
+        trouble.severity = trouble.severity.min(Severity::Warning);
+        trouble.why = Some(
+            "DNS is right by now, so this may be over; receivers may remember the old records for \
+             a day"
+                .to_owned(),
+        );
+        trouble.commands = vec![standing.own("probe ADDRESS")];
+        trouble.steps = Vec::new();
+    }
+    trouble
+}
+
+impl Standing {
+    /// Tells whether the log tells of something that may have been mended since.
+    fn is_past(&self, over: Over, witness: &Witness) -> bool {
+        let mended = match over {
+            Over::Never => None,
+            Over::Apply => self.applied,
+            Over::Change => self.applied.max(self.changed),
+        };
+        let last = witness.last.filter(|_| witness.by == By::Log);
+        mended
+            .zip(last)
+            .is_some_and(|(mended, last)| last <= mended)
+    }
+}
+
+impl Trouble {
+    /// Puts a command before all others.
+    fn first(&mut self, command: String) {
+        self.commands.retain(|other| *other != command);
+        self.commands.insert(0, command);
+    }
+}
+
+/// What witnesses of one code come down to, by what they say themselves.
+fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> Trouble {
+    told.sort_by_key(|witness| (std::cmp::Reverse(witness.severity), witness.by));
+    let cause = causes.iter().find(|cause| cause.code == code);
+    let severity = told.iter().map(|witness| witness.severity).max();
+    let severity = severity.unwrap_or(Severity::Note);
+    // A log quotes what others say; what it comes down to is the cause's to say.
+    let is_own = |witness: &&Witness| !matches!(witness.by, By::Log | By::Queue);
+    let leading = told.iter().find(is_own);
+    let title = match (leading, cause) {
+        (Some(leading), _) => {
+            let same = told.iter().filter(is_own);
+            match same.filter(|witness| witness.says != leading.says).count() {
+                0 => leading.says.clone(),
+                more => format!("{}, and {more} more", leading.says),
+            }
+        }
+        (None, Some(cause)) => cause.says.clone(),
+        (None, None) => told.first().map(|one| one.says.clone()).unwrap_or_default(),
+    };
+    let mut commands: Vec<String> = Vec::new();
+    let mut steps: Vec<String> = Vec::new();
+    for fix in told.iter().filter_map(|witness| witness.fix.as_ref()) {
+        let (typed, is_all) = typed(fix);
+        for command in typed {
+            let command = match command.strip_prefix("mailfix ") {
+                Some(words) => standing.own(words),
+                None => command,
+            };
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        if !is_all && !steps.contains(fix) {
+            steps.push(fix.clone());
+        }
+    }
+    if let Some(cause) = cause {
+        steps.extend(cause.advice.clone());
+        // What a witness names is about just this host.
+        if commands.is_empty() {
+            let is_fitting = |words: &&String| !(words.starts_with("init") && standing.has_site);
+            let mend = cause.mend.iter().filter(is_fitting);
+            commands.extend(mend.map(|words| standing.own(words)));
+        }
+    }
+    let needs_site = |command: &String| {
+        [
+            "mailfix dns show",
+            "mailfix dns push",
+            "mailfix dns request",
+        ]
+        .iter()
+        .any(|words| command.starts_with(words))
+    };
+    if !standing.has_site && commands.iter().any(needs_site) {
+        let init = standing.own("init");
+        commands.retain(|command| *command != init);
+        commands.insert(0, init);
+    }
+    Trouble {
+        rank: 0,
+        severity,
+        harm: match severity {
+            Severity::Error => Harm::Stuck,
+            Severity::Warning => Harm::Risk,
+            Severity::Note => Harm::Hygiene,
+        },
+        code: code.to_owned(),
+        title,
+        why: told.iter().find_map(|witness| witness.why.clone()),
+        evidence: told,
+        commands,
+        steps,
+        explains: Vec::new(),
+        may_explain: Vec::new(),
+        weight: DEFAULT_WEIGHT,
+        over: Over::Never,
+    }
+}
+
+/// The weight of what no file of an ailment names.
+const DEFAULT_WEIGHT: u32 = 500;
+
+/// The programs whose names make words between backticks a command.
+const PROGRAMS: [&str; 23] = [
+    "apk",
+    "apt-get",
+    "chmod",
+    "cp",
+    "dnf",
+    "env",
+    "mailfix",
+    "mkdir",
+    "newaliases",
+    "pacman",
+    "pkg",
+    "port",
+    "postalias",
+    "postconf",
+    "postfix",
+    "postmap",
+    "postqueue",
+    "postsuper",
+    "rm",
+    "service",
+    "systemctl",
+    "yum",
+    "zypper",
+];
+
+/// The commands that the words of a fix name, and whether they are all it says.
+fn typed(fix: &str) -> (Vec<String>, bool) {
+    let mut commands = Vec::new();
+    let mut rest = String::new();
+    for (at, part) in fix.split('`').enumerate() {
+        let first = part.split(' ').next().unwrap_or_default();
+        let is_whole = part == "newaliases" || part.contains(' ');
+        if at % 2 == 1 && is_whole && PROGRAMS.contains(&first) {
+            commands.push(part.to_owned());
+        } else {
+            rest.push_str(part);
+        }
+    }
+    let small = ["run", "then", "and"];
+    let mut words = rest.split(|c: char| !c.is_alphanumeric());
+    let is_all = words.all(|word| word.is_empty() || small.contains(&word));
+    (commands, is_all && !rest.is_empty() || fix.is_empty())
+}
+
+/// The codes among all troubles, for those who ask whether something is there.
+#[must_use]
+pub fn codes(troubles: &[Trouble]) -> BTreeSet<&str> {
+    troubles.iter().map(|one| one.code.as_str()).collect()
+}
