@@ -57,14 +57,17 @@
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
 //!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],
 //! 8. [`departure`]: from which of our addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
+//!    of mail, in numbers; [`log_files`]: the files of a log, and what packed them.
+//! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
 //!    [`mail_hosts`]: whose a mail host is.
-//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`], [`remedy_sheet`], [`jail_keeper`],
-//!    [`scheduler`], [`rewriter`], [`signer`], [`package`], [`template`]; [`data_file`],
-//!    [`embedded`]: how it is read, and what of it ships inside the program.
+//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the [`catalogue`] of both,
+//!    [`remedy_sheet`], [`jail_keeper`], [`scheduler`], [`rewriter`], [`signer`], [`package`],
+//!    [`template`]; [`data_file`], [`embedded`]: how it is read, and what of it ships inside the
+//!    program.
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
-//!     [`spelling`]: what all the others may ask.
+//!     [`spelling`]: what all the others may ask; [`memo`]: names found again quickly.
 //!
 //! # Boundaries
 //!
@@ -139,6 +142,7 @@ pub mod log_files;
 pub mod mail;
 pub mod mail_hosts;
 pub mod maillog;
+pub mod memo;
 pub mod migration;
 pub mod package;
 pub mod plan;

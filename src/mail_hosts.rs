@@ -2,8 +2,11 @@
 //!
 //! Owns [`MailHosts`]. Must not know what a provider demands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use memchr::memrchr;
+
+use crate::memo::Quick;
 use crate::provider::Provider;
 
 /// Most labels of a suffix that is known: `mail.protection.outlook.com` has four.
@@ -15,8 +18,13 @@ pub struct MailHosts {
     /// Ids by number; 0 is nobody we know.
     ids: Vec<String>,
     /// Ends of the names of mail hosts.
-    suffixes: HashMap<Box<[u8]>, u16>,
-    domains: HashMap<Box<[u8]>, u16>,
+    suffixes: HashMap<Box<[u8]>, u16, Quick>,
+    domains: HashMap<Box<[u8]>, u16, Quick>,
+    /// The last two labels of all of these: most hosts are of nobody we know, and a single look
+    /// says so.
+    ends: HashSet<Box<[u8]>, Quick>,
+    /// Whether one of them has no two labels, so that this says nothing.
+    single_labels: bool,
     /// Begins of the first labels of mail hosts.
     prefixes: Vec<(Box<[u8]>, u16)>,
     /// How many labels the longest suffix has.
@@ -37,6 +45,10 @@ impl MailHosts {
         for provider in providers {
             let number = u16::try_from(hosts.ids.len()).unwrap_or_default();
             hosts.ids.push(provider.id.clone());
+            for name in provider.mx_suffixes.iter().chain(&provider.domains) {
+                hosts.ends.insert(last_two(name.as_bytes()).into());
+                hosts.single_labels |= !name.contains('.');
+            }
             for suffix in &provider.mx_suffixes {
                 hosts.labels = hosts.labels.max(suffix.split('.').count()).min(MAX_LABELS);
                 hosts
@@ -93,8 +105,10 @@ impl MailHosts {
         lower.make_ascii_lowercase();
         let (mut longest, mut below) = (None, None);
         let mut end = lower.len();
-        for _ in 0..self.labels {
-            let dot = memchr::memrchr(b'.', lower.get(..end)?);
+        let end_is_known = self.single_labels || self.ends.contains(last_two(lower));
+        let labels = if end_is_known { self.labels } else { 0 };
+        for _ in 0..labels {
+            let dot = memrchr(b'.', lower.get(..end)?);
             let start = dot.map_or(0, |dot| dot + 1);
             let name = lower.get(start..)?;
             longest = self.suffixes.get(name).or(longest);
@@ -109,6 +123,13 @@ impl MailHosts {
         };
         longest.copied().or_else(by_prefix).or(below.copied())
     }
+}
+
+/// The last two labels of a name, or all of it.
+fn last_two(name: &[u8]) -> &[u8] {
+    let last = memrchr(b'.', name).unwrap_or_default();
+    let start = memrchr(b'.', name.get(..last).unwrap_or_default()).map_or(0, |dot| dot + 1);
+    name.get(start..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ pub fn read<'a>(
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut all = work()?;
         for other in others {
-            all.join(other.join().map_err(|_| io::ErrorKind::Other)??);
+            all.join(&other.join().map_err(|_| io::ErrorKind::Other)??);
         }
         Ok(all)
     })

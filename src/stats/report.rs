@@ -42,11 +42,11 @@ impl Tally<'_> {
             name: "all".to_owned(),
             ..Row::default()
         };
-        for (cell, ends) in &self.cells {
-            row.counted.ends += *ends;
-            *row.hours.entry(cell.hour).or_default() += *ends;
+        for (cell, ends) in self.cells() {
+            row.counted.ends += ends;
+            *row.hours.entry(cell.hour).or_default() += ends;
         }
-        for delays in self.delays.values() {
+        for (_, delays) in self.delays() {
             row.counted.delays.join(delays);
         }
         row
@@ -56,8 +56,8 @@ impl Tally<'_> {
     #[must_use]
     pub fn rows(&self, by: By, hosts: &MailHosts) -> Vec<Row> {
         let instance = |number: u16| {
-            let name = self.instances.get(usize::from(number));
-            let name = String::from_utf8_lossy(name.map(Vec::as_slice).unwrap_or_default());
+            let name = self.instance_name(number);
+            let name = String::from_utf8_lossy(name);
             if name.is_empty() {
                 "(none)".to_owned()
             } else {
@@ -68,7 +68,7 @@ impl Tally<'_> {
         if by == By::Domain {
             return self.domains();
         }
-        for (cell, ends) in &self.cells {
+        for (cell, ends) in self.cells() {
             let name = match by {
                 By::Instance => instance(cell.instance),
                 By::Provider => hosts.id(cell.provider).to_owned(),
@@ -77,15 +77,15 @@ impl Tally<'_> {
                 By::Day | By::Domain => cell.hour.date(),
             };
             let row = rows.entry(name).or_default();
-            row.counted.ends += *ends;
+            row.counted.ends += ends;
             if !matches!(by, By::Hour | By::Day) {
-                *row.hours.entry(cell.hour).or_default() += *ends;
+                *row.hours.entry(cell.hour).or_default() += ends;
             }
         }
-        for ((number, provider), delays) in &self.delays {
+        for ((number, provider), delays) in self.delays() {
             let name = match by {
-                By::Instance => instance(*number),
-                By::Provider => hosts.id(*provider).to_owned(),
+                By::Instance => instance(number),
+                By::Provider => hosts.id(provider).to_owned(),
                 _ => continue,
             };
             rows.entry(name).or_default().counted.delays.join(delays);
@@ -102,7 +102,7 @@ impl Tally<'_> {
     }
 
     fn domains(&self) -> Vec<Row> {
-        let named = self.domains.iter().map(|(name, counted)| Row {
+        let named = self.counted_domains().map(|(name, counted)| Row {
             name: String::from_utf8_lossy(name).into_owned(),
             counted: counted.clone(),
             hours: BTreeMap::new(),

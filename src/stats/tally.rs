@@ -10,13 +10,17 @@ use super::MailHosts;
 use super::Span;
 use super::delays::Delays;
 use super::time::{Hour, LastDay, Stamp};
-use crate::postfix::log::{Delivery, Event, Line, Marker, Status};
+use crate::memo::Memo;
+use crate::postfix::log::{Delivery, Line, Marker, Status};
 
 /// Most domains that are told apart by one thread; what comes after is counted together.
 const MAX_DOMAINS: usize = 50_000;
 
 /// Most `syslog_name`s that are told apart.
 const MAX_INSTANCES: usize = 1000;
+
+/// How many cells are found without a map.
+const CELL_MEMO: usize = 1024;
 
 /// How many deliveries ended how. One message has one for each recipient and try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,25 +98,55 @@ impl Counted {
     }
 }
 
+/// Counts of one cell.
+#[derive(Clone, Copy, Debug)]
+struct InCell {
+    cell: Cell,
+    ends: Ends,
+    /// The number of the delays that its instance and provider have.
+    delays: usize,
+}
+
+/// Counts of one recipient's domain.
+#[derive(Clone, Debug, Default)]
+struct InDomain {
+    counted: Counted,
+    /// Whose the domain is, where that is known without a mail host.
+    provider: Option<u16>,
+}
+
 /// The counts of one thread.
+///
+/// What is told apart has numbers, given by maps that nobody's names can slow down. As a line
+/// mostly names what lines before it have named, these are asked only where a memory of the last
+/// ones does not have the answer.
 #[derive(Debug)]
 pub struct Tally<'a> {
     mail_hosts: &'a MailHosts,
     span: Span,
     /// The `syslog_name`s by number.
-    pub instances: Vec<Vec<u8>>,
-    /// By hour.
-    pub cells: HashMap<Cell, Ends>,
+    instances: Vec<Box<[u8]>>,
+    instance_numbers: HashMap<Box<[u8]>, u32>,
+    instance_memo: Memo,
+    /// The providers of mail hosts as lines name them, one more than their numbers.
+    host_memo: Memo,
+    /// By instance, provider, protocol and hour.
+    cells: Vec<InCell>,
+    cell_numbers: HashMap<Cell, usize>,
+    /// The numbers of the cells that came last.
+    cell_memo: Vec<usize>,
     /// By instance and provider.
-    pub delays: HashMap<(u16, u16), Delays>,
+    delays: Vec<((u16, u16), Delays)>,
+    delays_numbers: HashMap<(u16, u16), usize>,
     /// By the recipient's domain.
-    pub domains: HashMap<Box<[u8]>, Counted>,
+    domains: Vec<InDomain>,
+    domain_numbers: HashMap<Box<[u8]>, u32>,
+    /// Domains as lines write them.
+    domain_memo: Memo,
     /// Of domains that came when there was no more room.
     pub further: Counted,
     /// Lines that have the marker and are no delivery.
     pub odd: u64,
-    /// The name of the last line's domain, in lower case.
-    domain: Vec<u8>,
 }
 
 impl<'a> Tally<'a> {
@@ -123,25 +157,56 @@ impl<'a> Tally<'a> {
             mail_hosts,
             span,
             instances: Vec::new(),
-            cells: HashMap::new(),
-            delays: HashMap::new(),
-            domains: HashMap::new(),
+            instance_numbers: HashMap::new(),
+            instance_memo: Memo::new(64),
+            host_memo: Memo::new(1024),
+            cells: Vec::new(),
+            cell_numbers: HashMap::new(),
+            cell_memo: vec![0; CELL_MEMO],
+            delays: Vec::new(),
+            delays_numbers: HashMap::new(),
+            domains: Vec::new(),
+            domain_numbers: HashMap::new(),
+            domain_memo: Memo::new(2048),
             further: Counted::default(),
             odd: 0,
-            domain: Vec::new(),
         }
+    }
+
+    /// The cells, each once.
+    pub fn cells(&self) -> impl Iterator<Item = (Cell, Ends)> {
+        self.cells.iter().map(|held| (held.cell, held.ends))
+    }
+
+    /// How long what was sent took, by instance and provider.
+    pub fn delays(&self) -> impl Iterator<Item = ((u16, u16), &Delays)> {
+        self.delays.iter().map(|(of, delays)| (*of, delays))
+    }
+
+    /// Recipients' domains in lower case.
+    pub fn counted_domains(&self) -> impl Iterator<Item = (&[u8], &Counted)> {
+        self.domain_numbers.iter().filter_map(|(name, &number)| {
+            let held = self.domains.get(usize::try_from(number).ok()?)?;
+            Some((&**name, &held.counted))
+        })
+    }
+
+    /// The `syslog_name` that a number stands for.
+    #[must_use]
+    pub fn instance_name(&self, number: u16) -> &[u8] {
+        let name = self.instances.get(usize::from(number));
+        name.map_or(&[], |name| &**name)
     }
 
     /// Counts the deliveries of a block of lines.
     pub fn block(&mut self, block: &[u8], marker: &Marker, last: LastDay) {
         for line in marker.lines(block) {
-            let delivery = Line::parse(line).and_then(|line| match line.record().event {
-                Event::Delivery(delivery) => Some((line, delivery)),
-                _ => None,
-            });
-            match delivery {
-                Some((line, delivery)) => self.delivery(&line, &delivery, last),
-                None => self.odd += 1,
+            if let Some(line) = Line::parse(line)
+                && let Some(delivery) = line.delivery()
+            {
+                self.delivery(&line, &delivery, last);
+            } else {
+                self.odd += 1;
             }
         }
     }
@@ -163,73 +228,153 @@ impl<'a> Tally<'a> {
         if !self.span.holds(stamp) {
             return;
         }
-        let hour = stamp.unwrap_or_default().hour;
-        let instance = self.instance(line.syslog_name());
         let at = memchr::memrchr(b'@', delivery.to).map_or(delivery.to.len(), |at| at + 1);
-        self.domain.clear();
-        self.domain
-            .extend_from_slice(delivery.to.get(at..).unwrap_or_default());
-        self.domain.make_ascii_lowercase();
-        let provider = self.mail_hosts.number(delivery.relay.name, &self.domain);
+        let domain = delivery.to.get(at..).unwrap_or_default();
+        let delay = milliseconds(delivery.delay).filter(|_| ends.sent > 0);
+        let by_domain = if let Some(number) = self.domain(domain, MAX_DOMAINS)
+            && let Some(held) = self.domains.get_mut(number)
+        {
+            held.counted.add(ends, delay);
+            held.provider
+        } else {
+            self.further.add(ends, delay);
+            self.mail_hosts.of_domain(&domain.to_ascii_lowercase())
+        };
+        let by_host = self.provider_of_host(delivery.relay.name);
         let family = match delivery.relay.address {
             Some(address) if address.contains(&b':') => Family::V6,
             Some(address) if address.first().is_some_and(u8::is_ascii_digit) => Family::V4,
             _ => Family::None,
         };
         let cell = Cell {
-            instance,
-            provider,
+            instance: self.instance(line.syslog_name()),
+            provider: by_host.or(by_domain).unwrap_or_default(),
             family,
-            hour,
+            hour: stamp.unwrap_or_default().hour,
         };
-        *self.cells.entry(cell).or_default() += ends;
-        let delay = milliseconds(delivery.delay).filter(|_| ends.sent > 0);
-        if let Some(delay) = delay {
-            self.delays
-                .entry((instance, provider))
-                .or_default()
-                .add(delay);
-        }
-        if let Some(held) = self.domains.get_mut(self.domain.as_slice()) {
-            held.add(ends, delay);
-        } else if self.domains.len() < MAX_DOMAINS {
-            let name = self.domain.clone().into_boxed_slice();
-            self.domains.entry(name).or_default().add(ends, delay);
-        } else {
-            self.further.add(ends, delay);
+        let number = self.cell(cell);
+        if let Some(held) = self.cells.get_mut(number) {
+            held.ends += ends;
+            if let Some(delay) = delay
+                && let Some((_, delays)) = self.delays.get_mut(held.delays)
+            {
+                delays.add(delay);
+            }
         }
     }
 
     /// The number of an instance; the log of one server names few.
     fn instance(&mut self, name: &[u8]) -> u16 {
-        let known = self.instances.iter().position(|held| held == name);
-        let number = known.unwrap_or_else(|| {
-            if self.instances.len() < MAX_INSTANCES {
-                self.instances.push(name.to_vec());
+        let (instances, numbers) = (&mut self.instances, &mut self.instance_numbers);
+        let number = self.instance_memo.number(name, || {
+            if let Some(&number) = numbers.get(name) {
+                return Some(number);
             }
-            self.instances.len() - 1
+            if instances.len() < MAX_INSTANCES {
+                let number = u32::try_from(instances.len()).ok()?;
+                instances.push(name.into());
+                numbers.insert(name.into(), number);
+                return Some(number);
+            }
+            None
         });
-        u16::try_from(number).unwrap_or(u16::MAX)
+        let last = instances.len().saturating_sub(1);
+        u16::try_from(number.map_or(last, |number| number as usize)).unwrap_or(u16::MAX)
+    }
+
+    /// The number of a domain, whatever letters it is written with; none where there is no room
+    /// for more than so many.
+    fn domain(&mut self, name: &[u8], room: usize) -> Option<usize> {
+        let (domains, numbers) = (&mut self.domains, &mut self.domain_numbers);
+        let hosts = self.mail_hosts;
+        let number = self.domain_memo.number(name, || {
+            let lower = name.to_ascii_lowercase();
+            if let Some(&number) = numbers.get(lower.as_slice()) {
+                return Some(number);
+            }
+            if domains.len() >= room {
+                return None;
+            }
+            let number = u32::try_from(domains.len()).ok()?;
+            domains.push(InDomain {
+                counted: Counted::default(),
+                provider: hosts.of_domain(&lower),
+            });
+            numbers.insert(lower.into_boxed_slice(), number);
+            Some(number)
+        });
+        usize::try_from(number?).ok()
+    }
+
+    fn provider_of_host(&mut self, host: &[u8]) -> Option<u16> {
+        let hosts = self.mail_hosts;
+        let one_more = self.host_memo.number(host, || {
+            let number = hosts.of_host(host).map(|number| u32::from(number) + 1);
+            Some(number.unwrap_or_default())
+        });
+        u16::try_from(one_more?.checked_sub(1)?).ok()
+    }
+
+    /// The number of a cell.
+    fn cell(&mut self, cell: Cell) -> usize {
+        let instance = usize::from(cell.instance) * 61 + usize::from(cell.provider) * 3;
+        let place = (instance + cell.family as usize) % CELL_MEMO;
+        if let Some(&number) = self.cell_memo.get(place)
+            && self.cells.get(number).is_some_and(|held| held.cell == cell)
+        {
+            return number;
+        }
+        let number = *self.cell_numbers.entry(cell).or_insert_with(|| {
+            let of = (cell.instance, cell.provider);
+            let delays = *self.delays_numbers.entry(of).or_insert_with(|| {
+                self.delays.push((of, Delays::default()));
+                self.delays.len() - 1
+            });
+            self.cells.push(InCell {
+                cell,
+                ends: Ends::default(),
+                delays,
+            });
+            self.cells.len() - 1
+        });
+        if let Some(kept) = self.cell_memo.get_mut(place) {
+            *kept = number;
+        }
+        number
     }
 
     /// Adds another thread's counts.
-    pub fn join(&mut self, other: Self) {
+    pub fn join(&mut self, other: &Self) {
         let numbers: Vec<u16> = other
             .instances
             .iter()
             .map(|name| self.instance(name))
             .collect();
         let number = |old: u16| numbers.get(usize::from(old)).copied().unwrap_or_default();
-        for (cell, ends) in other.cells {
-            let instance = number(cell.instance);
-            *self.cells.entry(Cell { instance, ..cell }).or_default() += ends;
+        for held in &other.cells {
+            let instance = number(held.cell.instance);
+            let at = self.cell(Cell {
+                instance,
+                ..held.cell
+            });
+            if let Some(joined) = self.cells.get_mut(at) {
+                joined.ends += held.ends;
+            }
         }
-        for ((instance, provider), delays) in other.delays {
-            let held = self.delays.entry((number(instance), provider)).or_default();
-            held.join(&delays);
+        for ((instance, provider), delays) in &other.delays {
+            let of = (number(*instance), *provider);
+            if let Some(&at) = self.delays_numbers.get(&of)
+                && let Some((_, joined)) = self.delays.get_mut(at)
+            {
+                joined.join(delays);
+            }
         }
-        for (domain, counted) in other.domains {
-            self.domains.entry(domain).or_default().join(&counted);
+        for (name, counted) in other.counted_domains() {
+            if let Some(at) = self.domain(name, usize::MAX)
+                && let Some(held) = self.domains.get_mut(at)
+            {
+                held.counted.join(counted);
+            }
         }
         self.further.join(&other.further);
         self.odd += other.odd;

@@ -37,7 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["postfix"],
     &["mail"],
     &["dns"],
-    &["finding", "system", "spelling", "address"],
+    &["finding", "system", "spelling", "address", "memo"],
 ];
 
 /// Lines of code a file may have before it becomes a folder: what one reads in a sitting.

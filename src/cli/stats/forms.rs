@@ -285,9 +285,8 @@ pub fn as_json(all: &Row, sections: &[Section], tally: &Tally<'_>) -> Value {
 /// The text exposition format of OpenMetrics 1.0: counters since the logs begin.
 pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts) -> String {
     let mut counts: BTreeMap<[String; 4], u64> = BTreeMap::new();
-    for (cell, ends) in &tally.cells {
-        let instance = tally.instances.get(usize::from(cell.instance));
-        let instance = String::from_utf8_lossy(instance.map(Vec::as_slice).unwrap_or_default());
+    for (cell, ends) in tally.cells() {
+        let instance = String::from_utf8_lossy(tally.instance_name(cell.instance));
         for (status, count) in [
             ("sent", ends.sent),
             ("deferred", ends.deferred),

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use memchr::memmem::{find, rfind};
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 
-use super::{Peer, leading, number};
+use super::{Peer, leading, near, number};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +204,7 @@ pub enum Status<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    fn parse(said: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(said: &'a [u8]) -> Option<Self> {
         let mut delivery = Self {
             to: b"",
             orig_to: None,
@@ -220,30 +220,36 @@ impl<'a> Delivery<'a> {
         let mut rest = said;
         // Versions add fields, so they go by name and not by place.
         loop {
-            let equals = memchr(b'=', rest)?;
+            let equals = near(b'=', rest)?;
             let (key, value) = (rest.get(..equals)?, rest.get(equals + 1..)?);
-            if key == b"status" {
-                let word = leading(value, |byte| !byte.is_ascii_whitespace());
-                delivery.status = Status::of(word);
-                delivery.words = in_parentheses(value.get(word.len()..)?);
-                return Some(delivery);
-            }
-            let is_address = matches!(key, b"to" | b"orig_to");
-            let (value, after) = if is_address {
-                address(value)
-            } else {
-                value.split_at(field_end(value)?)
-            };
+            let field = || value.split_at_checked(field_end(value)?);
+            let after;
             match key {
-                b"to" => delivery.to = value,
-                b"orig_to" => delivery.orig_to = Some(value),
-                b"relay" => delivery.relay = Peer::parse(value),
-                b"conn_use" => delivery.conn_use = number(value),
-                b"delay" => delivery.delay = value,
-                b"delays" => delivery.delays = value,
-                b"tls" => delivery.tls = Some(value),
-                b"dsn" => delivery.dsn = value,
-                _ => {}
+                b"status" => {
+                    let word = leading(value, |byte| !byte.is_ascii_whitespace());
+                    delivery.status = Status::of(word);
+                    delivery.words = in_parentheses(value.get(word.len()..)?);
+                    return Some(delivery);
+                }
+                b"to" => (delivery.to, after) = address(value),
+                b"orig_to" => {
+                    let (orig_to, rest) = address(value);
+                    delivery.orig_to = Some(orig_to);
+                    after = rest;
+                }
+                b"delay" => (delivery.delay, after) = field()?,
+                b"delays" => (delivery.delays, after) = field()?,
+                b"dsn" => (delivery.dsn, after) = field()?,
+                _ => {
+                    let (value, rest) = field()?;
+                    match key {
+                        b"relay" => delivery.relay = Peer::parse(value),
+                        b"conn_use" => delivery.conn_use = number(value),
+                        b"tls" => delivery.tls = Some(value),
+                        _ => {}
+                    }
+                    after = rest;
+                }
             }
             rest = after.strip_prefix(b",")?.trim_ascii_start();
         }
@@ -273,7 +279,14 @@ impl<'a> Status<'a> {
 
 /// Where a value ends: at the next comma before a blank. A relay's name may hold other commas.
 fn field_end(value: &[u8]) -> Option<usize> {
-    memchr_iter(b',', value).find(|&comma| value.get(comma + 1) == Some(&b' '))
+    let mut start = 0;
+    loop {
+        let comma = start + near(b',', value.get(start..)?)?;
+        start = comma + 1;
+        if value.get(start) == Some(&b' ') {
+            return Some(comma);
+        }
+    }
 }
 
 fn in_parentheses(text: &[u8]) -> &[u8] {
