@@ -1,0 +1,804 @@
+//! Notes joined, in the order of the log: messages with what becomes of them, attempts with the
+//! delivery that follows, messages that a dead program held up with the reason it died of.
+//!
+//! Owns what is remembered between lines: messages that were refused and have not left the queue,
+//! attempts of processes that are not done, faults of the last minutes. It grows with what is in
+//! the queue at a time, never with the log; what was not seen for long is forgotten. Must not
+//! know how lines read.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::Options;
+use super::note::{Key, Names, Note, Notes, Texts, What};
+use super::outage::Outages;
+use crate::diagnose::Knowledge;
+use crate::stats::Stamp;
+
+/// How long a message may not be seen before it is forgotten, in hours: twice the five days that
+/// Postfix keeps one.
+const FORGOTTEN: usize = 240;
+
+/// For how many seconds a fault explains what follows from it.
+const EXPLAINS: u64 = 600;
+
+/// After how many notes what is old is looked for.
+const SWEEP: u64 = 1 << 16;
+
+/// Most messages that are remembered.
+const MAX_MESSAGES: usize = 1 << 20;
+
+/// Most processes whose attempts are remembered.
+const MAX_PROCESSES: usize = 1 << 14;
+
+/// Most groups; then what strangers choose tells none apart any more.
+const MAX_GROUPS: usize = 2000;
+
+/// Most domains of all groups that are counted each for itself.
+const MAX_DOMAINS: usize = 100_000;
+
+/// Most `syslog_name`s and programs.
+const MAX_TAGS: usize = 4000;
+
+/// A group's number.
+pub(super) type Slot = u32;
+
+/// Numbers that are good to look up by as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 ^= number;
+    }
+}
+
+type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+
+/// What is counted of a kind of failure.
+#[derive(Clone, Debug)]
+pub(super) struct Counted {
+    pub key: Key,
+    pub line: Box<[u8]>,
+    pub words: Box<[u8]>,
+    pub tries: u64,
+    pub messages: u64,
+    pub recipients: u64,
+    pub delivered: u64,
+    pub given_up: u64,
+    /// Recipients that were tried again and then failed for another cause.
+    pub elsewhere: u64,
+    pub first: Option<Stamp>,
+    pub last: Option<Stamp>,
+    /// Recipients by the number of their domain.
+    pub domains: HashMap<u32, u64>,
+    /// Recipients of domains for which there was no room.
+    pub further: u64,
+}
+
+impl Counted {
+    fn seen(&mut self, stamp: Option<Stamp>) {
+        if let Some(stamp) = stamp {
+            self.first = Some(self.first.map_or(stamp, |first| first.min(stamp)));
+            self.last = Some(self.last.map_or(stamp, |last| last.max(stamp)));
+        }
+    }
+}
+
+/// A message that was refused at least once, until it leaves the queue.
+#[derive(Clone, Debug)]
+struct Message {
+    instance: u16,
+    last: Option<Stamp>,
+    /// The groups it was counted in.
+    groups: Vec<Slot>,
+    recipients: Vec<Recipient>,
+}
+
+/// A recipient of such a message.
+#[derive(Clone, Debug)]
+struct Recipient {
+    name: u64,
+    is_open: bool,
+    /// The groups it was counted in, that of the last failure at the end.
+    groups: Vec<Slot>,
+    texts: Option<Box<Texts>>,
+}
+
+/// What a process met with before it was done with a message.
+#[derive(Clone, Debug)]
+struct Pending {
+    /// The message; 0 where no line told it yet.
+    message: u64,
+    /// A delivery line came.
+    is_done: bool,
+    attempts: Vec<Attempts>,
+}
+
+/// Attempts that failed alike.
+#[derive(Clone, Copy, Debug)]
+struct Attempts {
+    slot: Slot,
+    count: u64,
+    first: Option<Stamp>,
+    last: Option<Stamp>,
+}
+
+/// A fault that explains what follows.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    slot: Slot,
+    stamp: Option<Stamp>,
+}
+
+/// An address that mail was given up for.
+#[derive(Clone, Debug)]
+pub(super) struct Bounce {
+    pub slot: Slot,
+    pub first: Option<Stamp>,
+    pub last: Option<Stamp>,
+    pub times: u64,
+    pub reply: Box<[u8]>,
+}
+
+/// All that the notes so far come to.
+#[derive(Debug)]
+pub(super) struct Join {
+    options: Options,
+    /// Places of the causes that are treated apart.
+    causes: Apart,
+    pub groups: Vec<Counted>,
+    by_key: HashMap<Key, Slot>,
+    pub tags: Names,
+    pub instances: Names,
+    /// By tag, the number of its instance.
+    instance_of: Vec<u16>,
+    /// Instances whose queue manager was heard: others are services of one of them.
+    managers: HashSet<u16>,
+    pub domains: Names,
+    domains_counted: usize,
+    messages: ByHash<Vec<Message>>,
+    pending: ByHash<Pending>,
+    /// By instance, the last faults that explain.
+    faults: HashMap<u16, Vec<Fault>>,
+    pub outages: Outages,
+    pub bounces: HashMap<Box<[u8]>, Vec<Bounce>>,
+    /// The latest time that was told.
+    pub clock: Option<Stamp>,
+    count: u64,
+}
+
+/// Causes that are treated apart, by their places.
+#[derive(Clone, Copy, Debug)]
+struct Apart {
+    unreachable6: u16,
+    broken: u16,
+    missing: u16,
+    timeout: u16,
+    dns: u16,
+}
+
+impl Join {
+    /// Begins with nothing.
+    pub(super) fn new(knowledge: &Knowledge, options: Options) -> Self {
+        let codes = super::causes(knowledge);
+        let place = |code: &str| {
+            let place = codes.iter().position(|known| *known == code);
+            place
+                .and_then(|place| u16::try_from(place).ok())
+                .unwrap_or(u16::MAX)
+        };
+        Self {
+            options,
+            causes: Apart {
+                unreachable6: place("ipv6-unreachable"),
+                broken: place("transport-broken"),
+                missing: place("transport-missing"),
+                timeout: place("connect-timeout"),
+                dns: place("dns-tempfail"),
+            },
+            groups: Vec::new(),
+            by_key: HashMap::new(),
+            tags: Names::default(),
+            instances: Names::default(),
+            instance_of: Vec::new(),
+            managers: HashSet::new(),
+            domains: Names::default(),
+            domains_counted: 0,
+            messages: ByHash::default(),
+            pending: ByHash::default(),
+            faults: HashMap::new(),
+            outages: Outages::default(),
+            bounces: HashMap::new(),
+            clock: None,
+            count: 0,
+        }
+    }
+
+    /// Takes the notes that come next in the log.
+    pub(super) fn take(&mut self, notes: &Notes) {
+        let tags: Vec<u16> = notes.tags.names.iter().map(|tag| self.tag(tag)).collect();
+        let tag_of = |tag: u16| tags.get(usize::from(tag)).copied().unwrap_or_default();
+        let mut slots: Vec<Option<Slot>> = vec![None; notes.classes.len()];
+        let mut domains: Vec<Option<u32>> = vec![None; notes.domains.names.len()];
+        for note in &notes.notes {
+            let mut note = *note;
+            note.tag = tag_of(note.tag);
+            // Groups and domains are numbered as they come up, so that it is the same wherever
+            // the log was cut.
+            if let Some(place) = note.class
+                && let Some(class) = notes.classes.get(index(place))
+                && let Some(held) = slots.get_mut(index(place))
+            {
+                note.class = Some(match *held {
+                    Some(slot) => slot,
+                    None => {
+                        let mut key = class.key;
+                        if key.address.is_none() {
+                            key.tag = tag_of(key.tag);
+                        }
+                        let slot = self.slot(key, &class.line, &class.words);
+                        *held = Some(slot);
+                        slot
+                    }
+                });
+            }
+            let is_wanted = match note.what {
+                What::Failed { .. } => true,
+                What::Sent { .. } => self.pending.contains_key(&note.process),
+                _ => false,
+            };
+            if is_wanted && let Some(held) = domains.get_mut(index(note.domain)) {
+                let name = notes.domains.name(note.domain);
+                let number = held.get_or_insert_with(|| self.domains.number(name, MAX_DOMAINS));
+                note.domain = *number;
+            }
+            let texts = note.texts.and_then(|place| notes.texts.get(index(place)));
+            self.note(&note, texts);
+        }
+    }
+
+    fn tag(&mut self, tag: &[u8]) -> u16 {
+        let number = self.tags.number(tag, MAX_TAGS);
+        let number = u16::try_from(number).unwrap_or(u16::MAX);
+        if usize::from(number) == self.instance_of.len() {
+            let end = memchr::memrchr(b'/', tag).unwrap_or(tag.len());
+            // A service calls itself by the instance, a slash and its own name.
+            let first = memchr::memchr(b'/', tag).unwrap_or(tag.len()).min(end);
+            let instance = tag.get(..first).unwrap_or_default();
+            let instance = self.instances.number(instance, MAX_TAGS);
+            self.instance_of
+                .push(u16::try_from(instance).unwrap_or(u16::MAX));
+        }
+        number
+    }
+
+    fn instance(&self, tag: u16) -> u16 {
+        self.instance_of
+            .get(usize::from(tag))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The group of a key, made where there is none.
+    fn slot(&mut self, key: Key, line: &[u8], words: &[u8]) -> Slot {
+        let key = if self.by_key.len() < MAX_GROUPS || self.by_key.contains_key(&key) {
+            key
+        } else {
+            key.coarse()
+        };
+        if let Some(&slot) = self.by_key.get(&key) {
+            return slot;
+        }
+        let slot = Slot::try_from(self.groups.len()).unwrap_or(Slot::MAX);
+        self.by_key.insert(key, slot);
+        self.groups.push(Counted {
+            key,
+            line: line.into(),
+            words: words.into(),
+            tries: 0,
+            messages: 0,
+            recipients: 0,
+            delivered: 0,
+            given_up: 0,
+            elsewhere: 0,
+            first: None,
+            last: None,
+            domains: HashMap::new(),
+            further: 0,
+        });
+        slot
+    }
+
+    fn group(&mut self, slot: Slot) -> Option<&mut Counted> {
+        self.groups.get_mut(index(slot))
+    }
+
+    fn cause(&self, slot: Slot) -> u16 {
+        self.groups
+            .get(index(slot))
+            .map_or(u16::MAX, |group| group.key.cause)
+    }
+
+    fn note(&mut self, note: &Note, texts: Option<&Texts>) {
+        if note.stamp > self.clock {
+            self.clock = note.stamp;
+        }
+        self.count += 1;
+        if self.count.is_multiple_of(SWEEP) {
+            self.sweep();
+        }
+        let instance = self.instance(note.tag);
+        match note.what {
+            What::Sent { abroad } => self.sent(note, instance, abroad),
+            What::Failed {
+                is_final,
+                suspended,
+            } => self.failed(note, instance, is_final, suspended, texts),
+            What::Attempt => self.attempt(note),
+            What::Expired => {
+                self.managers.insert(instance);
+                self.give_up(note, instance);
+            }
+            What::Removed => {
+                let tag = self.tags.name(u32::from(note.tag));
+                if tag.ends_with(b"/qmgr") {
+                    self.managers.insert(instance);
+                }
+                self.removed(note, instance);
+            }
+            What::Trouble { is_reason } => self.trouble(note, instance, is_reason),
+            What::NotFound => {
+                self.outages
+                    .not_found(instance, note.class.unwrap_or_default(), note);
+            }
+            What::Resolved => self.outages.resolved(instance),
+        }
+    }
+
+    /// Finds a message: of the same instance, or told by a service of it that has a name of its
+    /// own. Two queue managers have two messages, even under one id.
+    fn find(&self, message: u64, instance: u16) -> Option<usize> {
+        let held = self.messages.get(&message)?;
+        let own = held.iter().position(|held| held.instance == instance);
+        own.or_else(|| {
+            let is_of = |held: &Message| {
+                self.is_service(held.instance, instance) || self.is_service(instance, held.instance)
+            };
+            held.iter().position(is_of)
+        })
+    }
+
+    /// Tells whether a name is one that a service of an instance calls itself by: it goes on where
+    /// that of the instance ends, and no queue manager has it.
+    fn is_service(&self, name: u16, instance: u16) -> bool {
+        let text = |number: u16| self.instances.name(u32::from(number));
+        self.managers.contains(&instance)
+            && !self.managers.contains(&name)
+            && text(name).starts_with(text(instance))
+    }
+
+    fn attempt(&mut self, note: &Note) {
+        let class = note.class.unwrap_or_default();
+        if self.pending.len() >= MAX_PROCESSES && !self.pending.contains_key(&note.process) {
+            // Processes end, and no line tells of it.
+            self.pending.clear();
+        }
+        let fresh = || Pending {
+            message: note.message,
+            is_done: false,
+            attempts: Vec::new(),
+        };
+        let pending = self.pending.entry(note.process).or_insert_with(fresh);
+        let is_other = note.message != 0 && pending.message != 0 && note.message != pending.message;
+        if is_other || pending.is_done {
+            *pending = fresh();
+        }
+        if note.message != 0 {
+            pending.message = note.message;
+        }
+        let known = pending.attempts.iter_mut().find(|one| one.slot == class);
+        if let Some(known) = known {
+            known.count += 1;
+            known.last = note.stamp.or(known.last);
+        } else {
+            pending.attempts.push(Attempts {
+                slot: class,
+                count: 1,
+                first: note.stamp,
+                last: note.stamp,
+            });
+        }
+    }
+
+    /// What a process met with before this delivery line, and whether it is the first.
+    fn met(&mut self, note: &Note) -> (Vec<Attempts>, bool) {
+        if self.pending.is_empty() {
+            return (Vec::new(), false);
+        }
+        let Some(pending) = self.pending.get_mut(&note.process) else {
+            return (Vec::new(), false);
+        };
+        if pending.message != 0 && pending.message != note.message {
+            self.pending.remove(&note.process);
+            return (Vec::new(), false);
+        }
+        let is_first = !pending.is_done;
+        pending.is_done = true;
+        pending.message = note.message;
+        let unreachable = self.causes.unreachable6;
+        let attempts = pending.attempts.clone();
+        // An address that cannot be reached is passed over in no time.
+        let attempts = attempts
+            .into_iter()
+            .filter(|one| self.cause(one.slot) != unreachable)
+            .collect();
+        (attempts, is_first)
+    }
+
+    /// Counts attempts that another address followed.
+    fn count_attempts(&mut self, one: Attempts, note: &Note, is_first: bool, delivered: bool) {
+        if let Some(group) = self.group(one.slot) {
+            if is_first {
+                group.tries += one.count;
+                group.messages += 1;
+                group.seen(one.first);
+                group.seen(one.last);
+            }
+            group.recipients += 1;
+            group.delivered += u64::from(delivered);
+        }
+        self.count_domain(one.slot, note.domain);
+    }
+
+    fn count_domain(&mut self, slot: Slot, domain: u32) {
+        let is_full = self.domains_counted >= MAX_DOMAINS;
+        let Some(group) = self.group(slot) else {
+            return;
+        };
+        if let Some(count) = group.domains.get_mut(&domain) {
+            *count += 1;
+        } else if is_full {
+            group.further += 1;
+        } else {
+            group.domains.insert(domain, 1);
+            self.domains_counted += 1;
+        }
+    }
+
+    fn sent(&mut self, note: &Note, instance: u16, abroad: bool) {
+        if abroad {
+            self.outages.reached(instance);
+        }
+        let (met, is_first) = self.met(note);
+        for one in met {
+            self.count_attempts(one, note, is_first, true);
+        }
+        let Some(at) = self.find(note.message, instance) else {
+            return;
+        };
+        let held = self
+            .messages
+            .get_mut(&note.message)
+            .and_then(|held| held.get_mut(at));
+        let recipient = held.and_then(|message| {
+            let mut recipients = message.recipients.iter_mut();
+            recipients.find(|one| one.name == note.recipient && one.is_open)
+        });
+        let Some(recipient) = recipient else {
+            return;
+        };
+        recipient.is_open = false;
+        recipient.texts = None;
+        for slot in std::mem::take(&mut recipient.groups) {
+            if let Some(group) = self.group(slot) {
+                group.delivered += 1;
+            }
+        }
+    }
+
+    fn failed(
+        &mut self,
+        note: &Note,
+        instance: u16,
+        is_final: bool,
+        suspended: bool,
+        texts: Option<&Texts>,
+    ) {
+        let (met, is_first) = self.met(note);
+        let slot = self.behind(note, instance, &met);
+        let cause = self.cause(slot);
+        if !suspended {
+            if cause == self.causes.timeout {
+                self.outages.timed_out(instance, slot, note);
+            } else if cause == self.causes.dns {
+                self.outages.not_resolved(instance, slot, note);
+            }
+        }
+        let at = self.message(note, instance);
+        // Who is counted in which group of attempts, beside that of the result.
+        let mut others: Vec<Slot> = Vec::new();
+        for one in met {
+            // What the result says again is no other failure.
+            let key = |slot: Slot| self.groups.get(index(slot)).map(|group| group.key);
+            let kind = |slot: Slot| key(slot).map(|key| (key.provider, key.cause));
+            if kind(one.slot) != kind(slot) {
+                self.count_attempts(one, note, is_first, false);
+                others.push(one.slot);
+            }
+        }
+        let held = self
+            .messages
+            .get_mut(&note.message)
+            .and_then(|held| held.get_mut(at));
+        let Some(message) = held else {
+            return;
+        };
+        message.last = note.stamp.or(message.last);
+        let is_new_message = !message.groups.contains(&slot);
+        if is_new_message {
+            message.groups.push(slot);
+        }
+        let place = message
+            .recipients
+            .iter()
+            .position(|one| one.name == note.recipient);
+        let place = place.unwrap_or_else(|| {
+            message.recipients.push(Recipient {
+                name: note.recipient,
+                is_open: true,
+                groups: Vec::new(),
+                texts: None,
+            });
+            message.recipients.len() - 1
+        });
+        let Some(recipient) = message.recipients.get_mut(place) else {
+            return;
+        };
+        for other in others {
+            if !recipient.groups.contains(&other) {
+                recipient.groups.push(other);
+            }
+        }
+        let known = recipient.groups.iter().position(|held| *held == slot);
+        if let Some(known) = known {
+            recipient.groups.remove(known);
+        }
+        recipient.groups.push(slot);
+        let mut left = Vec::new();
+        let mut bounced = None;
+        if is_final {
+            recipient.is_open = false;
+            recipient.texts = None;
+            left = std::mem::take(&mut recipient.groups);
+            bounced = texts.cloned();
+        } else if self.options.recipients {
+            recipient.texts = texts.cloned().map(Box::new);
+        }
+        if let Some(group) = self.group(slot) {
+            group.tries += u64::from(!suspended);
+            group.messages += u64::from(is_new_message);
+            group.recipients += u64::from(known.is_none());
+            group.seen(note.stamp);
+        }
+        if known.is_none() {
+            self.count_domain(slot, note.domain);
+        }
+        self.end(&left);
+        if let Some(texts) = bounced {
+            self.bounce(slot, texts, note.stamp);
+        }
+    }
+
+    /// The group that a failure really belongs to, where other lines say more than its own.
+    fn behind(&mut self, note: &Note, instance: u16, met: &[Attempts]) -> Slot {
+        let class = note.class.unwrap_or_default();
+        let cause = self.cause(class);
+        if cause == self.causes.unreachable6
+            && let Some(one) = met.first()
+        {
+            // The last address was passed over; why the one before it did not do is the reason.
+            let attempt = self.groups.get(index(one.slot)).cloned();
+            if let Some(attempt) = attempt {
+                let key = Key {
+                    is_attempt: false,
+                    ..attempt.key
+                };
+                return self.slot(key, &attempt.line, &attempt.words);
+            }
+        }
+        if cause == self.causes.broken || cause == self.causes.missing {
+            let wanted = |other: u16| {
+                cause == self.causes.broken && other != self.causes.missing
+                    || cause == self.causes.missing && other == self.causes.missing
+            };
+            let faults = self
+                .faults
+                .get(&instance)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let fault = faults
+                .iter()
+                .rev()
+                .find(|fault| wanted(self.cause(fault.slot)) && is_near(fault.stamp, note.stamp));
+            return fault.map_or(class, |fault| fault.slot);
+        }
+        class
+    }
+
+    /// The place of the message among those of its id, made where there is none.
+    fn message(&mut self, note: &Note, instance: u16) -> usize {
+        let fresh = Message {
+            instance,
+            last: note.stamp,
+            groups: Vec::new(),
+            recipients: Vec::new(),
+        };
+        let found = self.find(note.message, instance);
+        let held = self.messages.entry(note.message).or_default();
+        let Some(at) = found else {
+            held.push(fresh);
+            return held.len() - 1;
+        };
+        // Whoever was done with and fails again belongs to another message of the same id.
+        let is_used_again = held.get(at).is_some_and(|message| {
+            let mut recipients = message.recipients.iter();
+            recipients.any(|one| one.name == note.recipient && !one.is_open)
+        });
+        if is_used_again && let Some(message) = held.get_mut(at) {
+            *message = fresh;
+        }
+        at
+    }
+
+    /// Ends what was still open of a message without success.
+    fn give_up(&mut self, note: &Note, instance: u16) {
+        let Some(at) = self.find(note.message, instance) else {
+            return;
+        };
+        let held = self
+            .messages
+            .get_mut(&note.message)
+            .and_then(|held| held.get_mut(at));
+        let last = held.as_ref().and_then(|message| message.last);
+        let stamp = note.stamp.or(last);
+        let mut open = Vec::new();
+        for recipient in held.into_iter().flat_map(|message| &mut message.recipients) {
+            if recipient.is_open {
+                recipient.is_open = false;
+                let groups = std::mem::take(&mut recipient.groups);
+                open.push((groups, recipient.texts.take()));
+            }
+        }
+        for (groups, texts) in open {
+            self.end(&groups);
+            if let (Some(&slot), Some(texts)) = (groups.last(), texts) {
+                self.bounce(slot, *texts, stamp);
+            }
+        }
+    }
+
+    /// Counts a recipient that was given up: in the last group as such.
+    fn end(&mut self, groups: &[Slot]) {
+        let Some((last, others)) = groups.split_last() else {
+            return;
+        };
+        if let Some(group) = self.group(*last) {
+            group.given_up += 1;
+        }
+        for other in others {
+            if let Some(group) = self.group(*other) {
+                group.elsewhere += 1;
+            }
+        }
+    }
+
+    fn removed(&mut self, note: &Note, instance: u16) {
+        let Some(at) = self.find(note.message, instance) else {
+            return;
+        };
+        self.give_up(note, instance);
+        if let Some(held) = self.messages.get_mut(&note.message) {
+            held.swap_remove(at);
+            if held.is_empty() {
+                self.messages.remove(&note.message);
+            }
+        }
+    }
+
+    fn bounce(&mut self, slot: Slot, texts: Texts, stamp: Option<Stamp>) {
+        let held = self.bounces.entry(texts.address).or_default();
+        if let Some(known) = held.iter_mut().find(|known| known.slot == slot) {
+            known.last = stamp.or(known.last);
+            known.times += 1;
+            known.reply = texts.reply;
+        } else {
+            held.push(Bounce {
+                slot,
+                first: stamp,
+                last: stamp,
+                times: 1,
+                reply: texts.reply,
+            });
+        }
+    }
+
+    fn trouble(&mut self, note: &Note, instance: u16, is_reason: bool) {
+        let class = note.class.unwrap_or_default();
+        let faults = self.faults.entry(instance).or_default();
+        if is_reason {
+            faults.retain(|fault| fault.slot != class);
+            if faults.len() >= 8 {
+                faults.remove(0);
+            }
+            faults.push(Fault {
+                slot: class,
+                stamp: note.stamp,
+            });
+        } else {
+            // What only follows from a fault is no further one.
+            let fault = faults
+                .last()
+                .filter(|fault| is_near(fault.stamp, note.stamp))
+                .copied();
+            if let Some(fault) = fault {
+                if let Some(group) = self.group(fault.slot) {
+                    group.seen(note.stamp);
+                }
+                return;
+            }
+        }
+        if let Some(group) = self.group(class) {
+            group.tries += 1;
+            group.seen(note.stamp);
+        }
+    }
+
+    /// Forgets what was not seen for long.
+    fn sweep(&mut self) {
+        let Some(clock) = self.clock else {
+            return;
+        };
+        let is_old =
+            |last: Option<Stamp>| last.is_none_or(|last| clock.hour.since(last.hour) > FORGOTTEN);
+        self.messages.retain(|_, held| {
+            held.retain(|message| !is_old(message.last));
+            !held.is_empty()
+        });
+        if self.messages.len() > MAX_MESSAGES {
+            let times = self.messages.values().flatten().map(|message| message.last);
+            let mut times: Vec<Option<Stamp>> = times.collect();
+            let middle = times.len() / 2;
+            let (_, middle, _) = times.select_nth_unstable(middle);
+            let middle = *middle;
+            self.messages.retain(|_, held| {
+                held.retain(|message| message.last > middle);
+                !held.is_empty()
+            });
+        }
+    }
+}
+
+fn index(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
+}
+
+/// Tells whether one time is soon after another; where one is not known they may be.
+fn is_near(earlier: Option<Stamp>, later: Option<Stamp>) -> bool {
+    let (Some(earlier), Some(later)) = (earlier, later) else {
+        return true;
+    };
+    let hours = u64::try_from(later.hour.since(earlier.hour)).unwrap_or(u64::MAX);
+    let seconds = hours.saturating_mul(3600) + u64::from(later.second);
+    seconds <= u64::from(earlier.second) + EXPLAINS
+}

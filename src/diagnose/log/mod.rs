@@ -1,0 +1,304 @@
+//! What a log says of mail that did not get through: failing lines read, joined and grouped.
+//!
+//! Owns the order of it: ranges of files are taken apart side by side ([`lines`]), what they come
+//! to is joined in the order of the log ([`join`]), and summed up ([`group`]). A log that grows is
+//! read the same way ([`Reading`]). Must not know where logs lie, nor how findings are shown.
+//!
+//! One pass over the bytes; of lines that tell nothing only the marker is looked for. Memory
+//! grows with the messages that are in the queue at a time.
+
+mod group;
+mod join;
+mod lines;
+mod note;
+mod outage;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+
+use crate::diagnose::{Knowledge, LOCAL, OTHER};
+use crate::postfix::log::blocks;
+use crate::stats::{LastMonth, Source, Span};
+use join::Join;
+use lines::{Markers, Reader};
+use note::Notes;
+
+pub use group::{Bounced, Ends, From, Group, Report};
+pub use outage::cause_of_all;
+
+/// How much of a file a thread takes at a time.
+const RANGE: u64 = 16 << 20;
+
+/// How many notes of a stream are gathered before they are joined: some MiB.
+const GATHERED: usize = 1 << 16;
+
+/// Causes that lie on this host, whoever the mail was for.
+const OURS: [&str; 7] = [
+    "transport-missing",
+    "transport-broken",
+    "hash-map-missing",
+    "map-type-unsupported",
+    "local-misconfig",
+    "chroot-dns",
+    "port25-blocked",
+];
+
+/// What is wanted of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Which lines count.
+    pub span: Span,
+    /// Whether the addresses are wanted that mail was given up for.
+    pub recipients: bool,
+}
+
+/// Tells whether a cause lies on this host.
+#[must_use]
+pub fn is_ours(code: &str) -> bool {
+    OURS.contains(&code)
+}
+
+/// All ids of receivers, by place; the first is nobody we know.
+fn providers(knowledge: &Knowledge) -> Vec<&str> {
+    let known = knowledge
+        .providers()
+        .iter()
+        .map(|provider| provider.id.as_str());
+    [OTHER, LOCAL].into_iter().chain(known).collect()
+}
+
+/// All codes of causes, by place; the first is none. Those that are told here by what lines mean
+/// together need no data file.
+fn causes(knowledge: &Knowledge) -> Vec<&str> {
+    let known = knowledge.causes().iter().map(|cause| cause.code.as_str());
+    let ours = OURS
+        .into_iter()
+        .filter(|code| knowledge.cause(code).is_none());
+    std::iter::once("").chain(known).chain(ours).collect()
+}
+
+/// A log that is read as it grows.
+#[derive(Debug)]
+pub struct Reading<'k> {
+    knowledge: &'k Knowledge,
+    reader: Reader<'k>,
+    join: Join,
+}
+
+impl<'k> Reading<'k> {
+    /// Begins with nothing.
+    #[must_use]
+    pub fn new(knowledge: &'k Knowledge, options: Options) -> Self {
+        Self {
+            knowledge,
+            reader: Reader::new(knowledge, Arc::new(Markers::new()), options),
+            join: Join::new(knowledge, options),
+        }
+    }
+
+    /// Takes the lines that come next, all of them whole.
+    pub fn feed(&mut self, lines: &[u8], last: LastMonth) {
+        self.reader.block(lines, last);
+        self.join.take(&self.reader.take());
+    }
+
+    /// What the lines so far come to.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        group::report(self.knowledge, &self.join)
+    }
+}
+
+/// What one thread takes at a time.
+struct Job {
+    source: usize,
+    start: u64,
+}
+
+/// The notes of all threads, on their way into one order.
+struct Order {
+    state: Mutex<State>,
+    turned: Condvar,
+    /// How many finished parts may wait.
+    most: usize,
+}
+
+struct State {
+    /// The job whose notes come next.
+    next: usize,
+    waiting: BTreeMap<usize, Notes>,
+    join: Join,
+    /// A thread ended early, and nobody need wait for it.
+    is_broken: bool,
+}
+
+impl Order {
+    /// Hands the notes of a job over, and waits until there is room; of a job that goes on only
+    /// when its turn has come. Gives whether there is anybody to go on for.
+    fn hand_over(&self, job: usize, notes: Notes, is_last: bool) -> io::Result<bool> {
+        let mut state = self.lock()?;
+        while job != state.next && (!is_last || state.waiting.len() >= self.most) {
+            if state.is_broken {
+                return Ok(false);
+            }
+            state = self.turned.wait(state).map_err(|_| io::ErrorKind::Other)?;
+        }
+        if job != state.next {
+            state.waiting.insert(job, notes);
+            return Ok(!state.is_broken);
+        }
+        state.join.take(&notes);
+        if is_last {
+            state.next += 1;
+            loop {
+                let next = state.next;
+                let Some(notes) = state.waiting.remove(&next) else {
+                    break;
+                };
+                state.join.take(&notes);
+                state.next += 1;
+            }
+            self.turned.notify_all();
+        }
+        Ok(!state.is_broken)
+    }
+
+    fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
+        self.state.lock().map_err(|_| io::ErrorKind::Other.into())
+    }
+}
+
+/// Tells the others, whichever way a thread ends.
+struct Ending<'o>(&'o Order, bool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            if let Ok(mut state) = self.0.state.lock() {
+                state.is_broken = true;
+            }
+            self.0.turned.notify_all();
+        }
+    }
+}
+
+/// Reads all sources; `done` is told how many more bytes were read.
+///
+/// # Errors
+/// When a source cannot be read to its end.
+pub fn read(
+    sources: &[Source],
+    knowledge: &Knowledge,
+    options: Options,
+    done: &(dyn Fn(u64) + Sync),
+) -> io::Result<Report> {
+    read_in_ranges(sources, knowledge, options, done, RANGE)
+}
+
+fn read_in_ranges(
+    sources: &[Source],
+    knowledge: &Knowledge,
+    options: Options,
+    done: &(dyn Fn(u64) + Sync),
+    range: u64,
+) -> io::Result<Report> {
+    let jobs: Vec<Job> = sources
+        .iter()
+        .enumerate()
+        .flat_map(|(source, log)| {
+            let length = match log {
+                Source::File(file) => file.length(),
+                Source::Stream { .. } => 1,
+            };
+            let step = usize::try_from(range).unwrap_or(usize::MAX);
+            (0..length)
+                .step_by(step)
+                .map(move |start| Job { source, start })
+        })
+        .collect();
+    let threads = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(jobs.len());
+    let order = Order {
+        state: Mutex::new(State {
+            next: 0,
+            waiting: BTreeMap::new(),
+            join: Join::new(knowledge, options),
+            is_broken: false,
+        }),
+        turned: Condvar::new(),
+        most: threads,
+    };
+    let next = AtomicUsize::new(0);
+    let markers = Arc::new(Markers::new());
+    let work = || -> io::Result<()> {
+        let mut ending = Ending(&order, false);
+        let mut reader = Reader::new(knowledge, Arc::clone(&markers), options);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(number) else {
+                break;
+            };
+            match sources.get(job.source) {
+                Some(Source::File(file)) => {
+                    let last = LastMonth::of(file.modified());
+                    let end = file.length().min(job.start + range);
+                    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
+                    blocks(job.start..end, read, |block| reader.block(block, last))?;
+                    done(end - job.start);
+                }
+                Some(Source::Stream { bytes, last }) => {
+                    let mut bytes = bytes.lock().map_err(|_| io::ErrorKind::Other)?;
+                    let is_wanted = std::cell::Cell::new(true);
+                    let read = |buffer: &mut [u8], _| {
+                        if !is_wanted.get() {
+                            return Ok(0);
+                        }
+                        let count = bytes.read(buffer)?;
+                        done(u64::try_from(count).unwrap_or_default());
+                        Ok(count)
+                    };
+                    let mut failed = None;
+                    blocks(0..u64::MAX, read, |block| {
+                        reader.block(block, *last);
+                        if reader.len() >= GATHERED {
+                            match order.hand_over(number, reader.take(), false) {
+                                Ok(goes_on) => is_wanted.set(goes_on),
+                                Err(error) => {
+                                    failed = Some(error);
+                                    is_wanted.set(false);
+                                }
+                            }
+                        }
+                    })?;
+                    if let Some(error) = failed {
+                        return Err(error);
+                    }
+                }
+                None => {}
+            }
+            if !order.hand_over(number, reader.take(), true)? {
+                break;
+            }
+        }
+        ending.1 = true;
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut outcome = work();
+        for other in others {
+            let ended = other.join().map_err(|_| io::ErrorKind::Other)?;
+            outcome = outcome.and(ended);
+        }
+        outcome
+    })?;
+    let state = order.state.into_inner().map_err(|_| io::ErrorKind::Other)?;
+    Ok(group::report(knowledge, &state.join))
+}
