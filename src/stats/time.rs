@@ -3,6 +3,8 @@
 //! Owns [`Stamp`] and the year that RFC 3164 leaves out. Must not know the clock: the time a log
 //! was last written is handed in.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -101,6 +103,14 @@ impl Hour {
     #[must_use]
     pub fn of_day(self) -> u32 {
         self.0 % 24
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (minute, second) = (self.second / 60, self.second % 60);
+        let (date, hour) = (self.hour.date(), self.hour.of_day());
+        write!(f, "{date} {hour:02}:{minute:02}:{second:02}")
     }
 }
 
@@ -210,6 +220,13 @@ mod tests {
         let last = LastDay::of(at.as_second());
         let stamp = Stamp::parse(b"Jan  1 00:30:00", last).unwrap();
         assert_eq!(stamp.hour.date(), "2026-01-01");
+    }
+
+    #[test]
+    fn a_time_is_shown_to_the_second() {
+        let last = LastDay::of(0);
+        let stamp = Stamp::parse(b"2026-02-28T09:59:07", last).unwrap();
+        assert_eq!(stamp.to_string(), "2026-02-28 09:59:07");
     }
 
     #[test]

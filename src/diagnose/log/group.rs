@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::join::{Counted, Join, Slot};
+use super::counts::{Counted, Slot};
+use super::join::Join;
 use super::note::Key;
 use super::outage::{Outage, cause_of_all};
 use crate::cause::Harm;
@@ -183,7 +184,7 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
     };
     let mut groups: Vec<Group> = Vec::new();
     let renamed = names.behind_outages(&mut groups);
-    for (slot, counted) in (0..).zip(&join.groups) {
+    for (slot, counted) in join.groups.iter() {
         let is_any = counted.tries + counted.recipients > 0;
         if is_any && !renamed.contains_key(&slot) {
             groups.push(names.group(counted));
@@ -297,7 +298,7 @@ impl Names<'_> {
                 let Some(behind) = cause_of_all(code, outage.destinations()) else {
                     continue;
                 };
-                let counted = |slot: &Slot| self.join.groups.get(usize::try_from(*slot).ok()?);
+                let counted = |slot: &Slot| self.join.groups.get(*slot);
                 let mut all = outage
                     .slots
                     .iter()
@@ -329,7 +330,7 @@ impl Names<'_> {
             let counted = outage
                 .slots
                 .first()
-                .and_then(|slot| self.join.groups.get(usize::try_from(*slot).ok()?));
+                .and_then(|slot| self.join.groups.get(*slot));
             let Some(counted) = counted else {
                 continue;
             };
@@ -347,8 +348,7 @@ impl Names<'_> {
         let mut all: Vec<Bounced> = Vec::new();
         for (address, bounces) in &self.join.bounces {
             for bounce in bounces {
-                let at = usize::try_from(bounce.slot).unwrap_or(usize::MAX);
-                let Some(counted) = self.join.groups.get(at) else {
+                let Some(counted) = self.join.groups.get(bounce.slot) else {
                     continue;
                 };
                 let behind = renamed.get(&bounce.slot).copied();

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Options;
+use super::counts::{Groups, Slot};
 use super::note::{Key, Names, Note, Notes, Texts, What};
 use super::outage::Outages;
 use crate::diagnose::Knowledge;
@@ -31,17 +32,8 @@ const MAX_MESSAGES: usize = 1 << 20;
 /// Most processes whose attempts are remembered.
 const MAX_PROCESSES: usize = 1 << 14;
 
-/// Most groups; then what strangers choose tells none apart any more.
-const MAX_GROUPS: usize = 2000;
-
-/// Most domains of all groups that are counted each for itself.
-const MAX_DOMAINS: usize = 100_000;
-
 /// Most `syslog_name`s and programs.
 const MAX_TAGS: usize = 4000;
-
-/// A group's number.
-pub(super) type Slot = u32;
 
 /// Numbers that are good to look up by as they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,36 +56,6 @@ impl Hasher for AsItIs {
 }
 
 type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
-
-/// What is counted of a kind of failure.
-#[derive(Clone, Debug)]
-pub(super) struct Counted {
-    pub key: Key,
-    pub line: Box<[u8]>,
-    pub words: Box<[u8]>,
-    pub tries: u64,
-    pub messages: u64,
-    pub recipients: u64,
-    pub delivered: u64,
-    pub given_up: u64,
-    /// Recipients that were tried again and then failed for another cause.
-    pub elsewhere: u64,
-    pub first: Option<Stamp>,
-    pub last: Option<Stamp>,
-    /// Recipients by the number of their domain.
-    pub domains: HashMap<u32, u64>,
-    /// Recipients of domains for which there was no room.
-    pub further: u64,
-}
-
-impl Counted {
-    fn seen(&mut self, stamp: Option<Stamp>) {
-        if let Some(stamp) = stamp {
-            self.first = Some(self.first.map_or(stamp, |first| first.min(stamp)));
-            self.last = Some(self.last.map_or(stamp, |last| last.max(stamp)));
-        }
-    }
-}
 
 /// A message that was refused at least once, until it leaves the queue.
 #[derive(Clone, Debug)]
@@ -157,8 +119,7 @@ pub(super) struct Join {
     options: Options,
     /// Places of the causes that are treated apart.
     causes: Apart,
-    pub groups: Vec<Counted>,
-    by_key: HashMap<Key, Slot>,
+    pub groups: Groups,
     pub tags: Names,
     pub instances: Names,
     /// By tag, the number of its instance.
@@ -166,7 +127,6 @@ pub(super) struct Join {
     /// Instances whose queue manager was heard: others are services of one of them.
     managers: HashSet<u16>,
     pub domains: Names,
-    domains_counted: usize,
     messages: ByHash<Vec<Message>>,
     pending: ByHash<Pending>,
     /// By instance, the last faults that explain.
@@ -207,14 +167,12 @@ impl Join {
                 timeout: place("connect-timeout"),
                 dns: place("dns-tempfail"),
             },
-            groups: Vec::new(),
-            by_key: HashMap::new(),
+            groups: Groups::default(),
             tags: Names::default(),
             instances: Names::default(),
             instance_of: Vec::new(),
             managers: HashSet::new(),
             domains: Names::default(),
-            domains_counted: 0,
             messages: ByHash::default(),
             pending: ByHash::default(),
             faults: HashMap::new(),
@@ -231,7 +189,7 @@ impl Join {
         let tag_of = |tag: u16| tags.get(usize::from(tag)).copied().unwrap_or_default();
         let mut slots: Vec<Option<Slot>> = vec![None; notes.classes.len()];
         let mut domains: Vec<Option<u32>> = vec![None; notes.domains.names.len()];
-        for note in &notes.notes {
+        for note in &notes.all {
             let mut note = *note;
             note.tag = tag_of(note.tag);
             // Groups and domains are numbered as they come up, so that it is the same wherever
@@ -240,18 +198,15 @@ impl Join {
                 && let Some(class) = notes.classes.get(index(place))
                 && let Some(held) = slots.get_mut(index(place))
             {
-                note.class = Some(match *held {
-                    Some(slot) => slot,
-                    None => {
-                        let mut key = class.key;
-                        if key.address.is_none() {
-                            key.tag = tag_of(key.tag);
-                        }
-                        let slot = self.slot(key, &class.line, &class.words);
-                        *held = Some(slot);
-                        slot
+                let groups = &mut self.groups;
+                let slot = held.get_or_insert_with(|| {
+                    let mut key = class.key;
+                    if key.address.is_none() {
+                        key.tag = tag_of(key.tag);
                     }
+                    groups.slot(key, &class.line, &class.words)
                 });
+                note.class = Some(*slot);
             }
             let is_wanted = match note.what {
                 What::Failed { .. } => true,
@@ -260,7 +215,8 @@ impl Join {
             };
             if is_wanted && let Some(held) = domains.get_mut(index(note.domain)) {
                 let name = notes.domains.name(note.domain);
-                let number = held.get_or_insert_with(|| self.domains.number(name, MAX_DOMAINS));
+                let number = held
+                    .get_or_insert_with(|| self.domains.number(name, super::counts::MAX_DOMAINS));
                 note.domain = *number;
             }
             let texts = note.texts.and_then(|place| notes.texts.get(index(place)));
@@ -288,46 +244,6 @@ impl Join {
             .get(usize::from(tag))
             .copied()
             .unwrap_or_default()
-    }
-
-    /// The group of a key, made where there is none.
-    fn slot(&mut self, key: Key, line: &[u8], words: &[u8]) -> Slot {
-        let key = if self.by_key.len() < MAX_GROUPS || self.by_key.contains_key(&key) {
-            key
-        } else {
-            key.coarse()
-        };
-        if let Some(&slot) = self.by_key.get(&key) {
-            return slot;
-        }
-        let slot = Slot::try_from(self.groups.len()).unwrap_or(Slot::MAX);
-        self.by_key.insert(key, slot);
-        self.groups.push(Counted {
-            key,
-            line: line.into(),
-            words: words.into(),
-            tries: 0,
-            messages: 0,
-            recipients: 0,
-            delivered: 0,
-            given_up: 0,
-            elsewhere: 0,
-            first: None,
-            last: None,
-            domains: HashMap::new(),
-            further: 0,
-        });
-        slot
-    }
-
-    fn group(&mut self, slot: Slot) -> Option<&mut Counted> {
-        self.groups.get_mut(index(slot))
-    }
-
-    fn cause(&self, slot: Slot) -> u16 {
-        self.groups
-            .get(index(slot))
-            .map_or(u16::MAX, |group| group.key.cause)
     }
 
     fn note(&mut self, note: &Note, texts: Option<&Texts>) {
@@ -441,14 +357,14 @@ impl Join {
         // An address that cannot be reached is passed over in no time.
         let attempts = attempts
             .into_iter()
-            .filter(|one| self.cause(one.slot) != unreachable)
+            .filter(|one| self.groups.cause(one.slot) != unreachable)
             .collect();
         (attempts, is_first)
     }
 
     /// Counts attempts that another address followed.
     fn count_attempts(&mut self, one: Attempts, note: &Note, is_first: bool, delivered: bool) {
-        if let Some(group) = self.group(one.slot) {
+        if let Some(group) = self.groups.get_mut(one.slot) {
             if is_first {
                 group.tries += one.count;
                 group.messages += 1;
@@ -458,22 +374,7 @@ impl Join {
             group.recipients += 1;
             group.delivered += u64::from(delivered);
         }
-        self.count_domain(one.slot, note.domain);
-    }
-
-    fn count_domain(&mut self, slot: Slot, domain: u32) {
-        let is_full = self.domains_counted >= MAX_DOMAINS;
-        let Some(group) = self.group(slot) else {
-            return;
-        };
-        if let Some(count) = group.domains.get_mut(&domain) {
-            *count += 1;
-        } else if is_full {
-            group.further += 1;
-        } else {
-            group.domains.insert(domain, 1);
-            self.domains_counted += 1;
-        }
+        self.groups.count_domain(one.slot, note.domain);
     }
 
     fn sent(&mut self, note: &Note, instance: u16, abroad: bool) {
@@ -501,7 +402,7 @@ impl Join {
         recipient.is_open = false;
         recipient.texts = None;
         for slot in std::mem::take(&mut recipient.groups) {
-            if let Some(group) = self.group(slot) {
+            if let Some(group) = self.groups.get_mut(slot) {
                 group.delivered += 1;
             }
         }
@@ -517,7 +418,7 @@ impl Join {
     ) {
         let (met, is_first) = self.met(note);
         let slot = self.behind(note, instance, &met);
-        let cause = self.cause(slot);
+        let cause = self.groups.cause(slot);
         if !suspended {
             if cause == self.causes.timeout {
                 self.outages.timed_out(instance, slot, note);
@@ -530,7 +431,7 @@ impl Join {
         let mut others: Vec<Slot> = Vec::new();
         for one in met {
             // What the result says again is no other failure.
-            let key = |slot: Slot| self.groups.get(index(slot)).map(|group| group.key);
+            let key = |slot: Slot| self.groups.get(slot).map(|group| group.key);
             let kind = |slot: Slot| key(slot).map(|key| (key.provider, key.cause));
             if kind(one.slot) != kind(slot) {
                 self.count_attempts(one, note, is_first, false);
@@ -585,14 +486,14 @@ impl Join {
         } else if self.options.recipients {
             recipient.texts = texts.cloned().map(Box::new);
         }
-        if let Some(group) = self.group(slot) {
+        if let Some(group) = self.groups.get_mut(slot) {
             group.tries += u64::from(!suspended);
             group.messages += u64::from(is_new_message);
             group.recipients += u64::from(known.is_none());
             group.seen(note.stamp);
         }
         if known.is_none() {
-            self.count_domain(slot, note.domain);
+            self.groups.count_domain(slot, note.domain);
         }
         self.end(&left);
         if let Some(texts) = bounced {
@@ -603,18 +504,18 @@ impl Join {
     /// The group that a failure really belongs to, where other lines say more than its own.
     fn behind(&mut self, note: &Note, instance: u16, met: &[Attempts]) -> Slot {
         let class = note.class.unwrap_or_default();
-        let cause = self.cause(class);
+        let cause = self.groups.cause(class);
         if cause == self.causes.unreachable6
             && let Some(one) = met.first()
         {
             // The last address was passed over; why the one before it did not do is the reason.
-            let attempt = self.groups.get(index(one.slot)).cloned();
+            let attempt = self.groups.get(one.slot).cloned();
             if let Some(attempt) = attempt {
                 let key = Key {
                     is_attempt: false,
                     ..attempt.key
                 };
-                return self.slot(key, &attempt.line, &attempt.words);
+                return self.groups.slot(key, &attempt.line, &attempt.words);
             }
         }
         if cause == self.causes.broken || cause == self.causes.missing {
@@ -627,10 +528,9 @@ impl Join {
                 .get(&instance)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            let fault = faults
-                .iter()
-                .rev()
-                .find(|fault| wanted(self.cause(fault.slot)) && is_near(fault.stamp, note.stamp));
+            let fault = faults.iter().rev().find(|fault| {
+                wanted(self.groups.cause(fault.slot)) && is_near(fault.stamp, note.stamp)
+            });
             return fault.map_or(class, |fault| fault.slot);
         }
         class
@@ -693,11 +593,11 @@ impl Join {
         let Some((last, others)) = groups.split_last() else {
             return;
         };
-        if let Some(group) = self.group(*last) {
+        if let Some(group) = self.groups.get_mut(*last) {
             group.given_up += 1;
         }
         for other in others {
-            if let Some(group) = self.group(*other) {
+            if let Some(group) = self.groups.get_mut(*other) {
                 group.elsewhere += 1;
             }
         }
@@ -752,13 +652,13 @@ impl Join {
                 .filter(|fault| is_near(fault.stamp, note.stamp))
                 .copied();
             if let Some(fault) = fault {
-                if let Some(group) = self.group(fault.slot) {
+                if let Some(group) = self.groups.get_mut(fault.slot) {
                     group.seen(note.stamp);
                 }
                 return;
             }
         }
-        if let Some(group) = self.group(class) {
+        if let Some(group) = self.groups.get_mut(class) {
             group.tries += 1;
             group.seen(note.stamp);
         }

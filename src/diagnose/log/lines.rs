@@ -18,7 +18,7 @@ use crate::diagnose::{Knowledge, LOCAL, Seen};
 use crate::postfix::log::{
     Answer, Delivery, Event, Line, Manner, Severity, Sign, Status, Trouble, is_queue_id,
 };
-use crate::stats::{Family, LastMonth, Span, Stamp};
+use crate::stats::{Family, LastDay, Span, Stamp};
 
 /// What lines that matter have, each before it anything else may stand.
 const MARKERS: [&[u8]; 12] = [
@@ -188,7 +188,7 @@ impl<'k> Reader<'k> {
 
     /// How many notes there are.
     pub(super) fn len(&self) -> usize {
-        self.notes.notes.len()
+        self.notes.all.len()
     }
 
     /// Gives the notes, and begins anew.
@@ -199,12 +199,12 @@ impl<'k> Reader<'k> {
     }
 
     /// Reads a block of whole lines of a log that ends in a month.
-    pub(super) fn block(&mut self, block: &[u8], last: LastMonth) {
+    pub(super) fn block(&mut self, block: &[u8], last: LastDay) {
         let markers = Arc::clone(&self.markers);
         markers.lines(block, |marker, line| self.line(marker, line, last));
     }
 
-    fn line(&mut self, marker: usize, text: &[u8], last: LastMonth) {
+    fn line(&mut self, marker: usize, text: &[u8], last: LastDay) {
         if marker == REMOVED
             && self.options.span == Span::default()
             && let Some((host, tag, id)) = removed(text)
@@ -244,7 +244,7 @@ impl<'k> Reader<'k> {
             }
             _ => {}
         }
-        if let Some(note) = self.notes.notes.get_mut(before) {
+        if let Some(note) = self.notes.all.get_mut(before) {
             note.stamp = stamp;
             if let Some(pid) = line.pid {
                 note.process = hash(&[line.host, line.tag, &pid.to_le_bytes()]);
@@ -255,7 +255,7 @@ impl<'k> Reader<'k> {
     }
 
     fn push(&mut self, what: What, message: u64, tag: u16) {
-        self.notes.notes.push(Note {
+        self.notes.all.push(Note {
             what,
             message,
             process: 0,
@@ -321,7 +321,7 @@ impl<'k> Reader<'k> {
             }
         }
         self.push(what, message, tag);
-        if let Some(note) = self.notes.notes.last_mut() {
+        if let Some(note) = self.notes.all.last_mut() {
             note.recipient = hash(&[delivery.to, delivery.orig_to.unwrap_or_default()]);
             note.class = class;
             note.domain = domain;
@@ -334,7 +334,7 @@ impl<'k> Reader<'k> {
         let seen = Seen::in_answer(answer, b"");
         let class = self.class(text, &seen, answer, tag, false, true);
         self.push(What::Attempt, message, tag);
-        if let Some(note) = self.notes.notes.last_mut() {
+        if let Some(note) = self.notes.all.last_mut() {
             note.class = Some(class);
         }
     }
@@ -384,7 +384,7 @@ impl<'k> Reader<'k> {
         let class = self.number(key, text, trouble.said);
         let blames = is_reason && !FACING_OUT.contains(&daemon);
         self.push(What::Trouble { is_reason: blames }, 0, tag);
-        if let Some(note) = self.notes.notes.last_mut() {
+        if let Some(note) = self.notes.all.last_mut() {
             note.class = Some(class);
         }
     }
@@ -428,7 +428,7 @@ impl<'k> Reader<'k> {
         let class = self.number(key, text, said.get(end + 3..).unwrap_or_default());
         self.push(What::NotFound, 0, tag);
         self.is_resolved = false;
-        if let Some(note) = self.notes.notes.last_mut() {
+        if let Some(note) = self.notes.all.last_mut() {
             note.recipient = hash(&[&domain]);
             note.class = Some(class);
         }

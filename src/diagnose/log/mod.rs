@@ -7,11 +7,13 @@
 //! One pass over the bytes; of lines that tell nothing only the marker is looked for. Memory
 //! grows with the messages that are in the queue at a time.
 
+mod counts;
 mod group;
 mod join;
 mod lines;
 mod note;
 mod outage;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -24,13 +26,14 @@ use std::thread;
 
 use crate::diagnose::{Knowledge, LOCAL, OTHER};
 use crate::postfix::log::blocks;
-use crate::stats::{LastMonth, Source, Span};
+use crate::stats::{LastDay, Source, Span};
 use join::Join;
 use lines::{Markers, Reader};
 use note::Notes;
 
-pub use group::{Bounced, Ends, From, Group, Report};
+pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN};
 pub use outage::cause_of_all;
+pub use tell::Known;
 
 /// How much of a file a thread takes at a time.
 const RANGE: u64 = 16 << 20;
@@ -103,7 +106,7 @@ impl<'k> Reading<'k> {
     }
 
     /// Takes the lines that come next, all of them whole.
-    pub fn feed(&mut self, lines: &[u8], last: LastMonth) {
+    pub fn feed(&mut self, lines: &[u8], last: LastDay) {
         self.reader.block(lines, last);
         self.join.take(&self.reader.take());
     }
@@ -247,7 +250,7 @@ fn read_in_ranges(
             };
             match sources.get(job.source) {
                 Some(Source::File(file)) => {
-                    let last = LastMonth::of(file.modified());
+                    let last = LastDay::of(file.modified());
                     let end = file.length().min(job.start + range);
                     let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
                     blocks(job.start..end, read, |block| reader.block(block, last))?;

@@ -102,7 +102,7 @@ pub(super) struct Texts {
 /// The notes of a part of a log, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    pub notes: Vec<Note>,
+    pub all: Vec<Note>,
     pub tags: Names,
     pub domains: Names,
     pub classes: Vec<Class>,

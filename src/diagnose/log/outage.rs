@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::join::Slot;
+use super::counts::Slot;
 use super::note::Note;
 use crate::stats::Stamp;
 

@@ -20,7 +20,9 @@ struct Log(String, u32);
 impl Log {
     fn say(mut self, tag: &str, pid: u32, said: &str) -> Self {
         let (minute, second) = (self.1 / 60, self.1 % 60);
-        self.0 += &format!("Mar  3 10:{minute:02}:{second:02} mx {tag}[{pid}]: {said}\n");
+        self.0.push_str(&format!(
+            "Mar  3 10:{minute:02}:{second:02} mx {tag}[{pid}]: {said}\n"
+        ));
         self.1 += 1;
         self
     }
@@ -68,9 +70,9 @@ impl Log {
     }
 }
 
-fn last() -> LastMonth {
+fn last() -> LastDay {
     // 1 April 2026
-    LastMonth::of(1_775_000_000)
+    LastDay::of(1_775_000_000)
 }
 
 fn told(report: &Report) -> Vec<String> {

@@ -1,0 +1,278 @@
+//! A group in words.
+//!
+//! Owns the phrases: what happens to whose mail, how often, what the other side says, and what
+//! mends it. Must not know how they are laid out; texts of the log stand in them as they are.
+
+use super::{Ends, From, Group};
+use crate::cause::{Cause, Harm};
+use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
+use crate::finding::Finding;
+use crate::postfix::log::{Answer, Event, Line};
+use crate::provider::Signature;
+use crate::stats::Family;
+
+/// How much of a reply is quoted where it is known.
+const QUOTED: usize = 200;
+
+/// How many domains are named.
+const DOMAINS: usize = 5;
+
+/// The command that turns findings of a log into a plan.
+const PLAN: &str = "diagnose --plan";
+
+/// What a group's first line says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'k> {
+    /// The cause, where one is known.
+    pub cause: Option<&'k Cause>,
+    /// The receiver's own sign.
+    pub signature: Option<&'k Signature>,
+    /// How sure it is.
+    pub confidence: Confidence,
+}
+
+impl Group {
+    /// What is known of it.
+    #[must_use]
+    pub fn known<'k>(&self, knowledge: &'k Knowledge) -> Known<'k> {
+        let line = Line::parse(self.line.as_bytes()).unwrap_or_default();
+        let verdict = match line.record().event {
+            Event::Delivery(delivery) => Some(knowledge.judge(&Seen::in_delivery(&delivery))),
+            Event::Attempt(answer) => Some(knowledge.judge(&Seen::in_answer(&answer, b""))),
+            Event::Trouble(trouble) => {
+                let answer = Answer::parse(trouble.said);
+                Some(knowledge.judge(&Seen::in_answer(&answer, b"")))
+            }
+            _ => None,
+        };
+        // What many lines mean together is not in one of them.
+        let verdict = verdict.filter(|verdict| verdict.code() == self.cause);
+        Known {
+            cause: knowledge.cause(&self.cause),
+            signature: verdict.as_ref().and_then(|verdict| verdict.signature),
+            confidence: verdict.map_or(Confidence::Likely, |verdict| verdict.confidence),
+        }
+    }
+
+    /// The receiver's name.
+    #[must_use]
+    pub fn receiver<'a>(&'a self, knowledge: &'a Knowledge) -> &'a str {
+        match self.provider.as_str() {
+            OTHER => "other receivers",
+            LOCAL => "this host",
+            id => knowledge.provider(id).map_or(id, |provider| &provider.name),
+        }
+    }
+
+    /// What happens to whose mail, in a line.
+    #[must_use]
+    pub fn title(&self, knowledge: &Knowledge) -> String {
+        let from = match &self.from {
+            From::Address(address) => format!(" from {address}"),
+            From::Program(tag) => format!(" by `{tag}`"),
+        };
+        let family = match self.family {
+            Family::None => String::new(),
+            family => format!(" over {}", family.word()),
+        };
+        if self.recipients == 0 {
+            let From::Program(tag) = &self.from else {
+                return format!("mail is held up{from}");
+            };
+            return format!(
+                "`{tag}` tells of a fault of this host {}",
+                times(self.tries)
+            );
+        }
+        let messages = count(self.messages, "message");
+        let receiver = self.receiver(knowledge);
+        let mail = if self.provider == LOCAL {
+            "mail".to_owned()
+        } else {
+            format!("mail to {receiver}")
+        };
+        let fate = match self.harm {
+            _ if self.is_detour => "takes a second way",
+            Harm::Lost => "is lost",
+            Harm::Stuck => "is stuck",
+            Harm::Harmless if self.ends.given_up > 0 => "comes back",
+            Harm::Delayed | Harm::Harmless => "is late",
+        };
+        format!("{mail} {fate}: {messages}{family}{from}")
+    }
+
+    /// How often, since when, and what became of it.
+    #[must_use]
+    pub fn numbers(&self) -> String {
+        let mut text = if self.recipients == 0 {
+            format!("told {}", times(self.tries))
+        } else {
+            let tried = match self.tries {
+                0 => "not tried again".to_owned(),
+                tries => format!("tried {}", times(tries)),
+            };
+            format!("{}, {tried}", count(self.recipients, "recipient"))
+        };
+        match (self.first, self.last) {
+            (Some(first), Some(last)) if first == last => text += &format!(", {first}"),
+            (Some(first), Some(last)) => text += &format!(", from {first} to {last}"),
+            _ => {}
+        }
+        let Ends {
+            delivered,
+            waiting,
+            given_up,
+            elsewhere,
+        } = self.ends;
+        let ends: Vec<String> = [
+            (given_up, "given up"),
+            (waiting, "still waiting"),
+            (delivered, "delivered in the end"),
+            (elsewhere, "then refused for something else"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+        if !ends.is_empty() {
+            text += &format!("; {}", ends.join(", "));
+        }
+        text
+    }
+
+    /// Which domains, the most first.
+    #[must_use]
+    pub fn named_domains(&self) -> Option<String> {
+        let shown = self.domains.iter().take(DOMAINS);
+        let shown: Vec<String> = shown
+            .map(|(name, count)| format!("{name} ({count})"))
+            .collect();
+        let more = self.domains.len().saturating_sub(DOMAINS);
+        let more = if self.further > 0 {
+            " and many more".to_owned()
+        } else if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        (!shown.is_empty()).then(|| shown.join(", ") + &more)
+    }
+
+    /// What the other side says, or our own program.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        let words = self.words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if self.is_new || words.chars().count() <= QUOTED {
+            return words;
+        }
+        words.chars().take(QUOTED).chain(['…']).collect()
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn meaning(&self, knowledge: &Knowledge) -> String {
+        let receiver = self.receiver(knowledge);
+        if self.is_new || self.cause.is_empty() {
+            return format!("nobody knows this reply of {receiver} yet, so look at what it says");
+        }
+        let known = self.known(knowledge);
+        let own = known.signature.and_then(|signature| signature.says.clone());
+        let cause = known.cause.map(|cause| cause.says.clone());
+        own.or(cause).unwrap_or_else(|| match self.cause.as_str() {
+            "port25-blocked" => "no host outside answers on port 25: somebody on the way, mostly the hoster, blocks it".to_owned(),
+            "chroot-dns" => "no name is found at all: the resolver does not answer, or the program runs in a jail without the resolver's files".to_owned(),
+            code => format!("the cause is `{code}`"),
+        })
+    }
+
+    /// What mends it: commands of ours without the word `mailfix`.
+    #[must_use]
+    pub fn commands(&self, knowledge: &Knowledge) -> Vec<String> {
+        let known = self.known(knowledge);
+        let mut commands = Vec::new();
+        if self.may_be_planned(knowledge) {
+            commands.push(PLAN.to_owned());
+        }
+        commands.extend(known.cause.into_iter().flat_map(|cause| cause.mend.clone()));
+        commands
+    }
+
+    /// What mends it where no command does: steps in order.
+    #[must_use]
+    pub fn steps(&self, knowledge: &Knowledge) -> Vec<String> {
+        if self.is_new || self.cause.is_empty() {
+            let place = format!(
+                "add it as a `[[signature]]` to `/etc/mailfix/providers/{}.toml`, and report it, so that all know it",
+                self.provider
+            );
+            return if self.provider == OTHER {
+                Vec::new()
+            } else {
+                vec![place]
+            };
+        }
+        let known = self.known(knowledge);
+        let own = known.signature.map(|signature| signature.steps.clone());
+        let own = own.filter(|steps| !steps.is_empty());
+        own.unwrap_or_else(|| {
+            let Some(cause) = known.cause else {
+                return Vec::new();
+            };
+            let steps = cause.steps.iter();
+            let advice = cause.advice.iter().filter(|_| cause.steps.is_empty());
+            steps.chain(advice).cloned().collect()
+        })
+    }
+
+    /// Tells whether changes of the site file mend it: the receiver's demands are known, and it
+    /// is over IPv6 that it makes them.
+    #[must_use]
+    pub fn may_be_planned(&self, knowledge: &Knowledge) -> bool {
+        let provider = knowledge.provider(&self.provider);
+        self.family == Family::V6
+            && ["ipv6-no-ptr", "no-ptr", "unauthenticated"].contains(&self.cause.as_str())
+            && provider.is_some_and(|provider| provider.demands.ipv6.is_some())
+    }
+
+    /// All of it as a finding.
+    #[must_use]
+    pub fn finding(&self, knowledge: &Knowledge) -> Finding {
+        let mut why = vec![self.meaning(knowledge), self.numbers()];
+        if self.is_greeting {
+            why.push("the greeting itself is a refusal for good; Postfix keeps such mail and tries again in vain".to_owned());
+        }
+        if self.is_detour {
+            why.push("another address took it at once, so it is only slow".to_owned());
+        }
+        why.push(format!("it says: {}", self.quoted()));
+        if let Some(domains) = self.named_domains() {
+            why.push(format!("for: {domains}"));
+        }
+        let commands = self.commands(knowledge).into_iter();
+        let commands = commands.map(|command| format!("`mailfix {command}`"));
+        let steps = self.steps(knowledge);
+        let fix: Vec<String> = steps.into_iter().chain(commands).collect();
+        let code = Cause::codes().find(|code| *code == self.code());
+        let code = code.unwrap_or(super::UNKNOWN);
+        let finding = Finding::new(self.severity(), code, self.title(knowledge));
+        let finding = finding.because(why.join("\n"));
+        if fix.is_empty() {
+            finding
+        } else {
+            finding.mend(fix.join("\n"))
+        }
+    }
+}
+
+fn count(number: u64, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{end}")
+}
+
+fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        number => format!("{number} times"),
+    }
+}
