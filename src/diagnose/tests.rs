@@ -1,10 +1,18 @@
 //! What is made of lines and replies.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::postfix::log::{Event, Line};
 use crate::provider::Reply;
 
 const GOOGLE: &str = "gmail-smtp-in.l.google.com[2001:db8::100]";
+
+/// What mailfix brings, read once.
+fn knowledge() -> &'static Knowledge {
+    static KNOWLEDGE: LazyLock<Knowledge> = LazyLock::new(Knowledge::built_in);
+    &KNOWLEDGE
+}
 
 #[track_caller]
 fn check(line: &str, expected: &str) {
@@ -12,7 +20,7 @@ fn check(line: &str, expected: &str) {
     let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
         panic!("no delivery: {line}");
     };
-    let found = Knowledge::built_in().of_delivery(&delivery);
+    let found = knowledge().of_delivery(&delivery);
     let found = found.map(|found| {
         let by = found.provider.map(|id| format!(" ({id})"));
         format!("{}{}", found.cause.code, by.unwrap_or_default())
@@ -65,7 +73,7 @@ fn with_line<T>(suffix: &str, reply: &Reply, then: impl FnOnce(&Delivery<'_>) ->
 
 #[test]
 fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
-    let knowledge = Knowledge::built_in();
+    let knowledge = knowledge();
     for provider in &knowledge.providers {
         let suffix = &provider.mx_suffixes[0];
         for signature in &provider.signatures {
@@ -79,7 +87,7 @@ fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
                 );
             }
             for reply in &signature.samples {
-                let found = said(&knowledge, suffix, reply)
+                let found = said(knowledge, suffix, reply)
                     .map(|found| (found.cause.code, found.provider.unwrap_or_default()));
                 let expected = (signature.cause.clone(), provider.id.clone());
                 assert_eq!(found, Some(expected), "{}", reply.reply);
@@ -91,7 +99,7 @@ fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
             .filter(|other| other.id != provider.id);
         for signature in others.flat_map(|other| &other.signatures) {
             for reply in &signature.samples {
-                let found = said(&knowledge, suffix, reply);
+                let found = said(knowledge, suffix, reply);
                 let own = found.filter(|found| found.provider.is_some());
                 // A code alone means the same wherever it is used.
                 assert!(
@@ -281,5 +289,93 @@ fn faults_on_the_way_and_at_home_are_understood() {
     check(
         "relay=none, dsn=4.9.9, status=deferred (nobody ever said this)",
         "",
+    );
+}
+
+/// A reply of a host, or of one that nobody named.
+fn reply<'a>(
+    host: &'a str,
+    domain: &'a str,
+    code: u16,
+    enhanced: &'a str,
+    words: &'a str,
+) -> Seen<'a> {
+    let named = |text: &'a str| Some(Cow::Borrowed(text)).filter(|text| !text.is_empty());
+    Seen {
+        host: named(host),
+        domain: named(domain),
+        evidence: Evidence {
+            dsn: "",
+            enhanced: Some(enhanced).filter(|code| !code.is_empty()),
+            code: Some(code),
+            family: None,
+            manner: Manner::Said,
+        },
+        words: words.into(),
+    }
+}
+
+#[test]
+fn a_verdict_says_who_how_sure_and_why() {
+    let knowledge = knowledge();
+    let check = |seen: &Seen<'_>, expected: (&str, &str, Confidence), because: &[&str]| {
+        let verdict = knowledge.judge(seen);
+        let found = (verdict.provider, verdict.code(), verdict.confidence);
+        assert_eq!(found, expected, "{}", seen.words);
+        assert_eq!(verdict.because, because, "{}", seen.words);
+        verdict.is_new
+    };
+    let google = "gmail-smtp-in.l.google.com";
+    let words = "this message is Likely Unsolicited mail";
+    check(
+        &reply(google, "", 550, "5.7.1", words),
+        ("google", "content-spam", Confidence::Certain),
+        &["Likely Unsolicited mail"],
+    );
+    // No host is named: by whose domain it was meant for, or by words that only one says.
+    check(
+        &reply("", "GMAIL.com", 550, "5.7.1", words),
+        ("google", "content-spam", Confidence::Certain),
+        &["Likely Unsolicited mail"],
+    );
+    let marked = format!("{words} abc - gsmtp");
+    check(
+        &reply("", "", 550, "5.7.1", &marked),
+        ("google", "content-spam", Confidence::Certain),
+        &["Likely Unsolicited mail"],
+    );
+    // A relay of somebody else's is not Google because the recipient is.
+    check(
+        &reply("relay.example", "gmail.com", 550, "5.7.1", "no"),
+        (OTHER, "policy-reject", Confidence::Guess),
+        &["5.7.1"],
+    );
+    let mx = "mx.example.org";
+    check(
+        &reply(mx, "", 554, "", "blocked using zen.spamhaus.org"),
+        (OTHER, "ip-blocklist", Confidence::Likely),
+        &["blocked using"],
+    );
+    let unknown = reply(google, "", 550, "5.7.99", "a wording of tomorrow");
+    let is_new = check(
+        &unknown,
+        ("google", "policy-reject", Confidence::Guess),
+        &["5.7.99"],
+    );
+    assert!(is_new, "what a receiver that we know has never said");
+    let own = Seen {
+        evidence: Evidence {
+            manner: Manner::Own,
+            dsn: "4.3.0",
+            enhanced: None,
+            code: None,
+            family: None,
+        },
+        ..reply("", "", 0, "", "mail transport unavailable")
+    };
+    check(
+        &own,
+        (LOCAL, "transport-missing", Confidence::Certain),
+        &["mail transport unavailable"],
     );
 }
