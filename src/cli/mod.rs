@@ -27,6 +27,7 @@ mod prepare;
 mod probe;
 mod profile;
 mod progress;
+mod providers;
 mod refresh;
 mod remedies;
 mod show;
@@ -184,6 +185,7 @@ enum Verb {
     Stats(stats::Stats),
     Collect(collect::Collect),
     Profile(profile::ProfileCommand),
+    Providers(providers::Providers),
     Remedies(remedies::Remedies),
     Dns(dns::Dns),
     Dkim(dkim::Dkim),
@@ -266,6 +268,7 @@ pub fn run(world: World) -> u8 {
         Verb::Doctor(command) => command.json,
         Verb::Probe(command) => command.json,
         Verb::Stats(command) => command.json,
+        Verb::Providers(command) => command.json,
         Verb::Remedies(command) => command.json,
         Verb::Dns(command) => command.is_json(),
         _ => false,
@@ -283,6 +286,7 @@ pub fn run(world: World) -> u8 {
         Verb::Stats(command) => command.run(&mut session),
         Verb::Collect(command) => command.run(&mut session),
         Verb::Profile(command) => command.run(&mut session),
+        Verb::Providers(command) => command.run(&mut session),
         Verb::Remedies(command) => command.run(&mut session),
         Verb::Dns(command) => command.run(&mut session),
         Verb::Dkim(command) => command.run(&mut session),

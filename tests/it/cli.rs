@@ -25,6 +25,8 @@ const COMMANDS: &[&[&str]] = &[
     &["profile"],
     &["profile", "list"],
     &["profile", "show"],
+    &["providers"],
+    &["providers", "show"],
     &["dns"],
     &["dns", "check"],
     &["dns", "push"],

@@ -25,6 +25,7 @@ mod log;
 mod move_tables;
 mod oracle;
 mod plan_changes_nothing;
+mod providers;
 mod push;
 mod receipts;
 mod records_are_right;
