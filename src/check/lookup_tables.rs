@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::table_reference::{KNOWN_TYPES, TableReference, references};
-use super::{Check, Presence, Subject, faults};
+use super::{Check, Presence, Subject, faults, mend};
 use crate::finding::{Finding, Place, escape};
 use crate::postfix::table::index_suffixes;
 use crate::postfix::{ProblemKind, Table, Version};
@@ -163,7 +163,8 @@ fn absent(subject: &Subject, reference: &TableReference) -> Option<Finding> {
             format!("postmap {}", reference.spelled())
         };
         Finding::error("table-not-indexed", format!("`{source}` has no index"))
-            .mend(format!("run `{command}`"))
+            // A program that has failed to open a table does not try again.
+            .mend(format!("run `{command}`, then {}", mend::reload(subject)))
     } else {
         Finding::error(
             "missing-table",

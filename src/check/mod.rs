@@ -15,6 +15,7 @@ mod faults;
 mod interfaces;
 mod jail;
 mod lookup_tables;
+mod mend;
 mod overrides;
 mod patterns;
 mod ports;

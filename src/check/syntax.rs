@@ -2,9 +2,9 @@
 //!
 //! Owns how grave each oddity the parsers report is, and what to do about it.
 
-use super::{Check, Document, Subject, faults, trimmed};
+use super::{Check, Document, Subject, faults, mend, trimmed};
 use crate::finding::{Finding, escape};
-use crate::postfix::{Problem, ProblemKind, Version, parameter};
+use crate::postfix::{Problem, ProblemKind, Service, Version, parameter};
 
 /// The first version whose programs refuse a `master.cf` they cannot parse before master reads it.
 const CHECKS_MASTER_CF: Version = Version::new(2, 9, 0);
@@ -130,7 +130,13 @@ fn master_finding(subject: &Subject, problem: &Problem, text: &str) -> Option<Fi
             format!("`{text}`: blanks around the `=` of an `-o`"),
         )
         .because("only the first word belongs to `-o`; the service's process stops as it starts, and its mail is stuck")
-        .mend("write `-o name=value`, or since Postfix 3.0 `-o { name = value }`"),
+        .mend({
+            let write = "write `-o name=value`, or since Postfix 3.0 `-o { name = value }`";
+            let is_of = |service: &&Service| service.span.contains(&problem.span.start);
+            let service = subject.services().find(is_of);
+            let command = service.and_then(|service| mend::join_overrides(subject, service));
+            command.map_or(write.to_owned(), |command| format!("{write}: {command}"))
+        }),
         ProblemKind::OverrideWithoutEquals => Finding::error(
             "override-without-value",
             format!("`{text}`: an `-o` without `name=value`"),

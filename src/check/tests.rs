@@ -907,3 +907,69 @@ fn checks_have_names_of_their_own() {
     assert_eq!(names.len(), all().len());
     assert!(all().iter().all(|check| !check.about.is_empty()));
 }
+
+#[test]
+fn a_fix_names_the_command_where_one_mends_it() {
+    let fix = |planted: Planted| planted.findings()[0].fix.clone().unwrap_or_default();
+    let ends = |planted: Planted, expected: &str| {
+        let fix = fix(planted);
+        let expected = format!("{expected}, then `postfix -c /etc/postfix reload`");
+        assert!(fix.ends_with(&expected), "{fix}");
+    };
+    let main = |text: &str| stock().main(text);
+    let master = |text: &str| stock().master(text);
+    ends(
+        main("smtp_bind_address6 = mail.example.org\n"),
+        "`postconf -c /etc/postfix -X smtp_bind_address6`",
+    );
+    ends(
+        main("smtpd_hard_error_limit = 20 # was 10\n"),
+        "`postconf -c /etc/postfix -e 'smtpd_hard_error_limit = 20'`",
+    );
+    ends(
+        master("smtp4 unix - - n - - smtp\n  -o smtp_helo_name=\n"),
+        "`postconf -c /etc/postfix -PX smtp4/unix/smtp_helo_name`",
+    );
+    ends(
+        master("smtp4 unix - - n - 9 smtp\n  -o inet_protocols = ipv4 -v\n"),
+        "`postconf -c /etc/postfix -M 'smtp4/unix=smtp4 unix - - n - 9 smtp -o inet_protocols=ipv4 -v'`",
+    );
+    ends(
+        master(
+            "smtp4 unix - - n - - smtp\n  -o a= b -o { syslog_name = x y } -o c =d -o inet_protocols=ipv4\n",
+        ),
+        "`postconf -c /etc/postfix -M 'smtp4/unix=smtp4 unix - - n - - smtp -o a=b -o { syslog_name = x y } -o c=d -o inet_protocols=ipv4'`",
+    );
+    ends(
+        main("mailbox_transport = paper:\n"),
+        "`postconf -c /etc/postfix -M 'paper/unix=paper unix - - n - - smtp'`",
+    );
+    ends(
+        main("mailbox_transport = out-ipv4:\n"),
+        "`postconf -c /etc/postfix -M 'out-ipv4/unix=out-ipv4 unix - - n - - smtp -o inet_protocols=ipv4'`",
+    );
+    // What a shell would read otherwise gets none.
+    for planted in [
+        main("mailbox_transport = it's:\n"),
+        main("mailbox_transport = $(reboot):\n"),
+        master("smtp4 unix - - n - - smtp\n  -o inet_protocols = ipv4'`reboot`\n"),
+        master("smtp4 unix - - n - - smtp\n  -o inet_protocols = ipv4 -o\n"),
+    ] {
+        let fix = fix(planted);
+        assert!(!fix.contains("`postconf"), "{fix}");
+    }
+}
+
+#[test]
+fn addresses_to_bind_to_are_no_names() {
+    for right in ["", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"] {
+        expect(
+            &stock().main(&format!("smtp_bind_address6 = {right}\n")),
+            &[],
+        );
+    }
+    expect(
+        &stock().main("smtp_bind_address = mail.example.org\n"),
+        &["error bad-value"],
+    );
+}

@@ -10,7 +10,7 @@ use camino::Utf8Path;
 
 use super::subject::Assignment;
 use super::table_reference::{TableReference, references};
-use super::{Check, Subject};
+use super::{Check, Subject, mend};
 use crate::finding::{Finding, Place, escape};
 use crate::postfix::parameter::ValueKind;
 use crate::postfix::pattern::RuleKind;
@@ -206,10 +206,23 @@ fn unknown(subject: &Subject, services: &BTreeSet<String>, transport: &str, by: 
     match near_miss(transport, services.iter().map(String::as_str)) {
         _ if is_public => finding,
         Some(near) => finding.mend(format!("`{near}` is a service")),
-        None => finding.mend(format!(
-            "add the service to `{}`, or name another",
-            subject.master.path
-        )),
+        None => {
+            let add = format!(
+                "add the service to `{}`, or name another",
+                subject.master.path
+            );
+            // Such a name is given to a client that leaves IPv6 out.
+            let option = if transport.contains("ipv4") {
+                " -o inet_protocols=ipv4"
+            } else {
+                ""
+            };
+            let entry = format!("- - n - - smtp{option}");
+            finding.mend(match mend::add_service(subject, transport, &entry) {
+                Some(command) => format!("{add}; for a client of its own: {command}"),
+                None => add,
+            })
+        }
     }
 }
 

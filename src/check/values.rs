@@ -3,7 +3,9 @@
 //! Owns the question put to each parameter about its value, in `main.cf` and after `-o`.
 //! Must not know which values a parameter takes. Follows postconf(5).
 
-use super::{Check, Subject};
+use std::net::IpAddr;
+
+use super::{Check, Subject, mend};
 use crate::finding::{Finding, escape};
 use crate::postfix::{CompatibilityLevel, Parameter, ValueKind, parameter};
 
@@ -45,6 +47,14 @@ const NEVER_EMPTY: [&str; 27] = [
     "verp_delimiter_filter",
 ];
 
+/// Parameters that smtp(8) reads as an address, and dies of if it is none.
+const BOUND_TO: [&str; 4] = [
+    "lmtp_bind_address",
+    "lmtp_bind_address6",
+    "smtp_bind_address",
+    "smtp_bind_address6",
+];
+
 fn run(subject: &Subject) -> Vec<Finding> {
     subject
         .assignments()
@@ -56,6 +66,8 @@ fn run(subject: &Subject) -> Vec<Finding> {
                 CompatibilityLevel::read(&value, subject.version)
                     .err()
                     .map(|error| error.to_string())
+            } else if BOUND_TO.contains(&parameter.name) && !is_address(&value) {
+                Some("it must be an IP address, not a name".to_owned())
             } else if value.trim().is_empty() && is_never_empty(parameter) {
                 Some("it must not be empty".to_owned())
             } else {
@@ -80,13 +92,39 @@ fn run(subject: &Subject) -> Vec<Finding> {
             )
             .at(subject.place_of(&assignment))
             .because(format!("{who}; `postfix check` looks at few values"));
-            Some(if value.contains(" #") {
-                finding.mend("a comment needs a line of its own")
-            } else {
-                finding
+            let unset = match assignment.service {
+                None => mend::unset(subject, &assignment.name),
+                Some(service) => mend::unset_option(subject, service, &assignment.name),
+            };
+            Some(match (value.split_once(" #"), unset) {
+                (Some((bare, _)), _) => {
+                    let is_right =
+                        assignment.service.is_none() && parameter.check(bare.trim()).is_ok();
+                    let written = assignment.value.split_once(" #").filter(|_| is_right);
+                    let set = written
+                        .and_then(|(bare, _)| mend::set(subject, &assignment.name, bare.trim()));
+                    let own = "a comment needs a line of its own";
+                    finding.mend(set.map_or(own.to_owned(), |set| format!("{own}: {set}")))
+                }
+                (None, Some(unset)) => {
+                    let other = match assignment.service {
+                        None => "Postfix's own value",
+                        Some(_) => "the one in main.cf",
+                    };
+                    finding.mend(format!(
+                        "write another value, or go back to {other}: {unset}"
+                    ))
+                }
+                (None, None) => finding,
             })
         })
         .collect()
+}
+
+/// Whether there is nothing to bind to, or an address; postconf(5) allows brackets.
+fn is_address(value: &str) -> bool {
+    let bare = value.trim().trim_start_matches('[').trim_end_matches(']');
+    bare.is_empty() || bare.parse::<IpAddr>().is_ok()
 }
 
 fn is_never_empty(parameter: &Parameter) -> bool {

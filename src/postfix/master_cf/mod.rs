@@ -216,6 +216,11 @@ impl Service {
         &self.fields[field as usize].0
     }
 
+    /// Lists the eight fields as they are written.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(text, _)| text.as_str())
+    }
+
     /// Gives where a field stands.
     #[must_use]
     pub fn field_span(&self, field: Field) -> Range<usize> {
