@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::moment::Moment;
 use crate::cli::progress::Measure;
 use crate::cli::{Failure, FailureKind, Session};
+use crate::departure::Departures;
 use crate::host::{self, Facts, HostError, Interest};
 use crate::log_files;
 use crate::maillog;
@@ -104,6 +105,29 @@ impl Session {
             looked.join(", ")
         ))
         .hint("name the files, or pipe one in: `journalctl -o export | mailfix stats -`"))
+    }
+
+    /// From which addresses mail leaves, as far as this host and the site file tell.
+    pub fn departures(&mut self) -> Result<Departures, Failure> {
+        let (site, profile) = match self.site() {
+            Ok((site, chosen)) => (Some(site), chosen.profile),
+            Err(failure) if failure.kind == FailureKind::Site && failure.findings.is_empty() => {
+                (None, self.choose_profile(None)?.profile)
+            }
+            Err(failure) => return Err(failure),
+        };
+        let config = self.config_directory(&profile)?;
+        let instances = match self.instances(&config) {
+            Ok(instances) => instances,
+            Err(error) => {
+                self.ui.say(&format!(
+                    "note: which addresses mail leaves from is known by replies alone: {error}"
+                ));
+                Vec::new()
+            }
+        };
+        let system = self.system.as_ref();
+        Ok(Departures::gather(system, &instances, site.as_ref())?)
     }
 
     /// All of this machine's Postfix, the one with the given configuration first.

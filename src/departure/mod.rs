@@ -183,6 +183,27 @@ impl Departures {
         }
     }
 
+    /// What a hidden departure was, judged by all that a log has: the address outside, where
+    /// receivers name no more than one.
+    #[must_use]
+    pub fn unhidden(&self, departure: Departure, all: &[Departure]) -> Departure {
+        let Departure::Hidden(family) = departure else {
+            return departure;
+        };
+        let outside: BTreeSet<IpAddr> = all
+            .iter()
+            .filter_map(|departure| match departure {
+                Departure::From(address) => Some(*address),
+                _ => None,
+            })
+            .filter(|address| address.is_ipv6() == (family == 6) && !self.own.contains(address))
+            .collect();
+        match outside.first() {
+            Some(&only) if outside.len() == 1 => Departure::From(only),
+            _ => departure,
+        }
+    }
+
     /// Where a `syslog_name` sends from: to the outside, or to a network of our own.
     #[must_use]
     pub fn way(&self, syslog_name: &[u8], family: u8, is_inside: bool) -> Departure {

@@ -161,6 +161,18 @@ fn behind_a_translator_receivers_and_the_site_file_know() {
         "deferred (host mx.b.example[198.51.100.25] said: 421 4.7.28 [8.8.4.4      15] unusual rate (in reply to end of DATA command))",
     );
     assert_eq!(of(&hidden, &said), "8.8.4.4");
+    let outside = Departure::From("8.8.4.4".parse().unwrap());
+    let mut all = vec![Departure::Hidden(4), outside, Departure::Stayed];
+    assert_eq!(hidden.unhidden(Departure::Hidden(4), &all), outside);
+    assert_eq!(
+        hidden.unhidden(Departure::Hidden(6), &all).label(),
+        "unknown IPv6"
+    );
+    all.push(Departure::From("8.8.8.8".parse().unwrap()));
+    assert_eq!(
+        hidden.unhidden(Departure::Hidden(4), &all),
+        Departure::Hidden(4)
+    );
     // To a host of the same network nothing is translated.
     let inside = line("mail", "postfix", "relay[10.0.0.9]:25");
     assert_eq!(of(&hidden, &inside), "10.0.0.5");

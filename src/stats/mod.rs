@@ -7,6 +7,7 @@
 //! files are cut into ranges that threads take in turn; memory does not grow with their length.
 
 mod delays;
+mod leaving;
 mod report;
 mod tally;
 mod time;
@@ -17,6 +18,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::departure::Departures;
 use crate::postfix::log::{Marker, blocks};
 use crate::system::Pieces;
 
@@ -92,7 +94,8 @@ struct Job {
     start: u64,
 }
 
-/// Counts the deliveries of all sources; `done` is told how many more bytes were read.
+/// Counts the deliveries of all sources, by where they left from too where it is handed in how
+/// that is known; `done` is told how many more bytes were read.
 ///
 /// # Errors
 /// When a source cannot be read to its end.
@@ -100,6 +103,7 @@ pub fn read<'a>(
     sources: &[Source],
     mail_hosts: &'a MailHosts,
     span: Span,
+    departures: Option<&'a Departures>,
     done: &(dyn Fn(u64) + Sync),
 ) -> io::Result<Tally<'a>> {
     let jobs: Vec<Job> = sources
@@ -119,7 +123,7 @@ pub fn read<'a>(
     let next = AtomicUsize::new(0);
     let marker = Marker::new(MARKER);
     let work = || -> io::Result<Tally<'a>> {
-        let mut tally = Tally::new(mail_hosts, span);
+        let mut tally = Tally::new(mail_hosts, span, departures);
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             match sources.get(job.source) {
                 Some(Source::File(file)) => {

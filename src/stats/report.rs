@@ -17,6 +17,8 @@ pub enum By {
     Domain,
     /// IPv4, IPv6 or neither.
     Protocol,
+    /// The address of ours it left from, where it was asked how that is known.
+    Source,
     /// The hour.
     Hour,
     /// The day.
@@ -73,6 +75,7 @@ impl Tally<'_> {
                 By::Instance => instance(cell.instance),
                 By::Provider => hosts.id(cell.provider).to_owned(),
                 By::Protocol => cell.family.word().to_owned(),
+                By::Source => self.departure(&cell),
                 By::Hour => format!("{} {:02}", cell.hour.date(), cell.hour.of_day()),
                 By::Day | By::Domain => cell.hour.date(),
             };
@@ -95,7 +98,7 @@ impl Tally<'_> {
             .map(|(name, row)| Row { name, ..row })
             .collect();
         // By time they are in order already, as names are.
-        if matches!(by, By::Provider | By::Protocol) {
+        if matches!(by, By::Provider | By::Protocol | By::Source) {
             largest_first(&mut rows);
         }
         rows

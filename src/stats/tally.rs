@@ -9,7 +9,9 @@ use std::ops::AddAssign;
 use super::MailHosts;
 use super::Span;
 use super::delays::Delays;
+use super::leaving::Leaving;
 use super::time::{Hour, LastDay, Stamp};
+use crate::departure::Departures;
 use crate::memo::Memo;
 use crate::postfix::log::{Delivery, Line, Marker, Status};
 
@@ -71,6 +73,8 @@ pub struct Cell {
     pub family: Family,
     /// The hour.
     pub hour: Hour,
+    /// The number of what is known of where it left from; 0 where nobody asks.
+    pub departure: u16,
 }
 
 /// Counts and delays of a kind of deliveries.
@@ -124,6 +128,8 @@ struct InDomain {
 pub struct Tally<'a> {
     mail_hosts: &'a MailHosts,
     span: Span,
+    /// From where deliveries left, where that is asked.
+    leaving: Option<Leaving<'a>>,
     /// The `syslog_name`s by number.
     instances: Vec<Box<[u8]>>,
     instance_numbers: HashMap<Box<[u8]>, u32>,
@@ -152,10 +158,11 @@ pub struct Tally<'a> {
 impl<'a> Tally<'a> {
     /// Begins with nothing.
     #[must_use]
-    pub fn new(mail_hosts: &'a MailHosts, span: Span) -> Self {
+    pub fn new(mail_hosts: &'a MailHosts, span: Span, departures: Option<&'a Departures>) -> Self {
         Self {
             mail_hosts,
             span,
+            leaving: departures.map(Leaving::new),
             instances: Vec::new(),
             instance_numbers: HashMap::new(),
             instance_memo: Memo::new(64),
@@ -246,11 +253,16 @@ impl<'a> Tally<'a> {
             Some(address) if address.first().is_some_and(u8::is_ascii_digit) => Family::V4,
             _ => Family::None,
         };
+        let departure = match &mut self.leaving {
+            Some(leaving) => leaving.number(line, delivery),
+            None => 0,
+        };
         let cell = Cell {
             instance: self.instance(line.syslog_name()),
             provider: by_host.or(by_domain).unwrap_or_default(),
             family,
             hour: stamp.unwrap_or_default().hour,
+            departure,
         };
         let number = self.cell(cell);
         if let Some(held) = self.cells.get_mut(number) {
@@ -261,6 +273,20 @@ impl<'a> Tally<'a> {
                 delays.add(delay);
             }
         }
+    }
+
+    /// From where the deliveries of a cell left, in a word.
+    #[must_use]
+    pub fn departure(&self, cell: &Cell) -> String {
+        let leaving = self.leaving.as_ref();
+        leaving.map_or_else(String::new, |leaving| leaving.label(cell.departure))
+    }
+
+    /// Hosts whose lines tell nothing of this machine's addresses, where these were asked for.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<String> {
+        let leaving = self.leaving.as_ref();
+        leaving.map_or_else(Vec::new, Leaving::strangers)
     }
 
     /// The number of an instance; the log of one server names few.
@@ -351,10 +377,15 @@ impl<'a> Tally<'a> {
             .map(|name| self.instance(name))
             .collect();
         let number = |old: u16| numbers.get(usize::from(old)).copied().unwrap_or_default();
+        let departures = match (&mut self.leaving, &other.leaving) {
+            (Some(leaving), Some(other)) => leaving.join(other),
+            _ => Vec::new(),
+        };
         for held in &other.cells {
-            let instance = number(held.cell.instance);
+            let departure = departures.get(usize::from(held.cell.departure));
             let at = self.cell(Cell {
-                instance,
+                instance: number(held.cell.instance),
+                departure: departure.copied().unwrap_or_default(),
                 ..held.cell
             });
             if let Some(joined) = self.cells.get_mut(at) {

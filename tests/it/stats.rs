@@ -1,13 +1,14 @@
 //! Counts of `mailfix stats` against logs whose truth is known.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::binary;
+use crate::support::{Tree, binary, has_postfix};
 
 #[path = "../make_log/log.rs"]
 mod made;
@@ -194,4 +195,152 @@ fn the_other_forms_have_the_same_numbers() {
     }
     assert!(metrics.ends_with("# EOF\n"));
     assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));
+}
+
+/// A host with two instances, one of which has a service of another name.
+fn several_instances() -> Tree {
+    let tree = Tree::new();
+    let main = "compatibility_level = 3.6\nmyhostname = mail.example.org\ninet_protocols = all\n";
+    let master = include_str!("../../profiles/stock/linux/master.cf");
+    tree.write(
+        "/etc/postfix/main.cf",
+        format!(
+            "{main}smtp_bind_address = 192.0.2.10\nmulti_instance_enable = yes\n\
+             multi_instance_directories = /etc/postfix-msn-a\n"
+        ),
+    );
+    tree.write(
+        "/etc/postfix/master.cf",
+        format!(
+            "{master}slow unix - - n - - smtp\n  -o syslog_name=postfix/$service_name\n  \
+             -o smtp_bind_address=192.0.2.12\n"
+        ),
+    );
+    tree.write(
+        "/etc/postfix-msn-a/main.cf",
+        format!("{main}multi_instance_name = postfix-msn-a\nsmtp_bind_address = 192.0.2.11\nsmtp_bind_address6 = 2001:db8::11\n"),
+    );
+    tree.write("/etc/postfix-msn-a/master.cf", master);
+    tree.write("/etc/hostname", "node7\n");
+    let mut log = String::new();
+    for (host, name, relay, status) in [
+        (
+            "node7",
+            "postfix",
+            "mx.example.org[198.51.100.7]:25",
+            "sent (250 ok)",
+        ),
+        (
+            "node7",
+            "postfix",
+            "mx.example.org[2001:db8:9::7]:25",
+            "sent (250 ok)",
+        ),
+        (
+            "node7",
+            "postfix",
+            "127.0.0.1[127.0.0.1]:10024",
+            "sent (250 ok)",
+        ),
+        (
+            "node7",
+            "postfix",
+            "none",
+            "deferred (connect to mx.example.org[198.51.100.7]:25: Connection refused)",
+        ),
+        (
+            "mail",
+            "postfix/slow",
+            "mx.example.org[198.51.100.7]:25",
+            "sent (250 ok)",
+        ),
+        (
+            "mail",
+            "postfix-msn-a",
+            "mx.example.org[198.51.100.7]:25",
+            "sent (250 ok)",
+        ),
+        (
+            "mail",
+            "postfix-msn-a",
+            "mx.example.org[2001:db8:9::7]:25",
+            "bounced (host mx.example.org[2001:db8:9::7] said: 550 no (in reply to RCPT TO command))",
+        ),
+        (
+            "web",
+            "postfix-msn-a",
+            "mx.example.org[2001:db8:9::7]:25",
+            "sent (250 ok)",
+        ),
+    ] {
+        writeln!(
+            log,
+            "2026-03-01T10:00:00+00:00 {host} {name}/smtp[9]: A1B2C3: to=<a@example.org>, \
+             relay={relay}, delay=1, delays=0/0/0/1, dsn=2.0.0, status={status}"
+        )
+        .unwrap();
+    }
+    tree.write("/var/log/mail.log", log);
+    tree.settle();
+    tree
+}
+
+#[test]
+fn deliveries_are_counted_by_the_address_they_left_from() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = several_instances();
+    let root = tree.path().to_str().unwrap();
+    let words = [
+        "stats",
+        "--root",
+        root,
+        "--profile",
+        "linux",
+        "--by",
+        "source",
+    ];
+    let run = |more: &[&str]| {
+        let words: Vec<&str> = words.iter().chain(more).copied().collect();
+        let output = binary(tree.path(), &words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (csv, said) = run(&[
+        "--csv",
+        "--openmetrics",
+        "metrics.prom",
+        "--html",
+        "page.html",
+    ]);
+    let lines: Vec<&str> = csv.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "source,none,2,1,1,0,,",
+            "source,unknown IPv6,2,2,0,0,,",
+            "source,192.0.2.10,1,1,0,0,,",
+            "source,192.0.2.11,1,1,0,0,,",
+            "source,192.0.2.12,1,1,0,0,,",
+            "source,2001:db8::11,1,0,0,1,,",
+        ]
+    );
+    assert_eq!(
+        said,
+        "note: of lines that another machine wrote (`web`) only replies tell the address\n"
+    );
+    let (json, _) = run(&["--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let found = rows(&json["stats"], "source");
+    assert_eq!(found["unknown IPv6"].sent, 2);
+    assert_eq!(found.len(), 6);
+    let metrics = fs::read_to_string(tree.path().join("metrics.prom")).unwrap();
+    let line = "instance=\"postfix/slow\",provider=\"other\",protocol=\"IPv4\",source=\"192.0.2.12\",status=\"sent\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    let page = fs::read_to_string(tree.path().join("page.html")).unwrap();
+    assert!(page.contains("<td>2001:db8::11</td>"));
 }

@@ -283,31 +283,40 @@ pub fn as_json(all: &Row, sections: &[Section], tally: &Tally<'_>) -> Value {
 }
 
 /// The text exposition format of OpenMetrics 1.0: counters since the logs begin.
-pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts) -> String {
-    let mut counts: BTreeMap<[String; 4], u64> = BTreeMap::new();
+pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts, by_source: bool) -> String {
+    let mut counts: BTreeMap<Vec<(&str, String)>, u64> = BTreeMap::new();
     for (cell, ends) in tally.cells() {
         let instance = String::from_utf8_lossy(tally.instance_name(cell.instance));
+        let mut labels = vec![
+            ("instance", label(&instance)),
+            ("provider", label(hosts.id(cell.provider))),
+            ("protocol", label(cell.family.word())),
+        ];
+        if by_source {
+            labels.push(("source", label(&tally.departure(&cell))));
+        }
         for (status, count) in [
             ("sent", ends.sent),
             ("deferred", ends.deferred),
             ("bounced", ends.bounced),
         ] {
-            let labels = [
-                label(&instance),
-                label(hosts.id(cell.provider)),
-                label(cell.family.word()),
-                status.to_owned(),
-            ];
+            let mut labels = labels.clone();
+            labels.push(("status", status.to_owned()));
             *counts.entry(labels).or_default() += count;
         }
     }
     let mut text = String::from(
         "# TYPE mailfix_deliveries counter\n# HELP mailfix_deliveries Deliveries in the mail log, by how they ended.\n",
     );
-    for ([instance, provider, protocol, status], count) in counts {
+    for (labels, count) in counts {
+        let labels: Vec<String> = labels
+            .into_iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
         let _ = writeln!(
             text,
-            "mailfix_deliveries_total{{instance=\"{instance}\",provider=\"{provider}\",protocol=\"{protocol}\",status=\"{status}\"}} {count}"
+            "mailfix_deliveries_total{{{}}} {count}",
+            labels.join(",")
         );
     }
     text.push_str("# EOF\n");

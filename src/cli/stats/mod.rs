@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::moment::{Moment, moment};
 use crate::cli::{Failure, Session, json, logs};
+use crate::departure::Departures;
 use crate::stats::{self, By, MailHosts, Row, Source, Span, Tally};
 use crate::system::File;
 
@@ -60,6 +61,8 @@ enum What {
     Domain,
     /// IPv4 or IPv6
     Protocol,
+    /// The address of ours it left from, as far as configuration and replies tell
+    Source,
     /// The hour
     Hour,
     /// The day
@@ -73,6 +76,7 @@ impl What {
             Self::Provider => By::Provider,
             Self::Domain => By::Domain,
             Self::Protocol => By::Protocol,
+            Self::Source => By::Source,
             Self::Hour => By::Hour,
             Self::Day => By::Day,
         }
@@ -103,7 +107,12 @@ impl Stats {
         };
         let sources = session.logs(&self.logs, self.since)?;
         let hosts = MailHosts::new(&session.catalogue()?.providers);
-        let tally = session.count(&sources, &hosts, span)?;
+        let departures = if self.by.contains(&What::Source) {
+            Some(session.departures()?)
+        } else {
+            None
+        };
+        let tally = session.count(&sources, &hosts, span, departures.as_ref())?;
         let all = tally.all();
         let whats = match self.by.as_slice() {
             [] if self.plain => vec![What::Instance],
@@ -142,8 +151,16 @@ impl Stats {
                 forms::lines(tally.odd)
             ));
         }
+        if let strangers @ [_, ..] = tally.strangers().as_slice() {
+            let names: Vec<String> = strangers.iter().map(|name| format!("`{name}`")).collect();
+            session.ui.say(&format!(
+                "note: of lines that another machine wrote ({}) only replies tell the address",
+                names.join(", ")
+            ));
+        }
         if let Some(path) = &self.openmetrics {
-            session.write_whole(path, &forms::as_openmetrics(&tally, &hosts))?;
+            let text = forms::as_openmetrics(&tally, &hosts, departures.is_some());
+            session.write_whole(path, &text)?;
         }
         if let Some(path) = &self.html {
             let text = page::page(&all, &sections)?;
@@ -159,9 +176,12 @@ impl Session {
         sources: &[Source],
         hosts: &'a MailHosts,
         span: Span,
+        departures: Option<&'a Departures>,
     ) -> Result<Tally<'a>, Failure> {
         let progress = self.progress(logs::measure(sources));
-        let counted = stats::read(sources, hosts, span, &|bytes| progress.more(bytes));
+        let counted = stats::read(sources, hosts, span, departures, &|bytes| {
+            progress.more(bytes);
+        });
         counted.map_err(|error| logs::cannot_read("the log", &error))
     }
 
