@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["target", "remedy"],
     &["log_files"],
     &["check", "dns_check", "diagnose", "stats"],
+    &["departure"],
     &["host", "records", "maillog", "mail_hosts"],
     &[
         "site",
