@@ -29,6 +29,7 @@ mod providers;
 mod push;
 mod receipts;
 mod records_are_right;
+mod refusals;
 mod request;
 mod resolver;
 mod rotate;
