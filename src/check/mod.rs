@@ -29,6 +29,7 @@ mod transports;
 mod unused;
 mod values;
 mod versions;
+mod ways_out;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,7 @@ pub fn all() -> &'static [Check] {
         patterns::CHECK,
         reply_filters::CHECK,
         transports::CHECK,
+        ways_out::CHECK,
     ];
     ALL
 }

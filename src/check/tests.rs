@@ -973,3 +973,32 @@ fn addresses_to_bind_to_are_no_names() {
         &["error bad-value"],
     );
 }
+
+#[test]
+fn ways_out_that_lead_nowhere_are_found() {
+    for itself in [
+        "[mail.example.org]",
+        "mail.example.org:25",
+        "[127.0.0.1]:smtp",
+        "[::1]",
+        "localhost",
+    ] {
+        let relay = format!("relayhost = {itself}\n");
+        expect(&stock().main(&relay), &["error relayhost-itself"]);
+    }
+    for other in [
+        "",
+        "[127.0.0.1]:10025",
+        "mx.example.net",
+        "[mail.example.org]:587",
+        "[",
+        "[]:",
+    ] {
+        expect(&stock().main(&format!("relayhost = {other}\n")), &[]);
+    }
+    expect(
+        &stock().main("defer_transports = smtp\n"),
+        &["warning deferred-transport"],
+    );
+    expect(&stock().main("defer_transports =\n"), &[]);
+}
