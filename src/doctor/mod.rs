@@ -352,6 +352,10 @@ fn of_ailment(
     let mut trouble = of_code(&ailment.code, told, standing, causes);
     trouble.weight = ailment.weight;
     trouble.harm = ailment.harm;
+    if trouble.evidence.iter().all(|witness| witness.by == By::Dns) {
+        // What nobody has refused anything for yet stands behind what holds mail up now.
+        trouble.harm = trouble.harm.max(Harm::Risk);
+    }
     trouble.over = ailment.over;
     trouble.may_explain.clone_from(&ailment.explains);
     if let Some(title) = &ailment.title {
@@ -527,13 +531,19 @@ const PROGRAMS: [&str; 23] = [
 
 /// The commands that the words of a fix name, and whether they are all it says.
 fn typed(fix: &str) -> (Vec<String>, bool) {
-    let mut commands = Vec::new();
+    let mut commands: Vec<String> = Vec::new();
     let mut rest = String::new();
-    for (at, part) in fix.split('`').enumerate() {
+    let parts: Vec<&str> = fix.split('`').collect();
+    for (at, part) in parts.iter().copied().enumerate() {
         let first = part.split(' ').next().unwrap_or_default();
         let is_whole = part == "newaliases" || part.contains(' ');
         if at % 2 == 1 && is_whole && PROGRAMS.contains(&first) {
-            commands.push(part.to_owned());
+            // One does not mend without the other.
+            let goes_on = parts.get(at - 1) == Some(&", then ");
+            match commands.last_mut().filter(|_| goes_on) {
+                Some(last) => *last = format!("{last} && {part}"),
+                None => commands.push(part.to_owned()),
+            }
         } else {
             rest.push_str(part);
         }
