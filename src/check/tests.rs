@@ -976,6 +976,10 @@ fn addresses_to_bind_to_are_no_names() {
 
 #[test]
 fn ways_out_that_lead_nowhere_are_found() {
+    let through = |relay: &str| Planted {
+        main: MAIN.replace("relayhost =", &format!("relayhost = {relay}")),
+        ..stock()
+    };
     for itself in [
         "[mail.example.org]",
         "mail.example.org:25",
@@ -983,8 +987,7 @@ fn ways_out_that_lead_nowhere_are_found() {
         "[::1]",
         "localhost",
     ] {
-        let relay = format!("relayhost = {itself}\n");
-        expect(&stock().main(&relay), &["error relayhost-itself"]);
+        expect(&through(itself), &["error relayhost-itself"]);
     }
     for other in [
         "",
@@ -994,7 +997,7 @@ fn ways_out_that_lead_nowhere_are_found() {
         "[",
         "[]:",
     ] {
-        expect(&stock().main(&format!("relayhost = {other}\n")), &[]);
+        expect(&through(other), &[]);
     }
     expect(
         &stock().main("defer_transports = smtp\n"),
