@@ -67,7 +67,8 @@
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
-//!     [`spelling`]: what all the others may ask; [`memo`]: names found again quickly.
+//!     [`spelling`]: what all the others may ask; [`memo`]: names found again quickly;
+//!     [`mask`]: people's addresses made unknowable.
 //!
 //! # Boundaries
 //!
@@ -142,6 +143,7 @@ pub mod log_files;
 pub mod mail;
 pub mod mail_hosts;
 pub mod maillog;
+pub mod mask;
 pub mod memo;
 pub mod migration;
 pub mod package;

@@ -38,7 +38,7 @@ const LAYERS: &[&[&str]] = &[
     &["postfix"],
     &["mail"],
     &["dns"],
-    &["finding", "system", "spelling", "address", "memo"],
+    &["finding", "system", "spelling", "address", "mask", "memo"],
 ];
 
 /// Lines of code a file may have before it becomes a folder: what one reads in a sitting.
