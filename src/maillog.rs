@@ -115,6 +115,30 @@ impl MailLog {
         }
     }
 
+    /// Marks the present end of these files; any of them may still appear.
+    ///
+    /// # Errors
+    /// When one may not be read.
+    pub fn of_files(system: &dyn System, files: &[Utf8PathBuf]) -> Result<Self, MailLogError> {
+        let mut log = Self::default();
+        for path in files {
+            log.follow(system, path)?;
+        }
+        Ok(log)
+    }
+
+    /// Marks the present end of one file more.
+    ///
+    /// # Errors
+    /// When it may not be read.
+    pub fn follow(&mut self, system: &dyn System, path: &Utf8Path) -> Result<(), MailLogError> {
+        if self.files.iter().any(|file| file.path == path) {
+            return Ok(());
+        }
+        let marked = self.mark_file(system, path);
+        marked.map_err(|why| MailLogError::Refused { why: vec![why] })
+    }
+
     /// Marks the end of a file; one that is not there may appear.
     fn mark_file(&mut self, system: &dyn System, path: &Utf8Path) -> Result<(), String> {
         let found = system.stat(path).map_err(|error| error.to_string())?;
@@ -348,6 +372,24 @@ mod tests {
         // It may not be there yet.
         let mut log = MailLog::mark(&MemorySystem::new(), "/var/log/own", &[]).unwrap();
         assert_eq!(added(&mut log, &system), "a\nb\n");
+    }
+
+    #[test]
+    fn files_are_followed_by_name_and_more_may_come() {
+        let system = MemorySystem::new().file(LOG, "old\n");
+        let mut log = MailLog::of_files(&system, &[LOG.into(), "/var/log/new".into()]).unwrap();
+        let system = MemorySystem::new()
+            .file(LOG, "old\na\n")
+            .file("/var/log/new", "b\n")
+            .file("/var/log/own", "old\n");
+        assert_eq!(added(&mut log, &system), "a\nb\n");
+        log.follow(&system, "/var/log/own".into()).unwrap();
+        log.follow(&system, LOG.into()).unwrap();
+        let system = MemorySystem::new()
+            .file(LOG, "old\na\n")
+            .file("/var/log/new", "b\n")
+            .file("/var/log/own", "old\nc\n");
+        assert_eq!(added(&mut log, &system), "c\n");
     }
 
     #[test]

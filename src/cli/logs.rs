@@ -18,6 +18,9 @@ use crate::system::{JournalPart, System};
 /// The time of a file and that of its last line may differ: clocks, and zones of other machines.
 const DAY: i64 = 24 * 60 * 60;
 
+/// How long after its last line a log counts as one that nobody writes any more.
+const LEFT: i64 = 7 * DAY;
+
 impl Session {
     /// Opens the logs that were named, or else the mail log of this host with its rotations, or
     /// the journal where there is none. What was last written before `since` is left alone.
@@ -49,17 +52,24 @@ impl Session {
         }
         let profile = self.choose_profile(None)?.profile;
         let places = self.log_places(&profile)?;
-        let mut is_there = false;
+        let mut written = None;
         for path in &places {
             for file in log_files::with_rotations(self.system.as_ref(), path)? {
-                is_there = true;
+                let stat = self.system.stat(&file)?;
+                written = written.max(stat.map(|stat| stat.modified));
                 if !is_over(self.system.as_ref(), &file, since)? {
                     sources.push(log_files::open(self.system.as_ref(), &file)?);
                 }
             }
         }
-        if !is_there {
-            sources.push(self.own_journal(&places, since, last)?);
+        match written {
+            None => sources.push(self.own_journal(&places, since, last)?),
+            // Nobody writes the files any more: what has come since may be in the journal.
+            Some(written) if written < self.now.as_second() - LEFT => {
+                let since = since.max(Some(written + 1));
+                sources.extend(self.own_journal(&places, since, last).ok());
+            }
+            Some(_) => {}
         }
         Ok(sources)
     }

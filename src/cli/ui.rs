@@ -26,21 +26,32 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 pub struct Ui {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
+    is_unread: bool,
 }
 
 impl Ui {
     /// Makes a face for two streams; they strip colour themselves where it is not wanted.
     #[must_use]
     pub fn new(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
-        Self { out, err }
+        Self {
+            out,
+            err,
+            is_unread: false,
+        }
     }
 
     /// Writes what was asked for.
     ///
     /// A reader that went away (`| head`) is no failure of ours.
     pub fn data(&mut self, text: &str) {
-        let _ = self.out.write_all(text.as_bytes());
-        let _ = self.out.flush();
+        let written = self.out.write_all(text.as_bytes());
+        self.is_unread |= written.and_then(|()| self.out.flush()).is_err();
+    }
+
+    /// Tells whether nobody reads any more what was asked for.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     /// Says something on the side.

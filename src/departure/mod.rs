@@ -138,14 +138,14 @@ impl Departures {
         Ok(all)
     }
 
-    /// Tells whether a line was written on this machine, as far as it says; `None` as a name
-    /// stands for a line that says nothing.
+    /// Tells whether a line was written on this machine, as far as it says.
     #[must_use]
     pub fn is_own_host(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else {
             return false;
         };
-        first_label(host).is_none_or(|label| self.hosts.contains(&label))
+        // Where nothing is known of this one, it makes no difference.
+        self.ways.is_empty() || first_label(host).is_none_or(|label| self.hosts.contains(&label))
     }
 
     /// Says where a delivery left from: by the line that tells of it, the address of the host it

@@ -50,5 +50,6 @@ pub(super) fn stream(
         "--output=short-iso",
         MAIL_FACILITY,
     ];
-    program.arguments(&which).arguments(&how).stream()
+    let waits = part != JournalPart::Coming;
+    program.arguments(&which).arguments(&how).stream(waits)
 }

@@ -35,6 +35,7 @@ pub use packed::{
 };
 pub use pieces::Pieces;
 pub use real::RealSystem;
+pub use signal::Attention;
 
 /// What the name of a file that is not finished begins and ends with.
 ///
@@ -229,7 +230,8 @@ pub enum Query {
 pub enum JournalPart {
     /// All there is, from a moment on (seconds since 1970) if one is given.
     Since(Option<i64>),
-    /// What comes from now on; it does not end by itself.
+    /// What comes from now on. It does not end by itself, and where nothing has come reading gives
+    /// [`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock).
     Coming,
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -255,11 +255,12 @@ impl Program {
 }
 
 impl Program {
-    /// Starts it, and gives what it says while it runs; it is ended when nobody reads on.
+    /// Starts it, and gives what it says while it runs; it is ended when nobody reads on. Unless
+    /// one `waits` for it, reading gives [`io::ErrorKind::WouldBlock`] where it has said no more.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn stream(mut self) -> Result<Box<dyn Read + Send>, SystemError> {
+    pub(super) fn stream(mut self, waits: bool) -> Result<Box<dyn Read + Send>, SystemError> {
         let failed = |source: io::Error| SystemError::Run {
             program: self.name.clone(),
             source,
@@ -274,6 +275,13 @@ impl Program {
             .stderr(Stdio::null());
         let mut child = self.command.spawn().map_err(failed)?;
         let pipe = child.stdout.take();
+        if let Some(pipe) = pipe.as_ref().filter(|_| !waits) {
+            let set = fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+            if let Err(errno) = set {
+                end(&mut child);
+                return Err(failed(errno.into()));
+            }
+        }
         Ok(Box::new(Said {
             name: self.name,
             child,

@@ -1,6 +1,6 @@
 //! Signals that end a process, held off while it must not end.
 //!
-//! Owns [`Hold`]. Signals are caught, not blocked: a blocked signal would be
+//! Owns [`Hold`] and [`Attention`]. Signals are caught, not blocked: a blocked signal would be
 //! inherited by every program started meanwhile, and a `master` that was born
 //! deaf to SIGHUP and SIGTERM can be neither reloaded nor stopped.
 
@@ -73,6 +73,36 @@ impl Watch {
             flag::register_conditional_default(signal, Arc::clone(&watch.may_end))?;
         }
         Ok(watch)
+    }
+}
+
+/// While this lives, whoever works until told to stop is told, and ends by himself.
+#[derive(Debug)]
+pub struct Attention {
+    hold: Hold,
+}
+
+impl Attention {
+    /// Pays attention to SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on.
+    ///
+    /// # Errors
+    /// When the signals cannot be caught.
+    pub fn new() -> io::Result<Self> {
+        let hold = Hold::new()?;
+        Ok(Self { hold })
+    }
+
+    /// Tells whether one of them came.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        self.hold.0.noted.load(Ordering::SeqCst) != 0
+    }
+}
+
+impl Drop for Attention {
+    fn drop(&mut self) {
+        // It has had its effect.
+        self.hold.0.noted.store(0, Ordering::SeqCst);
     }
 }
 

@@ -17,6 +17,13 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// The most bars in a row.
 const MOST_BARS: usize = 60;
 
+/// The most bars behind a row of a table, and the fewest that tell anything.
+const MOST_COURSE: usize = 24;
+const LEAST_COURSE: usize = 4;
+
+/// How wide every terminal is.
+const SCREEN: usize = 80;
+
 /// The longest name that leaves room for the numbers.
 const NAME: usize = 26;
 
@@ -72,7 +79,7 @@ pub fn as_tables(all: &Row, sections: &[Section]) -> String {
             "sent",
             "deferred",
             "bounced",
-            "sent",
+            "sent %",
             "p50",
             "p95",
         ]);
@@ -86,8 +93,25 @@ pub fn as_tables(all: &Row, sections: &[Section]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
         text.push('\n');
-        for line in table.to_string().lines() {
-            let _ = writeln!(text, "{}", line.trim_end());
+        let table = table.to_string();
+        let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+        let width = lines.iter().map(|line| line.chars().count()).max();
+        let width = width.unwrap_or_default() + 2;
+        let most = SCREEN.saturating_sub(width).min(MOST_COURSE);
+        // The header has none; behind the rows stands that of all.
+        let courses = std::iter::once(String::new()).chain(
+            section
+                .rows
+                .iter()
+                .chain([all])
+                .map(|row| course(row, all, most)),
+        );
+        for (line, course) in lines.iter().zip(courses) {
+            if course.is_empty() {
+                let _ = writeln!(text, "{line}");
+            } else {
+                let _ = writeln!(text, "{line:width$}{course}");
+            }
         }
         if section.more > 0 {
             let _ = writeln!(
@@ -177,14 +201,41 @@ pub fn slots(row: &Row, most: usize) -> Vec<(Hour, Ends)> {
 /// The course of a row as small bars.
 fn bars(row: &Row) -> String {
     let slots = slots(row, MOST_BARS);
-    let most = slots.iter().map(|(_, ends)| ends.total()).max();
-    let most = most.unwrap_or_default().max(1);
-    let bar = |(_, ends): &(Hour, Ends)| {
-        let height = (ends.total() * BARS.len() as u64).div_ceil(most);
+    let totals: Vec<u64> = slots.iter().map(|(_, ends)| ends.total()).collect();
+    heights(&totals)
+}
+
+/// Counts as small bars; the highest is that of the largest.
+fn heights(counts: &[u64]) -> String {
+    let most = counts.iter().max().copied().unwrap_or_default().max(1);
+    let bar = |count: &u64| {
+        let height = (count * BARS.len() as u64).div_ceil(most);
         let height = usize::try_from(height).unwrap_or_default().checked_sub(1);
         height.map_or(' ', |height| BARS.get(height).copied().unwrap_or('█'))
     };
-    slots.iter().map(bar).collect()
+    counts.iter().map(bar).collect()
+}
+
+/// The course of a row within the time of all, as few small bars; empty where it has none.
+fn course(row: &Row, all: &Row, most: usize) -> String {
+    if most < LEAST_COURSE {
+        return String::new();
+    }
+    let hours = (all.hours.first_key_value(), all.hours.last_key_value());
+    let (Some((&first, _)), Some((last, _))) = hours else {
+        return String::new();
+    };
+    let step = (last.since(first) + 1).div_ceil(most).max(1);
+    let mut slots = vec![0; (last.since(first) + 1).div_ceil(step)];
+    for (hour, ends) in &row.hours {
+        if let Some(slot) = slots.get_mut(hour.since(first) / step) {
+            *slot += ends.total();
+        }
+    }
+    if row.hours.is_empty() || slots.len() < 2 {
+        return String::new();
+    }
+    heights(&slots).trim_end().to_owned()
 }
 
 pub fn as_lines(sections: &[Section]) -> String {
