@@ -269,9 +269,12 @@ fn bare_name(text: &str, from: usize, equals: usize) -> Option<Found> {
         rest = rest.get(1..)?;
     }
     let end = rest
-        .find(|c: char| match is_enclosed {
-            true => c == '>',
-            false => c.is_whitespace() || matches!(c, ',' | ';' | ')' | '>' | '&'),
+        .find(|c: char| {
+            if is_enclosed {
+                c == '>'
+            } else {
+                c.is_whitespace() || matches!(c, ',' | ';' | ')' | '>' | '&')
+            }
         })
         .unwrap_or(rest.len());
     let name = rest.get(..end)?;
