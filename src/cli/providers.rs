@@ -200,7 +200,7 @@ fn asks(rules: &[Rule]) -> String {
     let asked = |wanted| {
         rules
             .iter()
-            .any(|rule| rule.what == wanted && rule.bulk.is_none())
+            .any(|rule| rule.what == wanted && rule.bulk.is_none() && rule.family.is_none())
     };
     let word = MOST_FIRST.iter().find(|(wanted, _)| asked(*wanted));
     let word = word.map_or("", |(_, word)| word);
@@ -360,9 +360,11 @@ fn in_words(rule: &Rule) -> String {
         Some(_) => ", over IPv4",
         None => "",
     };
-    let whose = rule.bulk.map_or_else(String::new, |bulk| {
-        format!(", of those who send it {bulk} messages a day")
-    });
+    let whose = match rule.bulk {
+        None => String::new(),
+        Some(0) => ", of those who send it much".to_owned(),
+        Some(bulk) => format!(", of those who send it {bulk} messages a day"),
+    };
     let since = rule
         .since
         .as_ref()

@@ -15,7 +15,7 @@ pub struct Rule {
     pub what: Wanted,
     /// The protocol it is demanded over, 4 or 6; both where nothing is told.
     pub family: Option<u8>,
-    /// Only of those who send it so many messages a day.
+    /// Only of those who send it so many messages a day; 0 is many, where it gives no number.
     pub bulk: Option<u32>,
     /// Since when, `YYYY-MM-DD`.
     pub since: Option<String>,

@@ -38,6 +38,13 @@ bulk = 100
 says = \"a DMARC record\"
 source = \"https://town.example/postmaster\"
 date = \"2026-08-01\"
+[[rule]]
+what = \"unsubscribe\"
+family = 6
+bulk = 0
+says = \"one click\"
+source = \"https://town.example/postmaster\"
+date = \"2026-08-01\"
 [[form]]
 causes = [\"ip-blocklist\"]
 place = \"mailto:postmaster@town.example\"
