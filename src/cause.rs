@@ -21,9 +21,9 @@ pub struct Cause {
     /// What it means, a phrase.
     pub says: String,
     /// What it means, two sentences for an administrator.
-    pub means: Option<String>,
+    pub means: String,
     /// How much it hurts.
-    pub harm: Option<Harm>,
+    pub harm: Harm,
     /// What to do, a phrase, where no command of ours does it all.
     pub advice: Option<String>,
     /// Commands of ours that mend it or show what does, without the word `mailfix`.
@@ -54,8 +54,8 @@ pub enum Harm {
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct Data {
     says: String,
-    means: Option<String>,
-    harm: Option<Harm>,
+    means: String,
+    harm: Harm,
     advice: Option<String>,
     #[serde(default)]
     mend: Vec<String>,
@@ -302,12 +302,31 @@ mod tests {
     #[test]
     fn every_embedded_cause_is_read() {
         let causes = Cause::all();
-        assert!(causes.len() > 20);
         for cause in causes {
-            let texts = cause.advice.iter().chain([&cause.says]);
-            for text in texts {
-                assert!(!text.ends_with('.') && text.len() < 200, "{}", cause.code);
+            let phrases = cause.advice.iter().chain([&cause.says]);
+            for text in phrases.chain(&cause.steps).chain(&cause.not) {
+                assert!(
+                    !text.ends_with('.') && text.len() < 200,
+                    "{}: {text}",
+                    cause.code
+                );
+                let capital = text.starts_with(char::is_uppercase);
+                let name = ["SPF", "TLS", "DKIM", "DNS", "PTR", "Postfix"];
+                assert!(
+                    !capital || name.iter().any(|name| text.starts_with(name)),
+                    "{}: {text}",
+                    cause.code
+                );
             }
+            assert!(!cause.steps.is_empty(), "{}", cause.code);
+            let means = &cause.means;
+            let sentences = means.matches(". ").count() + 1;
+            assert!(means.ends_with('.'), "{}", cause.code);
+            assert!(
+                sentences == 2 && means.len() < 450,
+                "{}: {means}",
+                cause.code
+            );
         }
     }
 
@@ -315,11 +334,15 @@ mod tests {
     fn wrong_files_are_refused_with_the_place() {
         for (text, expected) in [
             ("says = 'x'\nharm = 'lots'", "2 unknown-value"),
+            ("says = 'x'\nharm = 'lost'", "1 missing-key"),
             (
-                "says = 'x'\n[[sign]]\nhas = ['a']\n[[sign]]\n",
-                "4 empty-sign",
+                "says = 'x'\nmeans = 'x'\nharm = 'lost'\n[[sign]]\nhas = ['a']\n[[sign]]\n",
+                "6 empty-sign",
             ),
-            ("says = 'x'\n[[sign]]\nhas = ['A']\n", "2 bad-phrase"),
+            (
+                "says = 'x'\nmeans = 'x'\nharm = 'lost'\n[[sign]]\nhas = ['A']\n",
+                "4 bad-phrase",
+            ),
         ] {
             let error = Cause::parse(text, Utf8Path::new("x.toml")).unwrap_err();
             let finding = &error.findings[0];

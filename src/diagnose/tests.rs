@@ -72,7 +72,7 @@ fn with_line<T>(suffix: &str, reply: &Reply, then: impl FnOnce(&Delivery<'_>) ->
 }
 
 #[test]
-fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
+fn every_signature_is_known_by_its_samples() {
     let knowledge = knowledge();
     for provider in &knowledge.providers {
         let suffix = &provider.mx_suffixes[0];
@@ -93,25 +93,33 @@ fn every_signature_is_known_by_its_samples_and_takes_nobody_elses() {
                 assert_eq!(found, Some(expected), "{}", reply.reply);
             }
         }
-        let others = knowledge
-            .providers
-            .iter()
-            .filter(|other| other.id != provider.id);
-        for signature in others.flat_map(|other| &other.signatures) {
-            for reply in &signature.samples {
-                let found = said(knowledge, suffix, reply);
-                let own = found.filter(|found| found.provider.is_some());
+    }
+}
+
+#[test]
+fn no_signature_takes_what_another_receiver_says_for_something_else() {
+    let knowledge = knowledge();
+    let said = knowledge.providers.iter().flat_map(|provider| {
+        let signatures = provider.signatures.iter();
+        let all = signatures.flat_map(|one| one.samples.iter().map(|reply| (&one.cause, reply)));
+        all.map(|(cause, reply)| (&provider.id, cause, reply))
+    });
+    for (id, cause, reply) in said {
+        with_line("example.org", reply, |delivery| {
+            let seen = Seen::in_delivery(delivery);
+            let found = knowledge.phrases.find(&seen.words);
+            for (other, own) in knowledge.providers.iter().zip(&knowledge.own) {
+                let taken = best(own, &seen.evidence, &found);
+                let taken = taken.map(|rule| &knowledge.causes[rule.cause].code);
                 // A code alone means the same wherever it is used.
                 assert!(
-                    own.as_ref()
-                        .is_none_or(|own| own.cause.code == signature.cause),
-                    "{} takes as {}: {}",
-                    provider.id,
-                    own.map(|own| own.cause.code).unwrap_or_default(),
+                    taken.is_none_or(|taken| taken == cause),
+                    "{} takes what {id} says for {taken:?}: {}",
+                    other.id,
                     reply.reply
                 );
             }
-        }
+        });
     }
 }
 
@@ -378,4 +386,138 @@ fn a_verdict_says_who_how_sure_and_why() {
         (LOCAL, "transport-missing", Confidence::Certain),
         &["mail transport unavailable"],
     );
+}
+
+/// What hosts of all makes say, each behind the cause that it is.
+const REPLIES: &str = include_str!("replies.txt");
+
+#[test]
+fn what_servers_of_all_makes_say_is_understood() {
+    let knowledge = knowledge();
+    let mut wrong = Vec::new();
+    for line in REPLIES.lines() {
+        let (cause, reply) = line.split_once('|').unwrap();
+        let reply = Reply {
+            reply: reply.to_owned(),
+            family: None,
+            source: String::new(),
+            date: String::new(),
+        };
+        let found = said(knowledge, "example.org", &reply);
+        let found = found.map_or_else(String::new, |found| found.cause.code);
+        if found != cause {
+            wrong.push(format!("{found} instead of {line}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Lines of Postfix's own, each with the cause that it names.
+const WARNINGS: &[(&str, &str)] = &[
+    (
+        "warning: connect to transport private/smtp-ipv4: No such file or directory",
+        "transport-missing",
+    ),
+    (
+        "warning: connect to transport private/smtp-ipv4: Connection refused",
+        "transport-broken",
+    ),
+    (
+        "warning: process /usr/lib/postfix/sbin/smtp pid 1234 exit status 1",
+        "transport-broken",
+    ),
+    (
+        "warning: /usr/lib/postfix/sbin/smtp: bad command startup -- throttling",
+        "transport-broken",
+    ),
+    (
+        "error: open database /etc/postfix/transport.db: No such file or directory",
+        "hash-map-missing",
+    ),
+    (
+        "warning: hash:/etc/postfix/transport is unavailable. open database /etc/postfix/transport.db: No such file or directory",
+        "hash-map-missing",
+    ),
+    (
+        "warning: hash:/etc/postfix/virtual lookup error for \"b@example.org\"",
+        "hash-map-missing",
+    ),
+    (
+        "warning: btree:/var/lib/postfix/smtpd_scache is unavailable. open database /var/lib/postfix/smtpd_scache.db: File exists",
+        "local-misconfig",
+    ),
+    (
+        "fatal: unsupported dictionary type: hash",
+        "map-type-unsupported",
+    ),
+    (
+        "error: unsupported dictionary type: lmdb. Is the postfix-lmdb package installed?",
+        "map-type-unsupported",
+    ),
+    (
+        "postalias: fatal: unsupported map type for this operation: lmdb",
+        "map-type-unsupported",
+    ),
+    (
+        "fatal: main.cf configuration error: expecting \"type:name\" form instead of \"x\"",
+        "local-misconfig",
+    ),
+    (
+        "SMTPS wrappermode (TCP port 465) requires setting \"smtp_tls_wrappermode = yes\"",
+        "local-misconfig",
+    ),
+    (
+        "warning: /var/spool/postfix/etc/resolv.conf and /etc/resolv.conf differ",
+        "chroot-dns",
+    ),
+    (
+        "SSL_connect error to smtp.example.org[192.0.2.1]:587: -1",
+        "tls-handshake",
+    ),
+    ("Cannot start TLS: handshake failure", "tls-handshake"),
+    ("Server certificate not verified", "tls-untrusted"),
+    (
+        "certificate verification failed for mx.example.org[192.0.2.1]:25: self-signed certificate",
+        "tls-untrusted",
+    ),
+    (
+        "Host or domain name not found. Name service error for name=example.org type=MX: Malformed or unexpected name server reply",
+        "dns-malformed",
+    ),
+    (
+        "SASL authentication failed; server mx.example.org[192.0.2.1] said: 535 5.7.8 Error: authentication failed",
+        "relay-denied",
+    ),
+    (
+        "SASL authentication failed; cannot authenticate to server mx.example.org[192.0.2.1]: no mechanism available",
+        "local-misconfig",
+    ),
+    (
+        "450 4.7.1 <mail.example.org>: Helo command rejected: Host not found",
+        "dns-tempfail",
+    ),
+    (
+        "Domain example.org does not accept mail (nullMX)",
+        "dns-no-data",
+    ),
+];
+
+#[test]
+fn warnings_of_postfix_name_its_own_faults() {
+    let knowledge = knowledge();
+    for &(words, cause) in WARNINGS {
+        let verdict = knowledge.judge(&Seen {
+            host: None,
+            domain: None,
+            evidence: Evidence {
+                dsn: "",
+                enhanced: None,
+                code: None,
+                family: None,
+                manner: Manner::Own,
+            },
+            words: words.into(),
+        });
+        assert_eq!(verdict.code(), cause, "{words}");
+    }
 }

@@ -56,7 +56,7 @@ pub fn read(listing: &str, now: DateTime, knowledge: &Knowledge) -> Queue {
             first: None,
             last: None,
             reason: waiting.reason.map(str::to_owned),
-            is_harmless: cause.is_some_and(|cause| cause.harm == Some(Harm::Harmless)),
+            is_harmless: cause.is_some_and(|cause| cause.harm == Harm::Harmless),
         });
         group.count += 1;
         group.first = match (group.first, waiting.arrived) {

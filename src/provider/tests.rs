@@ -17,6 +17,25 @@ fn every_embedded_provider_is_read() {
             assert!(demand.source.starts_with("https://"));
             assert!(!demand.why.ends_with('.'));
         }
+        let rules = provider.rules.iter().map(|rule| &rule.says);
+        let forms = provider.forms.iter().map(|form| &form.says);
+        let limits = provider
+            .limits
+            .iter()
+            .filter_map(|limits| limits.says.as_ref());
+        let signatures = provider.signatures.iter();
+        let steps = signatures.flat_map(|signature| signature.steps.iter().chain(&signature.not));
+        for phrase in rules.chain(forms).chain(limits).chain(steps) {
+            assert!(!phrase.ends_with('.'), "{}: {phrase}", provider.id);
+        }
+        for signature in &provider.signatures {
+            let says = signature.says.as_ref();
+            assert!(
+                says.is_none_or(|says| says.ends_with('.')),
+                "{}: {says:?}",
+                provider.id
+            );
+        }
     }
 }
 

@@ -192,7 +192,7 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
     }
     for group in &mut groups {
         let cause = knowledge.cause(&group.cause);
-        group.harm = group.weigh(cause.and_then(|cause| cause.harm));
+        group.harm = group.weigh(cause.map(|cause| cause.harm));
     }
     groups.sort_by(|one, two| {
         let names = |group: &Group| {
