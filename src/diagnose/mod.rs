@@ -34,7 +34,8 @@ pub const DELIVERED: &str = "delivered";
 pub struct Seen<'a> {
     /// The name of the host that spoke, or was spoken to.
     pub host: Option<Cow<'a, str>>,
-    /// The recipient's domain.
+    /// The recipient's domain. With a host of nobody's that we know it still tells whose mail it
+    /// was, unless that host is a relay of one's own: who knows that leaves the domain out.
     pub domain: Option<Cow<'a, str>>,
     /// The codes and the manner.
     pub evidence: Evidence<'a>,
@@ -72,9 +73,11 @@ impl<'a> Seen<'a> {
             seen.host = Some(String::from_utf8_lossy(relay.name));
         }
         seen.evidence.family = seen.evidence.family.or(relay.ip().map(family));
-        let at = memchr::memrchr(b'@', delivery.to);
-        let domain = at.and_then(|at| delivery.to.get(at + 1..));
-        seen.domain = domain.map(String::from_utf8_lossy);
+        if seen.host.is_none() {
+            let at = memchr::memrchr(b'@', delivery.to);
+            let domain = at.and_then(|at| delivery.to.get(at + 1..));
+            seen.domain = domain.map(String::from_utf8_lossy);
+        }
         seen
     }
 }
@@ -256,33 +259,38 @@ impl Knowledge {
     #[must_use]
     pub fn judge(&self, seen: &Seen<'_>) -> Verdict<'_> {
         let found = self.phrases.find(&seen.words);
-        let provider = self.provider_of(seen, &found);
         // What a host did not say itself is not in its words.
         let spoke = matches!(seen.evidence.manner, Manner::Said | Manner::RefusedToTalk);
-        let own = provider
-            .filter(|_| spoke)
-            .and_then(|number| best(self.own.get(number)?, &seen.evidence, &found));
+        let own = |provider: usize| {
+            let rules = self.own.get(provider).filter(|_| spoke)?;
+            best(rules, &seen.evidence, &found)
+        };
+        let provider = self.provider_of(seen, &found).or_else(|| {
+            // A host of nobody's that we know: the recipient's provider, if it speaks like that.
+            let provider = self.of_domain(seen)?;
+            (!spoke || own(provider).is_some()).then_some(provider)
+        });
+        let own = provider.and_then(own);
         let rule = own.or_else(|| best(&self.general, &seen.evidence, &found));
         let own = own.and_then(|rule| rule.signature).zip(provider);
         let signature = own.and_then(|(signature, provider)| {
             self.providers.get(provider)?.signatures.get(signature)
         });
-        let provider_id = provider.and_then(|number| self.providers.get(number));
-        let is_here = seen.host.is_none() && seen.evidence.manner == Manner::Own;
-        let nobody = if is_here && seen.domain.is_none() {
-            LOCAL
-        } else {
-            OTHER
+        let provider_data = provider.and_then(|number| self.providers.get(number));
+        let is_here = match seen.host.as_deref() {
+            Some(host) => is_loopback(host),
+            None => seen.evidence.manner == Manner::Own && seen.domain.is_none(),
         };
+        let nobody = if is_here { LOCAL } else { OTHER };
         let confidence = rule.map_or(Confidence::Guess, |rule| match rule {
             _ if signature.is_some() => Confidence::Certain,
-            rule if !rule.wanted.is_empty() && !spoke => Confidence::Certain,
+            rule if !spoke && !rule.sign.is_of_a_kind() => Confidence::Certain,
             rule if !rule.wanted.is_empty() || rule.sign.names_whole_codes() => Confidence::Likely,
             rule if rule.sign.is_of_a_kind() => Confidence::Guess,
             _ => Confidence::Likely,
         });
         Verdict {
-            provider: provider_id.map_or(nobody, |provider| &provider.id),
+            provider: provider_data.map_or(nobody, |provider| &provider.id),
             cause: rule.and_then(|rule| self.causes.get(rule.cause)),
             signature,
             confidence,
@@ -292,29 +300,38 @@ impl Knowledge {
     }
 
     /// The place of the provider whose host it was: by the host, else by words that only its
-    /// replies hold, else by the recipient where no other host is named.
+    /// replies hold, else by the recipient where no host is named.
     fn provider_of(&self, seen: &Seen<'_>, found: &Found) -> Option<usize> {
-        let by_host = seen
-            .host
-            .as_deref()
-            .and_then(|host| self.hosts.of_host(host.as_bytes()));
+        let host = seen.host.as_deref();
+        let by_host = host.and_then(|host| self.hosts.of_host(host.as_bytes()));
         let by_mark = || {
-            self.marks
-                .iter()
-                .position(|mark| !mark.is_empty() && mark.fits(found))
-        };
-        let by_domain = || {
-            let domain = seen.domain.as_deref().filter(|_| seen.host.is_none())?;
-            self.hosts
-                .of_domain(&domain.to_ascii_lowercase().into_bytes())
+            let mut marks = self.marks.iter();
+            marks.position(|mark| !mark.is_empty() && mark.fits(found))
         };
         by_host
-            .map(usize::from)
-            // 0 is nobody.
-            .and_then(|number| number.checked_sub(1))
+            .and_then(place)
             .or_else(by_mark)
-            .or_else(|| usize::from(by_domain()?).checked_sub(1))
+            .or_else(|| self.of_domain(seen).filter(|_| host.is_none()))
     }
+
+    /// The place of the recipient's provider.
+    fn of_domain(&self, seen: &Seen<'_>) -> Option<usize> {
+        let domain = seen.domain.as_deref()?.to_ascii_lowercase();
+        place(self.hosts.of_domain(domain.as_bytes())?)
+    }
+}
+
+/// The place of a provider that [`MailHosts`] numbers; 0 is nobody.
+fn place(number: u16) -> Option<usize> {
+    usize::from(number).checked_sub(1)
+}
+
+/// Tells whether a host is this one: a filter beside Postfix, say.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 impl Rule {

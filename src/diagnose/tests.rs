@@ -358,7 +358,41 @@ fn a_verdict_says_who_how_sure_and_why() {
         (OTHER, "policy-reject", Confidence::Guess),
         &["5.7.1"],
     );
+    // Unless it speaks as Google does; and where it did not speak, mail for Google was not taken.
+    check(
+        &reply("old-mx.example", "gmail.com", 550, "5.7.1", words),
+        ("google", "content-spam", Confidence::Certain),
+        &["Likely Unsolicited mail"],
+    );
+    let lost = Seen {
+        evidence: Evidence {
+            manner: Manner::LostConnection,
+            dsn: "4.4.2",
+            enhanced: None,
+            code: None,
+            family: None,
+        },
+        ..reply("127.0.0.1", "", 0, "", "lost connection")
+    };
+    check(&lost, (LOCAL, "connection-lost", Confidence::Certain), &[]);
+    let lost = Seen {
+        host: Some("old-mx.example".into()),
+        domain: Some("gmail.com".into()),
+        ..lost
+    };
+    check(
+        &lost,
+        ("google", "connection-lost", Confidence::Certain),
+        &[],
+    );
     let mx = "mx.example.org";
+    let mut refused = reply(mx, "", 554, "", "mx.example.org");
+    refused.evidence.manner = Manner::RefusedToTalk;
+    check(
+        &refused,
+        (OTHER, "ip-reputation", Confidence::Guess),
+        &["554"],
+    );
     check(
         &reply(mx, "", 554, "", "blocked using zen.spamhaus.org"),
         (OTHER, "ip-blocklist", Confidence::Likely),
