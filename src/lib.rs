@@ -7,7 +7,8 @@
 //! |---|---|---|---|
 //! | [`Site`](site::Site) | what the operator declares | `mailfix.toml` | target, records |
 //! | [`Profile`](profile::Profile) | what a kind of host is like: paths, table types, chroot | `profiles/*.toml` | host, target |
-//! | [`Provider`](provider::Provider) | what a receiver demands | `profiles/providers/*.toml` | target |
+//! | [`Provider`](provider::Provider) | what a receiver demands, and how it refuses | `profiles/providers/*.toml` | target, diagnose |
+//! | [`Cause`](cause::Cause) | why mail is not taken, what it means, what to do | `profiles/causes/*.toml` | diagnose, doctor |
 //! | [`Sheet`](remedy_sheet::Sheet) | what a remedy changes, needs, covers and costs | `profiles/remedies/*.toml` | target, `mailfix remedies` |
 //! | [`Host`](host::Host) | what was observed: `Facts` and `Files` | the machine and DNS, looking only | `Facts`: target; `Files`: plan |
 //! | [`Target`](target::Target) | what should hold | the four above (of the host, only `Facts`) | plan |
