@@ -13,7 +13,7 @@ use super::leaving::Leaving;
 use super::time::{Hour, LastDay, Stamp};
 use crate::departure::Departures;
 use crate::memo::Memo;
-use crate::postfix::log::{Delivery, Line, Marker, Status};
+use crate::postfix::log::{Delivery, Event, Line, Marker, Status};
 
 /// Most domains that are told apart by one thread; what comes after is counted together.
 const MAX_DOMAINS: usize = 50_000;
@@ -208,13 +208,16 @@ impl<'a> Tally<'a> {
     /// Counts the deliveries of a block of lines.
     pub fn block(&mut self, block: &[u8], marker: &Marker, last: LastDay) {
         for line in marker.lines(block) {
-            if let Some(line) = Line::parse(line)
+            let line = Line::parse(line);
+            if let Some(line) = &line
                 && let Some(delivery) = line.delivery()
             {
-                self.delivery(&line, &delivery, last);
-            } else {
-                self.odd += 1;
+                self.delivery(line, &delivery, last);
+                continue;
             }
+            // qmgr(8) tells of a message that it gives up, behind the deliveries that failed.
+            let is_end = |line: Line<'_>| matches!(line.record().event, Event::Expired { .. });
+            self.odd += u64::from(!line.is_some_and(is_end));
         }
     }
 

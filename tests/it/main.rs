@@ -22,6 +22,9 @@ mod kill;
 mod lab;
 mod laws;
 mod log;
+#[path = "../make_log/log.rs"]
+mod made;
+mod made_logs;
 mod move_tables;
 mod oracle;
 mod plan_changes_nothing;

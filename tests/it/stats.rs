@@ -8,15 +8,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::made::{self, Ends, Shape, Truth};
 use crate::support::{Tree, binary, has_postfix};
 
-#[path = "../make_log/log.rs"]
-mod made;
-
-use made::{Ends, Shape, Truth};
-
 /// Makes a log and the truth of it.
-fn make(path: &Path, shape: Shape) -> Truth {
+pub fn make(path: &Path, shape: Shape) -> Truth {
     let mut bytes = Vec::new();
     let truth = made::write(shape, &mut bytes).unwrap();
     fs::write(path, bytes).unwrap();
@@ -29,7 +25,7 @@ fn make(path: &Path, shape: Shape) -> Truth {
     truth
 }
 
-fn shape(lines: u64) -> Shape {
+pub fn shape(lines: u64) -> Shape {
     Shape {
         lines,
         iso: false,
@@ -39,7 +35,7 @@ fn shape(lines: u64) -> Shape {
     }
 }
 
-fn stats(folder: &Path, words: &[&str]) -> Value {
+pub fn stats(folder: &Path, words: &[&str]) -> Value {
     let words: Vec<&str> = ["stats", "--json", "--top", "0"]
         .iter()
         .chain(words)
@@ -50,7 +46,7 @@ fn stats(folder: &Path, words: &[&str]) -> Value {
     serde_json::from_slice::<Value>(&output.stdout).unwrap()["stats"].take()
 }
 
-fn ends(row: &Value) -> Ends {
+pub fn ends(row: &Value) -> Ends {
     let count = |name: &str| row[name].as_u64().unwrap();
     Ends {
         sent: count("sent"),

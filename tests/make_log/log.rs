@@ -1,21 +1,26 @@
 //! Mail logs of any length with known truth, the same for the same seed.
 //!
-//! Owns what a made-up Postfix with several instances writes, and the counts that a reader must
-//! come to. Hosts, addresses and ids are made up; the forms are Postfix's.
+//! Owns what a made-up Postfix with several instances writes from a message's arrival to its end,
+//! and the counts that a reader must come to. Hosts, addresses and ids are made up; the forms are
+//! those of Postfix 3.5 to 3.11, the replies real ones ([`refusals`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
+
+mod refusals;
+
+use refusals::{DESTINATIONS, Destination, Fate, Refusal, Step};
 
 /// How a log is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Lines, at least; the last message is finished.
+    /// Lines, at least; what is being delivered then is delivered or put off.
     pub lines: u64,
     /// ISO times instead of RFC 3164's.
     pub iso: bool,
     /// Long queue ids instead of short ones.
     pub long_ids: bool,
-    /// Messages that are in the queue at the same time.
+    /// Messages that are on their way at the same time, beside those that wait.
     pub open: usize,
     /// What the pseudo-random numbers begin with.
     pub seed: u64,
@@ -39,6 +44,49 @@ impl Ends {
     }
 }
 
+/// Over which protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+    /// There was no host.
+    None,
+}
+
+/// What failures are told apart by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// The receiver's id, `other` or `local`.
+    pub provider: &'static str,
+    /// The code of the cause.
+    pub cause: &'static str,
+    /// The protocol.
+    pub family: Family,
+    /// Our address where the reply names it, else the instance.
+    pub from: String,
+}
+
+/// How often a kind of failure came up, and what became of whom it met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Tries of a recipient; where nothing was tried, it is none.
+    pub tries: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Recipients, of each message for itself.
+    pub recipients: u64,
+    /// Recipients that were delivered to after all.
+    pub delivered: u64,
+    /// Recipients that are in the queue when the log ends.
+    pub waiting: u64,
+    /// Recipients given up for this.
+    pub given_up: u64,
+    /// Recipients given up for something else later.
+    pub elsewhere: u64,
+}
+
 /// What a reader must come to.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
@@ -46,6 +94,16 @@ pub struct Truth {
     pub lines: u64,
     /// Messages.
     pub messages: u64,
+    /// Messages with an id that an earlier one had.
+    pub reused: u64,
+    /// Messages that wait when the log ends.
+    pub waiting: u64,
+    /// Lines of IPv6 addresses that could not be reached, each followed by success over IPv4.
+    pub unreachable: u64,
+    /// Deliveries put off because of what an earlier message met.
+    pub suspended: u64,
+    /// Lines in which programs tell of faults of their own.
+    pub troubles: u64,
     /// By `syslog_name`.
     pub instances: BTreeMap<&'static str, Ends>,
     /// By the recipient's domain.
@@ -54,50 +112,31 @@ pub struct Truth {
     pub providers: BTreeMap<&'static str, Ends>,
     /// By the hour since the log began.
     pub hours: BTreeMap<u64, Ends>,
+    /// By kind.
+    pub failures: BTreeMap<Kind, Failures>,
 }
 
-/// `syslog_name`s of a relay server with an instance a provider.
-const INSTANCES: [&str; 5] = [
-    "postfix",
-    "postfix-aol-a",
-    "postfix-msn-a",
-    "postfix-msn-b",
-    "postfix-therest-a",
+/// `syslog_name`s of a relay server with an instance a provider, each with addresses of its own.
+const INSTANCES: [(&str, &str, &str); 5] = [
+    ("postfix", "192.0.2.10", "2001:db8::10"),
+    ("postfix-aol-a", "192.0.2.11", "2001:db8::11"),
+    ("postfix-msn-a", "192.0.2.12", "2001:db8::12"),
+    ("postfix-msn-b", "192.0.2.13", "2001:db8::13"),
+    ("postfix-therest-a", "192.0.2.14", "2001:db8::14"),
 ];
 
-/// A destination: domain, mail host with its address, the provider.
-const DESTINATIONS: [(&str, &str, &str, &str); 6] = [
-    (
-        "gmail.com",
-        "gmail-smtp-in.l.google.com",
-        "2001:db8:1::1b",
-        "google",
-    ),
-    (
-        "googlemail.com",
-        "alt1.gmail-smtp-in.l.google.com",
-        "192.0.2.26",
-        "google",
-    ),
-    (
-        "hosted.example",
-        "ASPMX.L.GOOGLE.com",
-        "192.0.2.27",
-        "google",
-    ),
-    ("example.org", "mx.example.org", "198.51.100.7", "other"),
-    ("example.net", "mail.example.net", "2001:db8:2::25", "other"),
-    ("list.example", "mx2.list.example", "203.0.113.9", "other"),
+/// What strangers at the door and other programs write between.
+const NOISE: [&str; 6] = [
+    "{i}/smtpd[{p}]: connect from unknown[203.0.113.77]",
+    "{i}/smtpd[{p}]: warning: hostname host77.example.net does not resolve to address 203.0.113.77: Name or service not known",
+    "{i}/smtpd[{p}]: NOQUEUE: reject: RCPT from unknown[203.0.113.77]: 554 5.7.1 <a@example.com>: Relay access denied; from=<x@example.net> to=<a@example.com> proto=ESMTP helo=<ylmf-pc>",
+    "{i}/smtpd[{p}]: disconnect from unknown[203.0.113.77] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4",
+    "{i}/anvil[{p}]: statistics: max connection rate 2/60s for (smtp:203.0.113.77) at Mar  3 00:00:00",
+    "dovecot: imap-login: Login: user=<news>, method=PLAIN, rip=203.0.113.88, lip=192.0.2.10, mpid={p}, TLS, session=<q1w2e3r4t5>",
 ];
 
-/// Words of a refusal for good, as Google has them.
-const BOUNCE: &str = "said: 550-5.7.1 [2001:db8::10      16] Our system has detected that this 550-5.7.1 message does not meet IPv6 sending guidelines regarding PTR records 550-5.7.1 and authentication. Please review 550-5.7.1  https://support.google.com/mail/?p=IPv6AuthError for more information 550 5.7.1 . q43si37022102eeo.243 - gsmtp (in reply to end of DATA command)";
-
-/// Words of a refusal for now.
-const DEFERRAL: &str = "said: 421-4.7.28 [192.0.2.10      15] Our system has detected an unusual rate of 421-4.7.28 unsolicited mail originating from your IP address. 421 4.7.28 mz9si1019871pdb.205 - gsmtp (in reply to end of DATA command)";
-
-/// Words of another host's refusal of a recipient.
-const UNKNOWN: &str = "said: 550 5.1.1 <{}>: Recipient address rejected: User unknown in virtual mailbox table (in reply to RCPT TO command)";
+/// Microseconds.
+const SECOND: u64 = 1_000_000;
 
 /// Pseudo-random numbers that are the same everywhere (xorshift64*).
 struct Dice(u64);
@@ -113,15 +152,69 @@ impl Dice {
     fn below(&mut self, end: u64) -> u64 {
         (self.roll() >> 32) % end
     }
+
+    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        let at = usize::try_from(self.below(all.len() as u64)).unwrap_or_default();
+        &all[at]
+    }
+
+    fn fate(&mut self, fates: &'static [Fate]) -> &'static [Step] {
+        let mut left = self.below(fates.iter().map(|fate| fate.weight).sum());
+        let fate = fates.iter().find(|fate| {
+            let is_it = left < fate.weight;
+            left = left.saturating_sub(fate.weight);
+            is_it
+        });
+        fate.map_or(&[], |fate| fate.steps)
+    }
+}
+
+/// A recipient.
+struct Recipient {
+    address: String,
+    domain: String,
+    destination: &'static Destination,
+    /// What is still to come; nothing once it is finished.
+    steps: &'static [Step],
+    /// The kinds of failure it met, the last at the end.
+    met: Vec<Kind>,
+}
+
+/// A line that is still to be written, without its time and host.
+struct Said {
+    text: String,
+    /// The provider, the domain and the end of a delivery.
+    tells: Option<(&'static str, String, fn(&mut Ends))>,
 }
 
 /// A message in the queue.
 struct Message {
     id: String,
-    instance: &'static str,
-    recipients: Vec<(String, usize)>,
-    /// What it still has to write.
-    stage: usize,
+    instance: &'static (&'static str, &'static str, &'static str),
+    sender: &'static str,
+    recipients: Vec<Recipient>,
+    born: u64,
+    /// How often it was in the active queue.
+    rounds: u32,
+    /// The kinds of failure it is counted in.
+    met: Vec<Kind>,
+    lines: VecDeque<Said>,
+    /// Whether its last line says that it left the queue.
+    is_over: bool,
+}
+
+/// The made-up server.
+struct Server<'a> {
+    shape: &'a Shape,
+    dice: Dice,
+    truth: Truth,
+    /// Microseconds since the log began.
+    now: u64,
+    /// Processes so far.
+    processes: u64,
+    /// Ids, and inodes, that are free again.
+    free_ids: Vec<String>,
+    inodes: u64,
 }
 
 /// Writes a log.
@@ -129,166 +222,496 @@ struct Message {
 /// # Errors
 /// When the target takes no more.
 pub fn write(shape: Shape, out: &mut dyn Write) -> io::Result<Truth> {
-    let mut truth = Truth::default();
-    let mut dice = Dice(shape.seed | 1);
-    let mut open: Vec<Message> = Vec::new();
-    // Microseconds since the log began.
-    let mut now: u64 = 0;
-    let mut host = 0;
-    while truth.lines < shape.lines || !open.is_empty() {
-        now += dice.below(80_000);
-        if open.len() < shape.open && truth.lines < shape.lines {
-            open.push(message(&mut dice, &shape, now, &mut host));
-            truth.messages += 1;
-        }
-        let at = usize::try_from(dice.below(open.len() as u64)).unwrap_or_default();
-        let message = &mut open[at];
-        line(&mut dice, &shape, now, message, &mut truth, out)?;
-        truth.lines += 1;
-        if message.stage == 4 + message.recipients.len() {
-            open.swap_remove(at);
-        }
-    }
-    Ok(truth)
-}
-
-fn message(dice: &mut Dice, shape: &Shape, now: u64, host: &mut u64) -> Message {
-    const LETTERS: &[u8] = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
-    // Short ids are used again: five digits of microseconds and an inode that is free again.
-    let id = if shape.long_ids {
-        let mut id = String::new();
-        let mut rest = now + (1 << 40);
-        while rest > 0 {
-            let at = usize::try_from(rest % 51).unwrap_or_default();
-            id.insert(0, char::from(LETTERS[at]));
-            rest /= 51;
-        }
-        format!("{id}z{}", 100 + dice.below(900))
-    } else {
-        format!("{:05X}{:X}", now % 1_000_000, 0x100 + dice.below(0x4000))
+    let mut server = Server {
+        shape: &shape,
+        dice: Dice(shape.seed | 1),
+        truth: Truth::default(),
+        now: 0,
+        processes: 0,
+        free_ids: Vec::new(),
+        inodes: 0x4000,
     };
-    let recipients = (0..=dice.below(3).saturating_sub(1))
-        .map(|_| {
-            let destination = usize::try_from(dice.below(8)).unwrap_or_default();
-            *host += 1;
-            let user = dice.below(100_000);
-            // Two of eight go to one of very many small domains.
-            let domain = match DESTINATIONS.get(destination) {
-                Some((domain, ..)) => (*domain).to_owned(),
-                None => format!("d{}.example.com", dice.below(20_000)),
-            };
-            (format!("user{user}@{domain}"), destination)
-        })
-        .collect();
-    let instance = INSTANCES[usize::try_from(dice.below(5)).unwrap_or_default()];
-    Message {
-        id,
-        instance,
-        recipients,
-        stage: 0,
+    let mut open: Vec<Message> = Vec::new();
+    // By the time of the next try.
+    let mut waiting: BTreeMap<(u64, u64), Message> = BTreeMap::new();
+    loop {
+        server.now += server.dice.below(80_000);
+        let is_near_end = server.truth.lines >= shape.lines;
+        while let Some(first) = waiting.first_entry()
+            && first.key().0 <= server.now
+            && !is_near_end
+        {
+            let mut message = first.remove();
+            server.round(&mut message);
+            open.push(message);
+        }
+        if open.len() < shape.open && !is_near_end {
+            open.push(server.message());
+        }
+        if open.is_empty() {
+            if is_near_end {
+                break;
+            }
+            continue;
+        }
+        if server.dice.below(40) == 0 {
+            let noise = *server.dice.of(&NOISE);
+            let (instance, ..) = server.dice.of(&INSTANCES);
+            let process = server.process();
+            let text = noise.replace("{i}", instance).replace("{p}", &process);
+            server.say(instance, Said { text, tells: None }, out)?;
+        }
+        let at = usize::try_from(server.dice.below(open.len() as u64)).unwrap_or_default();
+        let (said, instance) = (open[at].lines.pop_front(), open[at].instance.0);
+        if let Some(said) = said {
+            server.say(instance, said, out)?;
+        }
+        if !open[at].lines.is_empty() {
+            continue;
+        }
+        let message = open.swap_remove(at);
+        if message.is_over {
+            server.free_ids.push(message.id);
+        } else {
+            // Postfix doubles the time, from minimal_ up to maximal_backoff_time.
+            let pause = (300 << message.rounds.min(4)).min(4000) * SECOND;
+            let key = (server.now + pause, server.truth.lines);
+            waiting.insert(key, message);
+        }
     }
+    for message in waiting.values() {
+        server.truth.waiting += 1;
+        let left = message.recipients.iter();
+        for kind in left.flat_map(|recipient| &recipient.met) {
+            server.failures(kind).waiting += 1;
+        }
+    }
+    Ok(server.truth)
 }
 
-fn line(
-    dice: &mut Dice,
-    shape: &Shape,
-    now: u64,
-    message: &mut Message,
-    truth: &mut Truth,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let (id, instance) = (&message.id, message.instance);
-    let pid = 1000 + dice.below(30_000);
-    time(shape, now, out)?;
-    let last = 3 + message.recipients.len();
-    match message.stage {
-        0 => writeln!(
-            out,
-            "{instance}/pickup[{pid}]: {id}: uid=33 from=<www-data>"
-        )?,
-        1 => writeln!(
-            out,
-            "{instance}/cleanup[{pid}]: {id}: message-id=<{now}.{id}@sender.example>"
-        )?,
-        2 => writeln!(
-            out,
-            "{instance}/qmgr[812]: {id}: from=<news@sender.example>, size={}, nrcpt={} (queue active)",
-            500 + dice.below(40_000),
-            message.recipients.len()
-        )?,
-        stage if stage == last => writeln!(out, "{instance}/qmgr[812]: {id}: removed")?,
-        stage => {
-            let (to, destination) = &message.recipients[stage - 3];
-            let small;
-            let known = DESTINATIONS.get(*destination);
-            let (relay, address, provider) = if let Some((_, relay, address, provider)) = known {
-                (*relay, *address, *provider)
-            } else {
-                small = format!("mx.{}", to.rsplit('@').next().unwrap_or_default());
-                (small.as_str(), "203.0.113.50", "other")
-            };
-            let delay = dice.below(9000);
-            let head = format!(
-                "{instance}/smtp[{pid}]: {id}: to=<{to}>, relay={relay}[{address}]:25, delay={}.{}, delays={}.1/0.01/0.5/{}, ",
-                delay / 100,
-                delay % 100 / 10,
-                delay / 200,
-                delay % 7
+impl Server<'_> {
+    fn process(&mut self) -> String {
+        self.processes += 1;
+        (1000 + self.processes % 4_000_000).to_string()
+    }
+
+    fn failures(&mut self, kind: &Kind) -> &mut Failures {
+        if !self.truth.failures.contains_key(kind) {
+            self.truth
+                .failures
+                .insert(kind.clone(), Failures::default());
+        }
+        self.truth.failures.get_mut(kind).expect("it was put there")
+    }
+
+    fn say(&mut self, instance: &'static str, said: Said, out: &mut dyn Write) -> io::Result<()> {
+        time(self.shape, self.now, out)?;
+        out.write_all(said.text.as_bytes())?;
+        out.write_all(b"\n")?;
+        let truth = &mut self.truth;
+        truth.lines += 1;
+        if let Some((provider, domain, add)) = said.tells {
+            add(truth.instances.entry(instance).or_default());
+            add(truth.providers.entry(provider).or_default());
+            add(truth.hours.entry(self.now / 3600 / SECOND).or_default());
+            add(truth.domains.entry(domain).or_default());
+        }
+        Ok(())
+    }
+
+    /// A queue id as Postfix makes them: of the time and an inode.
+    fn id(&mut self) -> String {
+        const LETTERS: &[u8] = b"0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
+        let digits = |mut number: u64, base: u64, least: usize| {
+            let mut text = String::new();
+            while number > 0 || text.len() < least {
+                let at = usize::try_from(number % base).unwrap_or_default();
+                text.insert(0, char::from(LETTERS[at]));
+                number /= base;
+            }
+            text
+        };
+        let micros = self.now % SECOND;
+        if self.shape.long_ids {
+            self.inodes += 1;
+            let seconds = digits(1_772_496_000 + self.now / SECOND, 52, 6);
+            let micros = digits(micros, 52, 4);
+            return format!(
+                "{seconds}{micros}z{}",
+                digits(self.inodes % 0x4_0000, 51, 1)
             );
-            let domain = to.rsplit('@').next().unwrap_or_default();
-            let mut count = |add: fn(&mut Ends)| {
-                add(truth.instances.entry(instance).or_default());
-                add(truth.providers.entry(provider).or_default());
-                add(truth.hours.entry(now / 3_600_000_000).or_default());
-                match truth.domains.get_mut(domain) {
-                    Some(ends) => add(ends),
-                    None => add(truth.domains.entry(domain.to_owned()).or_default()),
+        }
+        // A short one comes up again as soon as the inode is free.
+        if self.free_ids.len() > 20 && self.dice.below(8) == 0 {
+            let at = usize::try_from(self.dice.below(self.free_ids.len() as u64));
+            self.truth.reused += 1;
+            return self.free_ids.swap_remove(at.unwrap_or_default());
+        }
+        self.inodes += 1;
+        format!("{micros:05X}{:X}", self.inodes)
+    }
+
+    /// A message that comes in.
+    fn message(&mut self) -> Message {
+        let instance = self.dice.of(&INSTANCES);
+        let recipients = (0..=self.dice.below(3).saturating_sub(1))
+            .map(|_| {
+                let destination = self.dice.of(DESTINATIONS);
+                let domain = if destination.domain.is_empty() {
+                    format!("d{}.example.com", self.dice.below(20_000))
+                } else {
+                    destination.domain.to_owned()
+                };
+                Recipient {
+                    address: format!("user{}@{domain}", self.dice.below(100_000)),
+                    domain,
+                    destination,
+                    steps: self.dice.fate(destination.fates),
+                    met: Vec::new(),
                 }
-            };
-            let google = provider == "google";
-            match dice.below(20) {
-                0 if google => {
-                    count(|ends| ends.bounced += 1);
-                    writeln!(
-                        out,
-                        "{head}dsn=5.7.1, status=bounced (host {relay}[{address}] {BOUNCE})"
-                    )?;
-                }
-                0 => {
-                    count(|ends| ends.bounced += 1);
-                    writeln!(
-                        out,
-                        "{head}dsn=5.1.1, status=bounced (host {relay}[{address}] {})",
-                        UNKNOWN.replace("{}", to)
-                    )?;
-                }
-                1 if google => {
-                    count(|ends| ends.deferred += 1);
-                    writeln!(
-                        out,
-                        "{head}dsn=4.7.28, status=deferred (host {relay}[{address}] {DEFERRAL})"
-                    )?;
-                }
-                1 => {
-                    count(|ends| ends.deferred += 1);
-                    writeln!(
-                        out,
-                        "{head}dsn=4.4.1, status=deferred (connect to {relay}[{address}]:25: Connection timed out)"
-                    )?;
-                }
-                _ => {
-                    count(|ends| ends.sent += 1);
-                    writeln!(
-                        out,
-                        "{head}dsn=2.0.0, status=sent (250 2.0.0 OK  {now} 5c084fsi8261151lab.{} - gsmtp)",
-                        dice.below(1000)
-                    )?;
-                }
+            })
+            .collect();
+        let mut message = self.empty(instance, "news@sender.example", recipients);
+        let (id, instance) = (message.id.clone(), instance.0);
+        let process = self.process();
+        let mut say = |text: String| message.lines.push_back(Said { text, tells: None });
+        let is_local = self.dice.below(2) == 0;
+        if is_local {
+            say(format!(
+                "{instance}/pickup[811]: {id}: uid=33 from=<www-data>"
+            ));
+        } else {
+            say(format!(
+                "{instance}/smtpd[{process}]: connect from app.sender.example[192.0.2.80]"
+            ));
+            say(format!(
+                "{instance}/smtpd[{process}]: {id}: client=app.sender.example[192.0.2.80]"
+            ));
+        }
+        let (now, cleanup) = (self.now, self.process());
+        say(format!(
+            "{instance}/cleanup[{cleanup}]: {id}: message-id=<{now}.{id}@sender.example>"
+        ));
+        if !is_local {
+            say(format!(
+                "{instance}/smtpd[{process}]: disconnect from app.sender.example[192.0.2.80] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5"
+            ));
+        }
+        self.round(&mut message);
+        message
+    }
+
+    fn empty(
+        &mut self,
+        instance: &'static (&'static str, &'static str, &'static str),
+        sender: &'static str,
+        recipients: Vec<Recipient>,
+    ) -> Message {
+        self.truth.messages += 1;
+        Message {
+            id: self.id(),
+            instance,
+            sender,
+            recipients,
+            born: self.now,
+            rounds: 0,
+            met: Vec::new(),
+            lines: VecDeque::new(),
+            is_over: false,
+        }
+    }
+
+    /// Tries every recipient that is not finished.
+    fn round(&mut self, message: &mut Message) {
+        let (id, instance) = (message.id.clone(), message.instance.0);
+        message.rounds += 1;
+        let (size, count) = (500 + self.dice.below(40_000), message.recipients.len());
+        let quiet = |text| Said { text, tells: None };
+        message.lines.push_back(quiet(format!(
+            "{instance}/qmgr[812]: {id}: from=<{}>, size={size}, nrcpt={count} (queue active)",
+            message.sender
+        )));
+        let mut recipients = std::mem::take(&mut message.recipients);
+        let (mut has_bounced, mut is_old) = (false, false);
+        for recipient in &mut recipients {
+            if let Some((step, rest)) = recipient.steps.split_first() {
+                recipient.steps = rest;
+                self.attempt(message, recipient, step);
+                let is_final = matches!(step, Step::Sent(_) | Step::Unreachable | Step::Detour(_));
+                has_bounced |= matches!(step, Step::Bounced(..));
+                is_old |= rest.is_empty() && !is_final && !matches!(step, Step::Bounced(..));
             }
         }
+        if is_old {
+            message.lines.push_back(quiet(format!(
+                "{instance}/qmgr[812]: {id}: from=<{}>, status=expired, returned to sender",
+                message.sender
+            )));
+            for recipient in &mut recipients {
+                recipient.steps = &[];
+                self.give_up(recipient);
+            }
+        }
+        if has_bounced || is_old {
+            let (process, notice) = (self.process(), self.id());
+            self.truth.messages += 1;
+            let tells = Some(("other", "sender.example".to_owned(), sent as fn(&mut Ends)));
+            let lines = [
+                (
+                    format!(
+                        "{instance}/cleanup[{process}]: {notice}: message-id=<{}.{notice}@relay.sender.example>",
+                        self.now
+                    ),
+                    None,
+                ),
+                (
+                    format!(
+                        "{instance}/bounce[{process}]: {id}: sender non-delivery notification: {notice}"
+                    ),
+                    None,
+                ),
+                (
+                    format!(
+                        "{instance}/qmgr[812]: {notice}: from=<>, size=4321, nrcpt=1 (queue active)"
+                    ),
+                    None,
+                ),
+                (
+                    format!(
+                        "{instance}/local[{process}]: {notice}: to=<news@sender.example>, relay=local, delay=0.02, delays=0.01/0/0/0.01, dsn=2.0.0, status=sent (delivered to mailbox)"
+                    ),
+                    tells,
+                ),
+                (format!("{instance}/qmgr[812]: {notice}: removed"), None),
+            ];
+            message
+                .lines
+                .extend(lines.map(|(text, tells)| Said { text, tells }));
+        }
+        message.is_over = recipients.iter().all(|one| one.steps.is_empty());
+        if message.is_over {
+            message
+                .lines
+                .push_back(quiet(format!("{instance}/qmgr[812]: {id}: removed")));
+        }
+        message.recipients = recipients;
     }
-    message.stage += 1;
-    Ok(())
+
+    /// Tries a recipient.
+    fn attempt(&mut self, message: &mut Message, to: &mut Recipient, step: &'static Step) {
+        let (instance, ours4, ours6) = *message.instance;
+        let destination = to.destination;
+        let (v4, v6, id) = (destination.v4, destination.v6, message.id.clone());
+        let host = if destination.host.is_empty() {
+            format!("mx.{}", to.domain)
+        } else {
+            destination.host.to_owned()
+        };
+        let process = self.process();
+        let agent = format!("{instance}/smtp[{process}]: ");
+        let (number, address, domain) = (
+            self.dice.roll() >> 24,
+            to.address.clone(),
+            to.domain.clone(),
+        );
+        let filled = |text: &str, ours: &str| {
+            text.replace("{ours}", ours)
+                .replace("{to}", &address)
+                .replace("{domain}", &domain)
+                .replace("{n}", &number.to_string())
+        };
+        let kind = |refusal: &Refusal, family| Kind {
+            provider: destination.provider,
+            cause: refusal.cause,
+            family,
+            from: match family {
+                Family::V6 if refusal.said.contains("{ours}") => ours6,
+                Family::V4 if refusal.said.contains("{ours}") => ours4,
+                _ => instance,
+            }
+            .to_owned(),
+        };
+        let theirs = |family| {
+            if family == Family::V6 {
+                (v6, ours6)
+            } else {
+                (v4, ours4)
+            }
+        };
+        let said = |refusal: &Refusal, family| {
+            let (address, ours) = theirs(family);
+            let (words, stage) = (filled(refusal.said, ours), refusal.stage);
+            if stage.is_empty() {
+                format!("host {host}[{address}] refused to talk to me: {words}")
+            } else {
+                format!("host {host}[{address}] said: {words} (in reply to {stage})")
+            }
+        };
+        let connection = |family| format!("{host}[{}]:25", theirs(family).0);
+        let sent = |family| {
+            (
+                connection(family),
+                "2.0.0",
+                format!("sent ({})", filled(destination.accepts, "")),
+            )
+        };
+        let mut lines: Vec<String> = Vec::new();
+        let (relay, dsn, status) = match step {
+            Step::Sent(family) => sent(*family),
+            Step::Unreachable => {
+                self.truth.unreachable += 1;
+                lines.push(format!(
+                    "{agent}connect to {host}[{v6}]:25: Network is unreachable"
+                ));
+                sent(Family::V4)
+            }
+            Step::Detour(refusal) => {
+                lines.push(format!("{agent}{id}: {}", said(refusal, Family::V6)));
+                self.failed(message, to, kind(refusal, Family::V6), true);
+                sent(Family::V4)
+            }
+            Step::Deferred(family, refusal) => {
+                self.failed(message, to, kind(refusal, *family), true);
+                let words = format!("deferred ({})", said(refusal, *family));
+                (connection(*family), refusal.dsn, words)
+            }
+            Step::Greeting(refusal) => {
+                self.failed(message, to, kind(refusal, Family::V4), true);
+                let words = format!("deferred ({})", said(refusal, Family::V4));
+                (connection(Family::V4), refusal.dsn, words)
+            }
+            Step::Bounced(family, refusal) => {
+                self.failed(message, to, kind(refusal, *family), true);
+                let words = format!("bounced ({})", said(refusal, *family));
+                (connection(*family), refusal.dsn, words)
+            }
+            Step::Silent(why, cause) => {
+                let addresses = [v6, v4].into_iter().filter(|address| !address.is_empty());
+                lines.extend(
+                    addresses
+                        .map(|address| format!("{agent}connect to {host}[{address}]:25: {why}")),
+                );
+                let kind = Kind {
+                    provider: destination.provider,
+                    cause,
+                    family: Family::V4,
+                    from: instance.to_owned(),
+                };
+                self.failed(message, to, kind, true);
+                let words = format!("deferred (connect to {host}[{v4}]:25: {why})");
+                ("none".to_owned(), "4.4.1", words)
+            }
+            Step::Suspended(refusal) => {
+                self.truth.suspended += 1;
+                self.failed(message, to, kind(refusal, Family::V4), false);
+                let words = said(refusal, Family::V4);
+                let words = format!("deferred (delivery temporarily suspended: {words})");
+                ("none".to_owned(), refusal.dsn, words)
+            }
+            Step::Broken => {
+                let program = "/usr/lib/postfix/sbin/smtp";
+                self.truth.troubles += 5;
+                lines.extend([
+                    format!("{agent}fatal: open database /etc/postfix/sasl_passwd.db: No such file or directory"),
+                    format!("{instance}/master[810]: warning: process {program} pid {process} exit status 1"),
+                    format!("{instance}/master[810]: warning: {program}: bad command startup -- throttling"),
+                    format!("{instance}/qmgr[812]: warning: private/smtp-partner socket: malformed response"),
+                    format!("{instance}/qmgr[812]: warning: transport smtp-partner failure -- see a previous warning/fatal/panic logfile record for the problem description"),
+                ]);
+                let kind = Kind {
+                    provider: "local",
+                    cause: "hash-map-missing",
+                    family: Family::None,
+                    from: instance.to_owned(),
+                };
+                self.failed(message, to, kind, true);
+                (
+                    "none".to_owned(),
+                    "4.3.0",
+                    "deferred (unknown mail transport error)".to_owned(),
+                )
+            }
+        };
+        let agent = if matches!(step, Step::Suspended(_) | Step::Broken) {
+            format!("{instance}/error[{}]: ", self.process())
+        } else {
+            agent
+        };
+        if relay != "none" && process.ends_with('7') {
+            lines.push(format!("{agent}Trusted TLS connection established to {relay}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature RSA-PSS (2048 bits) server-digest SHA256"));
+        }
+        let waited = (self.now - message.born) / 1000;
+        let (before, sending) = (waited + self.dice.below(90), self.dice.below(2500));
+        lines.push(format!(
+            "{agent}{id}: to=<{address}>, relay={relay}, delay={}, delays={}/0.01/{}/{}, dsn={dsn}, status={status}",
+            seconds(before + 10 + 240 + sending),
+            seconds(before),
+            seconds(240),
+            seconds(sending),
+        ));
+        let end: fn(&mut Ends) = match step {
+            Step::Sent(_) | Step::Unreachable | Step::Detour(_) => {
+                for kind in std::mem::take(&mut to.met) {
+                    self.failures(&kind).delivered += 1;
+                }
+                to.steps = &[];
+                self::sent
+            }
+            Step::Bounced(..) => {
+                self.give_up(to);
+                |ends| ends.bounced += 1
+            }
+            _ => |ends| ends.deferred += 1,
+        };
+        let last = lines.len() - 1;
+        message
+            .lines
+            .extend(lines.into_iter().enumerate().map(|(at, text)| Said {
+                text,
+                tells: (at == last).then(|| (destination.provider, domain.clone(), end)),
+            }));
+    }
+
+    /// Counts a recipient's failure.
+    fn failed(&mut self, message: &mut Message, to: &mut Recipient, kind: Kind, is_try: bool) {
+        let is_new_message = !message.met.contains(&kind);
+        let is_new = !to.met.contains(&kind);
+        let failures = self.failures(&kind);
+        failures.tries += u64::from(is_try);
+        failures.messages += u64::from(is_new_message);
+        failures.recipients += u64::from(is_new);
+        if is_new_message {
+            message.met.push(kind.clone());
+        }
+        to.met.retain(|met| *met != kind);
+        to.met.push(kind);
+    }
+
+    /// Counts a recipient that is given up.
+    fn give_up(&mut self, to: &mut Recipient) {
+        let mut met = std::mem::take(&mut to.met);
+        if let Some(last) = met.pop() {
+            self.failures(&last).given_up += 1;
+        }
+        for kind in met {
+            self.failures(&kind).elsewhere += 1;
+        }
+    }
+}
+
+fn sent(ends: &mut Ends) {
+    ends.sent += 1;
+}
+
+/// Milliseconds as Postfix writes delays: two digits that count.
+fn seconds(milliseconds: u64) -> String {
+    let (whole, rest) = (milliseconds / 1000, milliseconds % 1000);
+    let text = match milliseconds {
+        10_000.. => return whole.to_string(),
+        1000.. => format!("{whole}.{}", rest / 100),
+        _ => format!("0.{:02}", rest / 10),
+    };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Days before each month of a year that is no leap year.

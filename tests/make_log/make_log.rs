@@ -24,7 +24,10 @@ fn main() -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let truth = log::write(shape, &mut out)?;
     out.flush()?;
-    eprintln!("{} lines, {} messages", truth.lines, truth.messages);
+    eprintln!(
+        "{} lines, {} messages, {} of them with an id again, {} waiting",
+        truth.lines, truth.messages, truth.reused, truth.waiting
+    );
     for (name, ends) in &truth.instances {
         eprintln!("{name} {} {ends:?}", ends.total());
     }
