@@ -163,14 +163,16 @@ impl Finding {
     }
 }
 
-/// Escapes what a terminal would act on: control characters become `\u{..}`.
+/// Escapes what a terminal would act on: control characters become `\u{..}`, and so do those that
+/// turn the direction of a text, for what is turned reads as something else.
 ///
 /// Text from files, logs and DNS answers passes through here before it is shown.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == '\n' || c == '\t' || !c.is_control() {
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c == '\n' || c == '\t' || !(c.is_control() || turns) {
             out.push(c);
         } else {
             out.extend(c.escape_default());
@@ -243,5 +245,6 @@ mod tests {
     #[test]
     fn terminal_escapes_are_shown_not_obeyed() {
         assert_eq!(escape("a\x1b[31mb"), "a\\u{1b}[31mb");
+        assert_eq!(escape("a\u{202e}b"), "a\\u{202e}b");
     }
 }

@@ -80,23 +80,37 @@ impl Hour {
     /// Hours since another, earlier one.
     #[must_use]
     pub fn since(self, earlier: Self) -> usize {
-        let days = |hour: Self| {
-            let of_month = hour.0 / 24;
-            let (months, day) = (of_month / 31, of_month % 31 + 1);
-            let parts = (months / 12, months % 12 + 1, day);
-            let year = i16::try_from(parts.0).unwrap_or(1);
-            let small = |part: u32| i8::try_from(part).unwrap_or(1);
-            // A day that a month does not have counts as the last it has.
-            let date = jiff::civil::Date::new(year, small(parts.1), small(parts.2));
-            date.or_else(|_| jiff::civil::Date::new(year, small(parts.1), 28))
-                .ok()
-        };
-        let between = days(self)
-            .zip(days(earlier))
-            .map(|(day, first)| i64::from(day.since(first).map_or(0, |span| span.get_days())) * 24);
-        let hours =
-            between.unwrap_or_default() + i64::from(self.of_day()) - i64::from(earlier.of_day());
+        let between = self.on().zip(earlier.on());
+        let days = between.map(|(day, first)| day.since(first).map_or(0, |span| span.get_days()));
+        let hours = i64::from(days.unwrap_or_default()) * 24 + i64::from(self.of_day())
+            - i64::from(earlier.of_day());
         usize::try_from(hours).unwrap_or_default()
+    }
+
+    /// The hour so many hours later.
+    #[must_use]
+    pub fn later(self, hours: usize) -> Self {
+        let hours = i64::from(self.of_day()) + i64::try_from(hours).unwrap_or_default();
+        let days = jiff::Span::new().try_days(hours / 24).unwrap_or_default();
+        let Some(day) = self.on().and_then(|day| day.checked_add(days).ok()) else {
+            return self;
+        };
+        let part = |part: i8| u32::try_from(part).unwrap_or_default();
+        let year = u32::try_from(day.year()).unwrap_or_default();
+        let of_day = u32::try_from(hours % 24).unwrap_or_default();
+        Self::new(year, part(day.month()), part(day.day()), of_day)
+    }
+
+    /// The day it is of; one that its month does not have counts as the last that all have.
+    fn on(self) -> Option<jiff::civil::Date> {
+        let days = self.0 / 24;
+        let (months, day) = (days / 31, days % 31 + 1);
+        let year = i16::try_from(months / 12).ok()?;
+        let small = |part: u32| i8::try_from(part).unwrap_or(1);
+        let (month, day) = (small(months % 12 + 1), small(day));
+        let date = jiff::civil::Date::new(year, month, day);
+        date.or_else(|_| jiff::civil::Date::new(year, month, 28))
+            .ok()
     }
 
     /// The hour of the day.
@@ -227,6 +241,21 @@ mod tests {
         let last = LastDay::of(0);
         let stamp = Stamp::parse(b"2026-02-28T09:59:07", last).unwrap();
         assert_eq!(stamp.to_string(), "2026-02-28 09:59:07");
+    }
+
+    #[test]
+    fn hours_pass() {
+        let hour = Hour::new(2026, 2, 27, 22);
+        for (later, date, of_day) in [
+            (0, "2026-02-27", 22),
+            (3, "2026-02-28", 1),
+            (26, "2026-03-01", 0),
+            (24 * 365, "2027-02-27", 22),
+        ] {
+            let found = hour.later(later);
+            assert_eq!((found.date().as_str(), found.of_day()), (date, of_day));
+            assert_eq!(found.since(hour), later);
+        }
     }
 
     #[test]

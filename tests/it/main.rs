@@ -27,6 +27,7 @@ mod made;
 mod made_logs;
 mod move_tables;
 mod oracle;
+mod page;
 mod plan_changes_nothing;
 mod providers;
 mod push;

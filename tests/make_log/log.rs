@@ -180,11 +180,19 @@ struct Recipient {
     met: Vec<Kind>,
 }
 
+/// What a line tells of a recipient.
+struct Delivery {
+    provider: &'static str,
+    domain: String,
+    /// Counts how it ended.
+    end: fn(&mut Ends),
+}
+
 /// A line that is still to be written, without its time and host.
 struct Said {
     text: String,
-    /// The provider, the domain and the end of a delivery.
-    tells: Option<(&'static str, String, fn(&mut Ends))>,
+    /// What became of a recipient, where it tells that.
+    tells: Option<Delivery>,
 }
 
 /// A message in the queue.
@@ -310,11 +318,12 @@ impl Server<'_> {
         out.write_all(b"\n")?;
         let truth = &mut self.truth;
         truth.lines += 1;
-        if let Some((provider, domain, add)) = said.tells {
+        if let Some(told) = said.tells {
+            let add = told.end;
             add(truth.instances.entry(instance).or_default());
-            add(truth.providers.entry(provider).or_default());
+            add(truth.providers.entry(told.provider).or_default());
             add(truth.hours.entry(self.now / 3600 / SECOND).or_default());
-            add(truth.domains.entry(domain).or_default());
+            add(truth.domains.entry(told.domain).or_default());
         }
         Ok(())
     }
@@ -455,7 +464,11 @@ impl Server<'_> {
         if has_bounced || is_old {
             let (process, notice) = (self.process(), self.id());
             self.truth.messages += 1;
-            let tells = Some(("other", "sender.example".to_owned(), sent as fn(&mut Ends)));
+            let tells = Some(Delivery {
+                provider: "other",
+                domain: "sender.example".to_owned(),
+                end: sent,
+            });
             let lines = [
                 (
                     format!(
@@ -498,6 +511,7 @@ impl Server<'_> {
     }
 
     /// Tries a recipient.
+    #[expect(clippy::too_many_lines, reason = "an arm for each way a try can go")]
     fn attempt(&mut self, message: &mut Message, to: &mut Recipient, step: &'static Step) {
         let (instance, ours4, ours6) = *message.instance;
         let destination = to.destination;
@@ -668,7 +682,11 @@ impl Server<'_> {
             .lines
             .extend(lines.into_iter().enumerate().map(|(at, text)| Said {
                 text,
-                tells: (at == last).then(|| (destination.provider, domain.clone(), end)),
+                tells: (at == last).then(|| Delivery {
+                    provider: destination.provider,
+                    domain: domain.clone(),
+                    end,
+                }),
             }));
     }
 

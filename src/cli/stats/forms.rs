@@ -182,17 +182,11 @@ pub fn slots(row: &Row, most: usize) -> Vec<(Hour, Ends)> {
     let at = |hour: &Hour| hour.since(first);
     let span = row.hours.keys().next_back().map_or(0, at) + 1;
     let step = span.div_ceil(most).max(1);
-    let mut slots: Vec<(Hour, Ends)> = Vec::new();
-    slots.resize(span.div_ceil(step), (first, Ends::default()));
-    let mut begun = vec![false; slots.len()];
+    let hours = (0..span.div_ceil(step)).map(|slot| first.later(slot * step));
+    let mut slots: Vec<(Hour, Ends)> = hours.map(|hour| (hour, Ends::default())).collect();
     for (hour, ends) in &row.hours {
-        let place = at(hour) / step;
-        if let (Some(slot), Some(begun)) = (slots.get_mut(place), begun.get_mut(place)) {
-            if !*begun {
-                slot.0 = *hour;
-                *begun = true;
-            }
-            slot.1 += *ends;
+        if let Some((_, slot)) = slots.get_mut(at(hour) / step) {
+            *slot += *ends;
         }
     }
     slots

@@ -7,7 +7,7 @@ use super::Section;
 use super::forms::{duration, grouped, percent, slots};
 use crate::cli::Failure;
 use crate::finding::escape;
-use crate::stats::{Ends, Row};
+use crate::stats::{Ends, Hour, Row};
 use crate::template::{TemplateError, render};
 
 /// The plot's size, in its own units.
@@ -17,8 +17,14 @@ const HEIGHT: f64 = 220.0;
 /// The most bars in the plot.
 const MOST_BARS: usize = 120;
 
-/// Times written below the plot.
+/// Times written below the plot, none so far right that it would end beyond it.
 const TICKS: usize = 6;
+const LAST_TICK: f64 = 0.83;
+
+/// What the numbers of a row are.
+const COLUMNS: [&str; 7] = [
+    "total", "sent", "deferred", "bounced", "sent %", "p50", "p95",
+];
 
 #[derive(Serialize)]
 struct Page {
@@ -34,6 +40,7 @@ struct Page {
     most: String,
     bars: Vec<Bar>,
     ticks: Vec<Tick>,
+    columns: [&'static str; 7],
     sections: Vec<Table>,
 }
 
@@ -119,8 +126,8 @@ pub fn page(all: &Row, sections: &[Section]) -> Result<String, Failure> {
             ),
         });
     }
-    let every = slots.len().div_ceil(TICKS).max(1);
-    let ticks = slots.iter().enumerate().step_by(every);
+    let hours: Vec<Hour> = slots.iter().map(|(hour, _)| *hour).collect();
+    let ticks = ticks(&hours).into_iter();
     let hours = all.hours.keys();
     let period = match (hours.clone().next(), hours.clone().next_back()) {
         (Some(first), Some(last)) => format!(
@@ -144,15 +151,48 @@ pub fn page(all: &Row, sections: &[Section]) -> Result<String, Failure> {
         height: HEIGHT,
         most: grouped(most),
         ticks: ticks
-            .map(|(at, (hour, _))| Tick {
-                x: number(step * at as f64),
-                label: format!("{} {:02}h", hour.date(), hour.of_day()),
+            .map(|(at, label)| (step * at as f64 / WIDTH, label))
+            .filter(|(share, _)| *share <= LAST_TICK)
+            .map(|(share, label)| Tick {
+                x: number(share * 100.0),
+                label,
             })
             .collect(),
         bars,
+        columns: COLUMNS,
         sections: sections.iter().map(table).collect(),
     };
     render("stats.html", &page).map_err(|error: TemplateError| Failure::from(error))
+}
+
+/// Places and labels of times: days where there are some, else hours that divide one.
+fn ticks(hours: &[Hour]) -> Vec<(usize, String)> {
+    let Some((first, last)) = hours.first().zip(hours.last()) else {
+        return Vec::new();
+    };
+    let span = last.since(*first) + 1;
+    // The period above the plot has the year.
+    let date = |hour: &Hour| hour.date().split_off(5);
+    if span > 48 {
+        let begins = |(at, hour): &(usize, &Hour)| {
+            let before = at.checked_sub(1).and_then(|at| hours.get(at));
+            before.map_or(hour.of_day() == 0, |before| before.day() != hour.day())
+        };
+        let days: Vec<_> = hours.iter().enumerate().filter(begins).collect();
+        let every = days.len().div_ceil(TICKS).max(1);
+        let days = days.into_iter().step_by(every);
+        return days.map(|(at, hour)| (at, date(hour))).collect();
+    }
+    let every = [1, 2, 3, 6, 12]
+        .into_iter()
+        .find(|every| span <= TICKS * every)
+        .and_then(|every| u32::try_from(every).ok());
+    let every = every.unwrap_or(12);
+    let places = hours.iter().enumerate();
+    let places = places.filter(|(_, hour)| hour.of_day() % every == 0);
+    places
+        .map(|(at, hour)| (at, format!("{} {:02}h", date(hour), hour.of_day())))
+        .collect()
 }
 
 fn counts(ends: Ends) -> [(&'static str, u64); 3] {
