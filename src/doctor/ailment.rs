@@ -157,6 +157,14 @@ impl Ailment {
         all
     }
 
+    /// The place of a witness among those that tell of it: the one that says most comes first.
+    #[must_use]
+    pub fn place(&self, witness: &Witness) -> usize {
+        let mut codes = self.signs.iter().flat_map(|sign| &sign.codes);
+        let place = codes.position(|code| stands_for(code, &witness.code));
+        place.unwrap_or(usize::MAX)
+    }
+
     /// Tells whether a witness tells of it.
     #[must_use]
     pub fn is_told_by(&self, witness: &Witness) -> bool {

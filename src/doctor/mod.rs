@@ -12,6 +12,7 @@
 pub mod ailment;
 pub mod applies;
 pub mod configuration;
+pub mod log;
 pub mod port25;
 pub mod queue;
 pub mod told;
@@ -112,6 +113,15 @@ pub struct Witness {
     /// The protocol it is about, 4 or 6.
     #[serde(skip)]
     pub family: Option<u8>,
+    /// What it did to mail, where that was seen.
+    #[serde(skip)]
+    pub harm: Option<Harm>,
+    /// Commands of ours that go by the cause alone, without the word `mailfix`.
+    #[serde(skip)]
+    pub commands: Vec<String>,
+    /// What else there is to do for the cause.
+    #[serde(skip)]
+    pub steps: Vec<String>,
 }
 
 impl Witness {
@@ -131,6 +141,9 @@ impl Witness {
             why: finding.why,
             fix: finding.fix,
             family,
+            harm: None,
+            commands: Vec::new(),
+            steps: Vec::new(),
         }
     }
 }
@@ -227,7 +240,10 @@ pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> F
             .into_iter()
             .partition(|witness| ailment.is_told_by(witness));
         left = rest;
-        if !told.is_empty() {
+        // What others have refused without harm is no news.
+        let is_harmless =
+            |witness: &Witness| witness.severity == Severity::Note && is_of_mail(witness.by);
+        if !told.iter().all(is_harmless) {
             troubles.push(of_ailment(ailment, told, standing, causes));
         }
     }
@@ -325,6 +341,11 @@ fn explained(troubles: Vec<Trouble>) -> Vec<Trouble> {
     left.into_iter().flatten().collect()
 }
 
+/// Whether such a look shows what became of mail, rather than why.
+fn is_of_mail(by: By) -> bool {
+    matches!(by, By::Log | By::Queue | By::Port25)
+}
+
 /// Whether what such a look shows may be no more than a consequence.
 fn follows(by: By) -> bool {
     !matches!(by, By::Receipts | By::Plan)
@@ -349,6 +370,17 @@ fn of_ailment(
             witness.severity = Severity::Note;
         }
     }
+    told.sort_by_key(|witness| ailment.place(witness));
+    let is_planned = ailment.mend == Mend::Plan && (standing.is_pending || !standing.has_site);
+    // What is advised for the cause is what the plan does.
+    let causes = if is_planned || cure.is_some() {
+        for witness in &mut told {
+            witness.steps = Vec::new();
+        }
+        &[]
+    } else {
+        causes
+    };
     let mut trouble = of_code(&ailment.code, told, standing, causes);
     trouble.weight = ailment.weight;
     trouble.harm = ailment.harm;
@@ -379,6 +411,8 @@ fn of_ailment(
     }
     if let Some(cure) = cure {
         trouble.harm = Harm::Hygiene;
+        trouble.commands = Vec::new();
+        trouble.steps = Vec::new();
         trouble.why = Some(format!("it does no harm at present: {cure}"));
     }
     let is_of_log = |witness: &Witness| witness.by == By::Log;
@@ -430,7 +464,9 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
     let title = match (leading, cause) {
         (Some(leading), _) => {
             let same = told.iter().filter(is_own);
-            match same.filter(|witness| witness.says != leading.says).count() {
+            let is_other =
+                |witness: &&Witness| witness.code == leading.code && witness.says != leading.says;
+            match same.filter(is_other).count() {
                 0 => leading.says.clone(),
                 more => format!("{}, and {more} more", leading.says),
             }
@@ -455,13 +491,31 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
             steps.push(fix.clone());
         }
     }
+    // What a witness names itself is about just this host.
+    let advised = told.iter().flat_map(|witness| witness.steps.clone());
+    let mut advised: Vec<String> = advised.collect();
+    let mut mend: Vec<String> = told
+        .iter()
+        .flat_map(|witness| witness.commands.clone())
+        .collect();
     if let Some(cause) = cause {
-        steps.extend(cause.advice.clone());
-        // What a witness names is about just this host.
-        if commands.is_empty() {
-            let is_fitting = |words: &&String| !(words.starts_with("init") && standing.has_site);
-            let mend = cause.mend.iter().filter(is_fitting);
-            commands.extend(mend.map(|words| standing.own(words)));
+        if advised.is_empty() {
+            advised.extend(cause.steps.iter().chain(&cause.advice).cloned());
+        }
+        mend.extend(cause.mend.iter().cloned());
+    }
+    for step in advised {
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    if commands.is_empty() {
+        for words in mend {
+            let command = standing.own(&words);
+            let is_for_others = words.starts_with("init") && standing.has_site;
+            if !is_for_others && !commands.contains(&command) {
+                commands.push(command);
+            }
         }
     }
     let needs_site = |command: &String| {
@@ -478,14 +532,15 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         commands.retain(|command| *command != init);
         commands.insert(0, init);
     }
+    let harm = told.iter().filter_map(|witness| witness.harm).min();
     Trouble {
         rank: 0,
         severity,
-        harm: match severity {
+        harm: harm.unwrap_or(match severity {
             Severity::Error => Harm::Stuck,
             Severity::Warning => Harm::Risk,
             Severity::Note => Harm::Hygiene,
-        },
+        }),
         code: code.to_owned(),
         title,
         why: told.iter().find_map(|witness| witness.why.clone()),

@@ -117,6 +117,9 @@ impl Group {
             why: None,
             fix: None,
             family: None,
+            harm: None,
+            commands: Vec::new(),
+            steps: Vec::new(),
         }
     }
 }

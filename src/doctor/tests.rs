@@ -25,6 +25,9 @@ fn logged(code: &str, count: u64, last: &str) -> Witness {
         why: None,
         fix: None,
         family: None,
+        harm: None,
+        commands: Vec::new(),
+        steps: Vec::new(),
     }
 }
 

@@ -87,6 +87,10 @@ pub fn show_looked(ui: &mut Ui, looked: &Looked) {
     if let Some(queue) = at.queue {
         ui.point("-", &format!("the queue: {}", many(queue, "message")));
     }
+    if let Some(log) = &at.log {
+        let size = bytes(log.bytes);
+        ui.point("-", &format!("the mail log since {}: {size}", log.since));
+    }
     if let (Some(addresses), Some(domains)) = (at.addresses, at.domains) {
         let addresses = counted(addresses, "address", "addresses");
         let domains = many(domains, "domain");
@@ -117,6 +121,24 @@ pub fn show_looked(ui: &mut Ui, looked: &Looked) {
             ),
         );
     }
+    if !looked.past.is_empty() {
+        let times: u64 = looked.past.iter().filter_map(|one| one.count).sum();
+        let last = looked.past.iter().filter_map(|one| one.last).max();
+        let last = last.map_or_else(String::new, |last| {
+            format!(", last at {}", last.strftime("%Y-%m-%d %H:%M:%S"))
+        });
+        ui.point(
+            "-",
+            &format!(
+                "left out: {} of the log from before the last change here{last}",
+                counted(
+                    usize::try_from(times).unwrap_or(usize::MAX),
+                    "failure",
+                    "failures"
+                )
+            ),
+        );
+    }
     if !looked.skipped.is_empty() {
         ui.data("\n");
         ui.heading("Not looked at");
@@ -136,6 +158,15 @@ fn name(what: &str) -> &str {
         "port25" => "port 25",
         other => other,
     }
+}
+
+/// A size as people read it.
+fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    UNITS.iter().find(|(unit, _)| count >= *unit).map_or_else(
+        || format!("{count} bytes"),
+        |(unit, name)| format!("{} {name}", count / unit),
+    )
 }
 
 /// How it ended, in a line.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -12,24 +13,27 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Doctor;
-use crate::cause::Cause;
 use crate::cli::dns::check::subject;
+use crate::cli::logs::measure;
+use crate::cli::moment::Moment;
 use crate::cli::prepare::Wished;
 use crate::cli::{Failure, FailureKind, Session};
-use crate::diagnose::Knowledge;
+use crate::diagnose::log::Options;
+use crate::diagnose::{self, Knowledge};
 use crate::dns::{Name, RecordData, RecordType, Resolver, addresses_of};
 use crate::dns_check::{self, AddressReport, Outcome, Verdict};
 use crate::doctor::applies::{self, Applies};
-use crate::doctor::configuration;
 use crate::doctor::port25::{self, Attempt, Host};
 use crate::doctor::queue::{self, Queue};
 use crate::doctor::{By, Standing, Trouble, Witness, rank};
+use crate::doctor::{configuration, log};
 use crate::draft::{Draft, DraftError, silenced};
 use crate::finding::{Finding, Severity};
 use crate::host::{Facts, HostError, Running};
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::receipt::Receipts;
+use crate::stats::Span;
 use crate::system::Query;
 
 /// How many providers' mail hosts are tried on port 25, and how many hosts of each.
@@ -63,6 +67,8 @@ pub struct At {
     pub addresses: Option<usize>,
     /// How many domains.
     pub domains: Option<usize>,
+    /// The log; none where there is no log that could be read.
+    pub log: Option<LogRead>,
     /// How many messages wait; none where nobody could say.
     pub queue: Option<usize>,
     /// How many applies there are that nobody has taken back.
@@ -71,6 +77,15 @@ pub struct At {
     pub plan: bool,
     /// The connections that were tried.
     pub port25: Vec<Attempt>,
+}
+
+/// What of the log was read.
+#[derive(Debug, Serialize)]
+pub struct LogRead {
+    /// From when on.
+    pub since: String,
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 /// What was not looked at.
@@ -103,6 +118,7 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
         Some(wished) => wished.profile.clone(),
         None => session.choose_profile(None)?.profile,
     };
+    let knowledge = Knowledge::new(session.catalogue()?);
     let standing = Standing {
         has_site: wished.is_some(),
         options: session.common.paths(),
@@ -117,10 +133,11 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
     looking.looked.at.checks = configuration::checks();
     let instances = looking.configurations(&profile, wished.as_ref())?;
     for facts in &instances {
-        looking.queue(facts);
+        looking.queue(facts, &knowledge);
     }
     let draft = looking.plan(wished.as_ref(), &instances);
     looking.receipts(draft.as_ref(), site_path.as_deref(), &profile)?;
+    looking.log(command.since, &knowledge);
     looking.dns(!instances.is_empty())?;
     if let Some(host) = &command.port25 {
         looking.port25(host, command.patience(), &instances)?;
@@ -131,7 +148,7 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
         standing,
         ..
     } = looking;
-    let found = rank(witnesses, &standing, &Cause::all());
+    let found = rank(witnesses, &standing, knowledge.causes());
     looked.troubles = found.troubles;
     looked.past = found.past;
     Ok(looked)
@@ -220,7 +237,7 @@ impl Looking<'_> {
     }
 
     /// What waits.
-    fn queue(&mut self, facts: &Facts) {
+    fn queue(&mut self, facts: &Facts, knowledge: &Knowledge) {
         match facts.running {
             // What is asked then writes to the log that nobody answers.
             Running::No => return self.looked.skip("queue", "Postfix does not run"),
@@ -244,9 +261,42 @@ impl Looking<'_> {
         let Queue {
             messages,
             witnesses,
-        } = queue::read(&listing, now, &Knowledge::built_in());
+        } = queue::read(&listing, now, knowledge);
         *self.looked.at.queue.get_or_insert(0) += messages;
         self.witnesses.extend(witnesses);
+    }
+
+    /// What the mail log tells of the last days.
+    fn log(&mut self, since: Moment, knowledge: &Knowledge) {
+        let now = self.session.now;
+        let sources = match self.session.logs(&[], Some(since)) {
+            Ok(sources) => sources,
+            Err(failure) => return self.looked.skip("log", failure.message),
+        };
+        let options = Options {
+            span: Span {
+                since: Some(since.stamp(now)),
+                until: None,
+            },
+            recipients: false,
+        };
+        let bytes = AtomicU64::new(0);
+        let progress = self.session.progress(measure(&sources));
+        let read = diagnose::log::read(&sources, knowledge, options, &|count| {
+            bytes.fetch_add(count, Ordering::Relaxed);
+            progress.more(count);
+        });
+        drop(progress);
+        match read {
+            Ok(report) => {
+                self.looked.at.log = Some(LogRead {
+                    since: since.stamp(now).to_string(),
+                    bytes: bytes.into_inner(),
+                });
+                self.witnesses.extend(log::witnesses(&report, knowledge));
+            }
+            Err(error) => self.looked.skip("log", error.to_string()),
+        }
     }
 
     /// What the site file wishes for and is not so.

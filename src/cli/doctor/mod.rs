@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::moment::{Moment, moment};
 use crate::cli::{Failure, FailureKind, Session, json};
 use crate::doctor::Trouble;
 use crate::finding::Severity;
@@ -23,6 +24,9 @@ pub struct Doctor {
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
+    /// Look at the log from then on: a date such as 2026-11-20, or how long ago
+    #[arg(long, value_parser = moment, default_value = "7d", value_name = "WHEN")]
+    since: Moment,
     /// Try whether port 25 of big receivers, or of HOST, can be reached; over each protocol
     #[arg(long, value_name = "HOST", num_args = 0..=1, default_missing_value = "")]
     port25: Option<String>,
