@@ -5,16 +5,36 @@
 //! which scheduler a host has.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::data_file::{self, DataError, Faults};
 use crate::embedded::{SCHEDULERS, TEMPLATES};
 use crate::finding::Finding;
 use crate::system::Command;
+use crate::template::{self, TemplateError};
 
 /// What every file of a job says near its beginning; one that does not is somebody else's.
 pub const MARK: &str = "Written by mailfix";
+
+/// What stands for the name of the job in a scheduler's file.
+const JOB: &str = "{job}";
+
+/// A job that is run every day, as its files tell of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Job<'a> {
+    /// Its name: the verb that is run.
+    #[serde(rename = "job")]
+    pub name: &'a str,
+    /// What it is for, a phrase.
+    pub about: &'a str,
+    /// What to do instead of editing its files, a sentence.
+    pub instead: &'a str,
+    /// What becomes of it when DNS could not be asked, a phrase.
+    pub unasked: &'a str,
+    /// The words that are run, the path of our program first.
+    pub words: &'a [String],
+}
 
 /// A program that runs others by the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,15 +132,16 @@ impl Scheduler {
         })
     }
 
-    /// Lists the schedulers that mailfix knows, the preferred first.
+    /// Lists the schedulers that mailfix knows, the preferred first, as they run a job of that name.
     ///
     /// # Panics
     /// Never: the files are part of the program, and a test reads each.
     #[must_use]
-    pub fn all() -> Vec<Self> {
+    pub fn of(job: &str) -> Vec<Self> {
         let mut all: Vec<Self> = SCHEDULERS
             .iter()
             .map(|(id, text)| {
+                let text = text.replace(JOB, job);
                 Self::parse(text, Utf8Path::new(&format!("{id}.toml")))
                     .expect("a test reads every embedded scheduler")
             })
@@ -128,16 +149,36 @@ impl Scheduler {
         all.sort_by_key(|scheduler| scheduler.rank);
         all
     }
+
+    /// The texts of the files that make a job, in their order.
+    ///
+    /// # Errors
+    /// When a template of ours is broken.
+    pub fn texts(&self, job: &Job<'_>) -> Result<Vec<String>, TemplateError> {
+        #[derive(Serialize)]
+        struct Variables<'a> {
+            #[serde(flatten)]
+            job: &'a Job<'a>,
+            command: String,
+        }
+        let variables = Variables {
+            job,
+            command: job.words.join(" "),
+        };
+        let files = self.files.iter();
+        files
+            .map(|file| template::render(&file.template, &variables))
+            .collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template;
 
     #[test]
     fn every_embedded_scheduler_is_read_and_whole() {
-        let all = Scheduler::all();
+        let all = Scheduler::of("refresh");
         let ids: Vec<&str> = all.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["systemd", "launchd", "periodic", "cron"]);
         for scheduler in &all {
@@ -151,22 +192,22 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_a_job_is_marked_and_names_the_site_file() {
-        #[derive(serde::Serialize)]
-        struct Variables {
-            site: &'static str,
-            command: &'static str,
-            words: [&'static str; 2],
-        }
-        let variables = Variables {
-            site: "/etc/mailfix/mailfix.toml",
-            command: "/usr/bin/mailfix refresh",
-            words: ["/usr/bin/mailfix", "refresh"],
+    fn every_file_of_a_job_is_marked_and_is_of_that_job_alone() {
+        let words = ["/usr/bin/mailfix", "doctor", "--new"].map(str::to_owned);
+        let job = Job {
+            name: "doctor",
+            about: "what is new",
+            instead: "Leave it.",
+            unasked: "so be it",
+            words: &words,
         };
-        for file in Scheduler::all().iter().flat_map(|one| &one.files) {
-            let text = template::render(&file.template, &variables).unwrap();
-            assert!(text.contains(MARK), "{text}");
-            assert!(text.contains(variables.site), "{text}");
+        for scheduler in Scheduler::of(job.name) {
+            let texts = scheduler.texts(&job).unwrap();
+            for (file, text) in scheduler.files.iter().zip(texts) {
+                assert!(text.contains(MARK) && text.contains(job.instead), "{text}");
+                assert!(file.path.as_str().contains(job.name), "{}", file.path);
+                assert!(!text.contains("refresh"), "{text}");
+            }
         }
     }
 

@@ -1,3 +1,3 @@
 #!/bin/sh
-# Written by mailfix; change {{ site }} and run `mailfix apply` instead of editing.
+# Written by mailfix; {{ instead }}
 exec {{ command }}

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{By, Witness};
 use crate::draft::Draft;
 use crate::finding::Finding;
-use crate::receipt::{Receipts, Standing, View};
+use crate::receipt::{Receipt, Receipts, Standing, View};
 use crate::system::{System, SystemError};
 use crate::undo::{History, State};
 
@@ -42,7 +42,12 @@ pub fn look(
     let history = History::read(receipts, system)?;
     let mut applies = Applies {
         broken: history.broken.iter().map(ToString::to_string).collect(),
-        last: history.past.iter().map(|past| past.receipt.created).max(),
+        last: history
+            .past
+            .iter()
+            .filter(|past| is_of_postfix(&past.receipt))
+            .map(|past| past.receipt.created)
+            .max(),
         ..Applies::default()
     };
     let taken_back: BTreeSet<&str> = history
@@ -103,4 +108,10 @@ pub fn look(
         }
     }
     Ok(applies)
+}
+
+/// Tells whether an apply changed anything of Postfix, and not only a job of ours.
+fn is_of_postfix(receipt: &Receipt) -> bool {
+    let mut entries = receipt.entries();
+    entries.any(|entry| entry.path.starts_with(&receipt.config))
 }

@@ -38,7 +38,7 @@ fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
         family: match group.family {
             Family::V4 => Some(4),
             Family::V6 => Some(6),
-            _ => None,
+            Family::None => None,
         },
         harm: Some(match group.harm {
             cause::Harm::Lost => Harm::Lost,

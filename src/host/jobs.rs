@@ -44,9 +44,13 @@ pub struct Jobs {
     pub distrust: Option<String>,
 }
 
-/// Looks what is there; the files go to `files`.
-pub(super) fn observe(
+/// Looks what is there for the job of that name; the files go to `files`.
+///
+/// # Errors
+/// When the machine cannot be looked at.
+pub fn observe(
     system: &dyn System,
+    job: &str,
     call: Option<&Call>,
     files: &mut Files,
 ) -> Result<Jobs, SystemError> {
@@ -54,7 +58,7 @@ pub(super) fn observe(
         call: call.cloned(),
         ..Jobs::default()
     };
-    for scheduler in Scheduler::all() {
+    for scheduler in Scheduler::of(job) {
         for file in &scheduler.files {
             let found = system.read(&file.path)?;
             if let Some(found) = &found {
@@ -152,7 +156,7 @@ mod tests {
     use crate::system::{File, MemorySystem, Node};
 
     fn looked(system: &MemorySystem) -> Jobs {
-        observe(system, None, &mut Files::default()).unwrap()
+        observe(system, "refresh", None, &mut Files::default()).unwrap()
     }
 
     #[track_caller]

@@ -48,7 +48,7 @@ pub use forwarding::{
 };
 pub use interfaces::IF_INET6;
 pub use jail::{Jail, Kept, Lack, State};
-pub use jobs::{Call, Jobs};
+pub use jobs::{Call, Jobs, observe as observe_jobs};
 pub use reply_filter::{
     BEHIND_COPY, COPY_OF, FilterSource, REPLY_FILTER, REPLY_FILTER_FILE, ReplyFilter, note,
 };
@@ -452,7 +452,7 @@ pub fn observe(
         jobs: if system.is_collected() {
             Jobs::default()
         } else {
-            jobs::observe(system, interest.call.as_ref(), &mut files)?
+            jobs::observe(system, "refresh", interest.call.as_ref(), &mut files)?
         },
         signing: signing::observe(system, &interest.keys, &mut files)?,
         parameters,

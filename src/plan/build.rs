@@ -12,7 +12,7 @@ use crate::host::{Facts, Files, Running};
 use crate::postfix::table::INDEX_SUFFIXES;
 use crate::postfix::{EditError, MainCf, MasterCf};
 use crate::system::{Command, File};
-use crate::target::{Ensure, ServiceWanted, Setting, TableWanted, Target};
+use crate::target::{Ensure, REFRESH, ServiceWanted, Setting, TableWanted, Target};
 
 /// Permission bits of the directories and tables we make: Postfix's own files are public.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -132,7 +132,8 @@ pub fn build(target: &Target, facts: &Facts, files: &Files) -> Result<Plan, Buil
     if let Some(signer) = signing::step(target, facts, files) {
         plan.steps.insert(0, signer);
     }
-    plan.steps.extend(jobs::steps(target, facts, files));
+    let daily = jobs::steps(REFRESH, &target.job, &facts.jobs, facts.origin, files);
+    plan.steps.extend(daily);
     Ok(plan)
 }
 

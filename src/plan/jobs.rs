@@ -5,36 +5,43 @@
 use camino::Utf8Path;
 
 use super::{FileChange, Nature, NewDirectory, Step};
-use crate::host::{Facts, Files, Origin};
+use crate::host::{Files, Jobs, Origin};
 use crate::scheduler::Scheduler;
 use crate::system::{Command, File};
-use crate::target::{Job, Target};
+use crate::target::Job;
 
 /// Permission bits of a directory that has to be made for a file.
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// Makes the job that is wanted, and removes those that are not.
-pub(super) fn steps(target: &Target, facts: &Facts, files: &Files) -> Vec<Step> {
-    let wanted = match &target.job {
+/// Makes the job of that name as it is wanted, and removes those that are not.
+#[must_use]
+pub fn steps(name: &str, job: &Job, jobs: &Jobs, origin: Origin, files: &Files) -> Vec<Step> {
+    let wanted = match job {
         Job::AsItIs => return Vec::new(),
         Job::Absent => None,
         Job::Wanted { scheduler, texts } => Some((scheduler, texts)),
     };
     let mut steps = Vec::new();
     if let Some((scheduler, texts)) = wanted {
-        steps.extend(made(scheduler, texts, facts, files));
+        steps.extend(made(name, scheduler, texts, origin, files));
     }
-    for scheduler in Scheduler::all() {
+    for scheduler in Scheduler::of(name) {
         if wanted.is_none_or(|(wanted, _)| wanted.id != scheduler.id) {
-            steps.extend(removed(&scheduler, facts, files));
+            steps.extend(removed(&scheduler, jobs, origin, files));
         }
     }
     steps
 }
 
-fn made(scheduler: &Scheduler, texts: &[String], facts: &Facts, files: &Files) -> Option<Step> {
+fn made(
+    name: &str,
+    scheduler: &Scheduler,
+    texts: &[String],
+    origin: Origin,
+    files: &Files,
+) -> Option<Step> {
     let mut step = Step {
-        title: format!("a daily job of {}: `mailfix refresh`", scheduler.title),
+        title: format!("a daily job of {}: `mailfix {name}`", scheduler.title),
         ..Step::default()
     };
     for (file, text) in scheduler.files.iter().zip(texts) {
@@ -71,17 +78,17 @@ fn made(scheduler: &Scheduler, texts: &[String], facts: &Facts, files: &Files) -
     if step.files.is_empty() {
         return None;
     }
-    step.then = commands(&scheduler.run, facts);
+    step.then = commands(&scheduler.run, origin);
     Some(step)
 }
 
-fn removed(scheduler: &Scheduler, facts: &Facts, files: &Files) -> Option<Step> {
+fn removed(scheduler: &Scheduler, jobs: &Jobs, origin: Origin, files: &Files) -> Option<Step> {
     let mut step = Step {
         title: format!("without the daily job of {}", scheduler.title),
         ..Step::default()
     };
     for file in &scheduler.files {
-        let is_ours = facts.jobs.installed.contains(&file.path);
+        let is_ours = jobs.installed.contains(&file.path);
         let Some(before) = files.get(&file.path).filter(|_| is_ours) else {
             continue;
         };
@@ -107,13 +114,13 @@ fn removed(scheduler: &Scheduler, facts: &Facts, files: &Files) -> Option<Step> 
     if step.files.is_empty() {
         return None;
     }
-    step.then = Command::inverses(&commands(&scheduler.run, facts));
+    step.then = Command::inverses(&commands(&scheduler.run, origin));
     Some(step)
 }
 
 /// Only on the machine itself anything is told.
-fn commands(run: &[Command], facts: &Facts) -> Vec<Command> {
-    match facts.origin {
+fn commands(run: &[Command], origin: Origin) -> Vec<Command> {
+    match origin {
         Origin::Machine => run.to_vec(),
         _ => Vec::new(),
     }
@@ -122,12 +129,12 @@ fn commands(run: &[Command], facts: &Facts) -> Vec<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Call, Jobs, example};
+    use crate::host::{Call, example};
     use crate::system::Kind;
     use camino::Utf8PathBuf;
 
     fn scheduler(id: &str) -> Scheduler {
-        let mut all = Scheduler::all().into_iter();
+        let mut all = Scheduler::of("refresh").into_iter();
         all.find(|scheduler| scheduler.id == id).unwrap()
     }
 
@@ -157,12 +164,9 @@ mod tests {
                 host.files.insert_directory(parent, stat);
             }
         }
-        let target = Target {
-            job,
-            ..Target::default()
-        };
+        let facts = &host.facts;
         let mut lines = Vec::new();
-        for step in steps(&target, &host.facts, &host.files) {
+        for step in steps("refresh", &job, &facts.jobs, facts.origin, &host.files) {
             lines.extend(step.directories.iter().map(|new| format!("+{}/", new.path)));
             lines.extend(step.files.iter().map(|change| {
                 let mark = match (&change.before, &change.after) {

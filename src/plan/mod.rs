@@ -6,7 +6,7 @@
 //! Must not change the machine and must not print.
 
 pub mod build;
-mod jobs;
+pub mod jobs;
 mod rewriter;
 mod saved;
 mod signing;

@@ -3,24 +3,19 @@
 //! Owns whether there shall be one: only where such a list is in use, and only as the site file
 //! says. Must not know how a scheduler is told.
 
-use serde::Serialize;
-
 use crate::finding::Finding;
 use crate::host::Facts;
+use crate::scheduler;
 use crate::site::Site;
-use crate::template::{self, TemplateError};
+use crate::template::TemplateError;
 
 use super::{Job, Target};
 
 /// The word for it in explanations.
 const ABOUT: &str = "Daily refresh";
 
-#[derive(Serialize)]
-struct Variables<'a> {
-    site: &'a str,
-    command: String,
-    words: &'a [String],
-}
+/// The verb that the job runs.
+pub const NAME: &str = "refresh";
 
 /// Decides, where a list is in use.
 pub(super) fn decide(target: &mut Target, site: &Site, facts: &Facts) -> Result<(), TemplateError> {
@@ -79,17 +74,22 @@ pub(super) fn decide(target: &mut Target, site: &Site, facts: &Facts) -> Result<
         ));
         return Ok(());
     }
-    let variables = Variables {
-        site: call.site.as_str(),
-        command: call.words.join(" "),
+    let instead = format!(
+        "change {} and run `mailfix apply` instead of editing.",
+        call.site
+    );
+    let texts = scheduler.texts(&scheduler::Job {
+        name: NAME,
+        about: "which domains that mail goes to a provider hosts",
+        instead: &instead,
+        unasked: "the list stays as it is until the next time",
         words: &call.words,
-    };
-    let texts = scheduler
-        .files
-        .iter()
-        .map(|file| template::render(&file.template, &variables))
-        .collect::<Result<_, _>>()?;
-    let why = format!("{} runs `{}` every day", scheduler.title, variables.command);
+    })?;
+    let why = format!(
+        "{} runs `{}` every day",
+        scheduler.title,
+        call.words.join(" ")
+    );
     target.decide(ABOUT, &format!("by {}", scheduler.title), vec![why]);
     target.job = Job::Wanted {
         scheduler: Box::new(scheduler.clone()),
@@ -131,7 +131,7 @@ mod tests {
         );
         let site = Site::parse(text, Utf8Path::new("mailfix.toml")).unwrap();
         let mut facts = example::host("2.11.6", "", "").facts;
-        facts.jobs.scheduler = Some(Scheduler::all().remove(0));
+        facts.jobs.scheduler = Some(Scheduler::of(NAME).remove(0));
         facts.jobs.call = Some(Call {
             words: ["/usr/sbin/mailfix", "refresh"].map(str::to_owned).to_vec(),
             site: "/etc/mailfix/mailfix.toml".into(),

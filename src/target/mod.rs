@@ -35,6 +35,7 @@ use crate::template::TemplateError;
 pub use choose::{Choice, choose, fit};
 pub use compare::{Comparison, Row, compare};
 pub use forwarding::warning as forwards_without_srs;
+pub use job::NAME as REFRESH;
 pub use signing::{KeyWanted, SigningWanted};
 use sources::{bound_elsewhere, has_ipv4, ipv4_doubtful};
 pub use sources::{ipv4_sources, ipv6_sources};

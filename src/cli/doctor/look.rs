@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::Doctor;
+use super::news::Sendmail;
 use crate::cli::dns::check::subject;
 use crate::cli::logs::measure;
 use crate::cli::moment::Moment;
@@ -52,6 +53,8 @@ pub struct Looked {
     pub at: At,
     /// What was not.
     pub skipped: Vec<Skipped>,
+    /// By what a letter could be sent.
+    pub sendmail: Option<Sendmail>,
 }
 
 /// What was looked at.
@@ -142,6 +145,11 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
     if let Some(host) = &command.port25 {
         looking.port25(host, command.patience(), &instances)?;
     }
+    looking.looked.sendmail = instances.first().map(|facts| Sendmail {
+        path: facts.parameters.get("sendmail_path").into(),
+        config: facts.config.clone(),
+        host: facts.parameters.get("myhostname"),
+    });
     let Looking {
         mut looked,
         witnesses,

@@ -2,6 +2,8 @@
 
 mod list;
 pub mod look;
+mod news;
+mod timer;
 
 use std::time::Duration;
 
@@ -30,6 +32,17 @@ pub struct Doctor {
     /// Try whether port 25 of big receivers, or of HOST, can be reached; over each protocol
     #[arg(long, value_name = "HOST", num_args = 0..=1, default_missing_value = "")]
     port25: Option<String>,
+    /// Tell only what was not told before by this option, and nothing where there is nothing;
+    /// what is gone and comes back is told again
+    #[arg(long = "new")]
+    news: bool,
+    /// Mail it there instead of printing it, if there is anything new
+    #[arg(long, value_name = "ADDRESS", value_parser = news::address)]
+    mail: Option<String>,
+    /// Set up a job of systemd, launchd or cron that runs `--new` every day; `off` takes it away
+    #[arg(long, value_enum, value_name = "SWITCH", num_args = 0..=1, require_equals = true,
+        default_missing_value = "on", conflicts_with_all = ["json", "port25", "news", "since"])]
+    timer: Option<timer::Switch>,
     /// How long a host may take to answer there, in seconds
     #[arg(
         long,
@@ -52,7 +65,16 @@ enum Outcome {
 impl Doctor {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
+        if self.mail.is_some() && !self.news && self.timer.is_none() {
+            return Err(Failure::usage("`--mail` goes with `--new` or `--timer`"));
+        }
+        if let Some(switch) = self.timer {
+            return timer::run(session, switch, self.mail.as_deref());
+        }
         let looked = look::look(session, &self)?;
+        if self.news {
+            return news::tell(session, &self, looked);
+        }
         let outcome = outcome(&looked.troubles, looked.is_unasked);
         if self.json {
             let object = json::doctor(&looked, outcome);

@@ -1,0 +1,161 @@
+//! `mailfix doctor --new`: what was not told before, and nothing at all where there is nothing.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use anstream::adapter::strip_bytes;
+use camino::Utf8PathBuf;
+
+use super::look::Looked;
+use super::{Doctor, list};
+use crate::cli::ui::Ui;
+use crate::cli::{Failure, FailureKind, Session, json};
+use crate::doctor::By;
+use crate::doctor::told::{Told, ToldError};
+use crate::finding::Severity;
+use crate::system::Letter;
+
+/// Tells what is new of what was found, and takes note of all of it.
+pub fn tell(session: &mut Session, command: &Doctor, mut looked: Looked) -> Result<u8, Failure> {
+    let state = session.state()?;
+    let told = match Told::read(session.system.as_ref(), &state) {
+        Ok(told) => told,
+        // It is written anew; what was told is told once more.
+        Err(error @ ToldError::Broken { .. }) => {
+            session
+                .ui
+                .say(&format!("warning: {error}; it is begun anew"));
+            Told::default()
+        }
+        Err(ToldError::System(error)) => return Err(error.into()),
+    };
+    let unseen: Vec<By> = looked
+        .skipped
+        .iter()
+        .filter_map(|skipped| by(skipped.what))
+        .collect();
+    let after = told.after(&looked.troubles, &unseen);
+    looked.troubles = told.news(&looked.troubles);
+    if !looked.troubles.is_empty() {
+        if let Some(address) = &command.mail {
+            mail(session, address, &looked)?;
+        }
+        if command.json {
+            let outcome = super::outcome(&looked.troubles, false);
+            session
+                .ui
+                .data(&json::text(&json::doctor(&looked, outcome)));
+        } else if command.mail.is_none() {
+            list::show(&mut session.ui, &looked.troubles);
+        }
+    }
+    // Only what was told is known: a run that could not tell is made up for by the next.
+    if after != told {
+        after.write(session.system.as_mut(), &state)?;
+    }
+    let is_error = |trouble: &crate::doctor::Trouble| trouble.severity == Severity::Error;
+    Ok(if looked.troubles.iter().any(is_error) {
+        FailureKind::Failed.status()
+    } else {
+        0
+    })
+}
+
+/// The look that could not be taken.
+fn by(what: &str) -> Option<By> {
+    match what {
+        "host" => Some(By::Host),
+        "queue" => Some(By::Queue),
+        "history" => Some(By::Receipts),
+        "log" => Some(By::Log),
+        "dns" => Some(By::Dns),
+        _ => None,
+    }
+}
+
+/// Mails the list.
+fn mail(session: &mut Session, address: &str, looked: &Looked) -> Result<(), Failure> {
+    let Some(sendmail) = looked.sendmail.clone() else {
+        return Err(Failure::failed(
+            "there is no Postfix here that could send the list",
+        ));
+    };
+    let text = Written::default();
+    let mut ui = Ui::new(Box::new(text.clone()), Box::new(io::sink()));
+    list::show(&mut ui, &looked.troubles);
+    drop(ui);
+    let body = strip_bytes(&text.0.borrow()).into_vec();
+    let number = looked.troubles.len();
+    let many = if number == 1 { "" } else { "s" };
+    let host = &sendmail.host;
+    let head = format!(
+        "From: mailfix on {host} <postmaster@{host}>\nTo: {address}\nSubject: {number} new \
+         finding{many} of mailfix on {host}\nAuto-Submitted: auto-generated\nMIME-Version: \
+         1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n"
+    );
+    let letter = Letter {
+        config: sendmail.config,
+        sendmail: sendmail.path,
+        sender: format!("postmaster@{host}"),
+        recipient: address.to_owned(),
+        text: [head.into_bytes(), body].concat(),
+    };
+    let output = session.system.send(&letter)?;
+    if output.success() {
+        return Ok(());
+    }
+    let said = output.errors();
+    Err(Failure::failed(format!(
+        "`sendmail` did not take the list for `{address}`: {}",
+        said.trim()
+    )))
+}
+
+/// By what a letter is handed over.
+#[derive(Clone, Debug)]
+pub struct Sendmail {
+    /// The program.
+    pub path: Utf8PathBuf,
+    /// The configuration directory.
+    pub config: Utf8PathBuf,
+    /// The name of this host.
+    pub host: String,
+}
+
+/// What was written, shared with whoever wrote it.
+#[derive(Clone, Default)]
+struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads an address for the command line: one that can stand in a header, and is no option.
+pub fn address(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_graphic() && !"<>(),;:\\\"[]".contains(c);
+    if text.is_empty() || text.starts_with('-') || !text.chars().all(is_plain) {
+        return Err(format!("`{}` is no address", crate::finding::escape(text)));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_brings_no_header_of_its_own() {
+        assert_eq!(address("root").unwrap(), "root");
+        assert_eq!(address("a+b@example.org").unwrap(), "a+b@example.org");
+        for bad in ["", "-oX", "a@b\nBcc: c@d", "a@b, c@d", "a b", "a@é"] {
+            assert!(address(bad).is_err(), "{bad:?}");
+        }
+    }
+}
