@@ -32,8 +32,26 @@ pub struct Cause {
     pub steps: Vec<String>,
     /// What is not the matter, each a phrase.
     pub not: Vec<String>,
+    /// What to look at first of the address that mail left from, in order.
+    pub look: Vec<Look>,
+    /// The same where mail left over IPv6, if that is something else.
+    pub look6: Vec<Look>,
     /// By what it is known, whoever the receiver is.
     pub signs: Vec<Sign>,
+}
+
+/// What there is to look at of an address that mail leaves from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Look {
+    /// Whether its PTR record leads back to it.
+    Ptr,
+    /// Whether a name has it.
+    Forward,
+    /// Whether the sender's SPF record covers it.
+    Spf,
+    /// Whether mail is signed.
+    Dkim,
 }
 
 /// How much a cause hurts, the least first.
@@ -63,6 +81,10 @@ struct Data {
     steps: Vec<String>,
     #[serde(default)]
     not: Vec<String>,
+    #[serde(default)]
+    look: Vec<Look>,
+    #[serde(default)]
+    look6: Vec<Look>,
     #[serde(default, rename = "sign")]
     signs: Vec<toml::Spanned<Sign>>,
 }
@@ -145,6 +167,8 @@ impl Cause {
             mend: data.mend,
             steps: data.steps,
             not: data.not,
+            look: data.look,
+            look6: data.look6,
             signs: data
                 .signs
                 .into_iter()

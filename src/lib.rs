@@ -50,11 +50,13 @@
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
 //! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
 //!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
-//!    sent for, one file a check. [`diagnose`]: why a message was not taken. [`stats`]: what became
+//!    sent for, one file a check. [`diagnose`]: why a message was not taken;
+//!    [`explain`]: what a pasted text comes down to, and what to do. [`stats`]: what became
 //!    of mail, in numbers; [`log_files`]: the files of a log, what packed them,
 //!    and the journal written out.
-//! 8. [`departure`]: from which of our addresses a delivery left; [`host`]: what is there;
-//!    [`records`]: what DNS must say; [`maillog`]: where the log is.
+//! 8. [`excerpt`]: what people paste, and what was seen in it; [`departure`]: from which of our
+//!    addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say;
+//!    [`maillog`]: where the log is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
 //!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],
 //! 8. [`departure`]: from which of our addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
@@ -137,6 +139,8 @@ pub mod dns_check;
 pub mod doctor;
 pub mod draft;
 pub mod embedded;
+pub mod excerpt;
+pub mod explain;
 pub mod finding;
 pub mod host;
 pub mod jail_keeper;

@@ -15,6 +15,7 @@ mod dkim;
 mod dns;
 mod doctor;
 mod elsewhere;
+mod explain;
 mod history;
 mod init;
 mod json;
@@ -182,6 +183,7 @@ enum Verb {
     Check(check::Check),
     Doctor(doctor::Doctor),
     Probe(probe::ProbeCommand),
+    Explain(explain::Explain),
     Stats(stats::Stats),
     Collect(collect::Collect),
     Profile(profile::ProfileCommand),
@@ -267,6 +269,7 @@ pub fn run(world: World) -> u8 {
         Verb::Check(command) => command.json,
         Verb::Doctor(command) => command.json,
         Verb::Probe(command) => command.json,
+        Verb::Explain(command) => command.json,
         Verb::Stats(command) => command.json,
         Verb::Providers(command) => command.json,
         Verb::Remedies(command) => command.json,
@@ -283,6 +286,7 @@ pub fn run(world: World) -> u8 {
         Verb::Check(command) => command.run(&mut session),
         Verb::Doctor(command) => command.run(&mut session),
         Verb::Probe(command) => command.run(&mut session),
+        Verb::Explain(command) => command.run(&mut session),
         Verb::Stats(command) => command.run(&mut session),
         Verb::Collect(command) => command.run(&mut session),
         Verb::Profile(command) => command.run(&mut session),

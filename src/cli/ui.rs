@@ -87,6 +87,12 @@ impl Ui {
         self.data(&format!("{BOLD}{folded}{BOLD:#}\n"));
     }
 
+    /// Writes sentences below a heading.
+    pub fn paragraph(&mut self, text: &str) {
+        let folded = fold(&escape(text), WIDTH - 2, "  ");
+        self.data(&format!("  {folded}\n"));
+    }
+
     /// Writes one point of a list below a heading.
     pub fn point(&mut self, mark: &str, text: &str) {
         let indent = " ".repeat(mark.chars().count() + 3);

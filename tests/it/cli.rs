@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["history"],
     &["check"],
     &["probe"],
+    &["explain"],
     &["stats"],
     &["collect"],
     &["profile"],

@@ -16,9 +16,9 @@ const LAYERS: &[&[&str]] = &[
     &["diff", "plan"],
     &["target", "remedy"],
     &["log_files"],
-    &["check", "dns_check", "diagnose", "stats"],
+    &["check", "dns_check", "diagnose", "explain", "stats"],
     &["departure"],
-    &["host", "records", "maillog", "mail_hosts"],
+    &["excerpt", "host", "records", "maillog", "mail_hosts"],
     &[
         "site",
         "profile",

@@ -1,0 +1,279 @@
+//! Pages about a cause, a code, or a code of a receiver's own: what is known without a line.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cause::Cause;
+use crate::cli::explain::form::remedy;
+use crate::cli::explain::show::{advice, section};
+use crate::cli::{Session, json};
+use crate::diagnose::Knowledge;
+use crate::explain::{Advice, Code};
+use crate::provider::{Provider, Signature};
+
+/// How many sample replies a page shows.
+const SAMPLES: usize = 5;
+
+/// What somebody asks about.
+pub enum Page<'k> {
+    /// A cause.
+    Cause(&'k Cause),
+    /// A status code.
+    Code(Code),
+    /// A code of a receiver's own, `TSS04`, and the signatures it stands in.
+    Own(String, Vec<(&'k Provider, &'k Signature)>),
+}
+
+/// Finds what a text names, if it is all of the text.
+pub fn find<'k>(knowledge: &'k Knowledge, text: &str) -> Option<Page<'k>> {
+    if let Some(cause) = knowledge.cause(&text.to_ascii_lowercase()) {
+        return Some(Page::Cause(cause));
+    }
+    if let Some(code) = Code::parse(text) {
+        return Some(Page::Code(code));
+    }
+    let word = text
+        .trim_matches(['[', ']', '(', ')', '"', '#'])
+        .to_lowercase();
+    let is_word = (4..=30).contains(&word.chars().count())
+        && !word.contains(char::is_whitespace)
+        && !word.contains('@')
+        && word.contains(|c: char| c.is_ascii_digit() || matches!(c, '_' | ':' | '#'));
+    if !is_word {
+        return None;
+    }
+    let signatures: Vec<_> = signatures(knowledge)
+        .filter(|(_, signature)| {
+            let sign = &signature.sign;
+            let phrases = sign.has.iter().chain(&sign.all);
+            phrases
+                .into_iter()
+                .any(|phrase| has_word(phrase, &word) || has_word(&word, phrase))
+        })
+        .collect();
+    (!signatures.is_empty()).then_some(Page::Own(word, signatures))
+}
+
+/// Tells whether a phrase holds a code, by whole words.
+fn has_word(phrase: &str, word: &str) -> bool {
+    let bare = phrase.trim_matches(|c: char| !c.is_alphanumeric());
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    bare.contains(|c: char| c.is_ascii_digit()) && !word.is_empty() && bare == word
+        || phrase
+            .split(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '(' | ')' | ','))
+            .any(|part| part == word)
+}
+
+fn signatures(knowledge: &Knowledge) -> impl Iterator<Item = (&Provider, &Signature)> {
+    let providers = knowledge.providers().iter();
+    providers.flat_map(|provider| provider.signatures.iter().map(move |one| (provider, one)))
+}
+
+impl Page<'_> {
+    /// Shows it.
+    pub fn show(&self, session: &mut Session, knowledge: &Knowledge) {
+        match self {
+            Self::Cause(cause) => show_cause(session, knowledge, cause),
+            Self::Code(code) => show_code(session, knowledge, code),
+            Self::Own(word, signatures) => show_own(session, knowledge, word, signatures),
+        }
+    }
+
+    /// The form for programs.
+    pub fn object(&self, knowledge: &Knowledge) -> Value {
+        match self {
+            Self::Cause(cause) => {
+                let known = Advice::of_cause(cause);
+                let providers: Vec<&str> =
+                    by_provider(knowledge, |signature| signature.cause == cause.code)
+                        .into_keys()
+                        .collect();
+                json::object(
+                    "page",
+                    &json!({
+                        "cause": cause.code,
+                        "says": cause.says,
+                        "means": known.means,
+                        "remedy": remedy(&known),
+                        "not": known.not,
+                        "providers": providers,
+                    }),
+                )
+            }
+            Self::Code(code) => {
+                let says: Vec<Value> = code
+                    .says()
+                    .into_iter()
+                    .map(|(code, says)| json!({ "code": code, "says": says }))
+                    .collect();
+                let providers = by_provider(knowledge, |signature| names(signature, code));
+                json::object(
+                    "page",
+                    &json!({
+                        "code": code.reply.map(|reply| reply.to_string()),
+                        "enhanced": code.enhanced,
+                        "says": says,
+                        "providers": providers,
+                    }),
+                )
+            }
+            Self::Own(word, signatures) => {
+                let means: Vec<Value> = signatures
+                    .iter()
+                    .map(|(provider, signature)| {
+                        json!({
+                            "provider": provider.id,
+                            "cause": signature.cause,
+                            "says": signature.says,
+                        })
+                    })
+                    .collect();
+                json::object("page", &json!({ "word": word, "means": means }))
+            }
+        }
+    }
+}
+
+/// The causes of the signatures that fit, by the receiver's id.
+fn by_provider(
+    knowledge: &Knowledge,
+    fits: impl Fn(&Signature) -> bool,
+) -> BTreeMap<&str, Vec<&str>> {
+    let mut all: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (provider, signature) in signatures(knowledge).filter(|(_, signature)| fits(signature)) {
+        let causes = all.entry(&provider.id).or_default();
+        if !causes.contains(&signature.cause.as_str()) {
+            causes.push(&signature.cause);
+        }
+    }
+    all
+}
+
+/// Tells whether a signature names a code, and that code to its end.
+fn names(signature: &Signature, code: &Code) -> bool {
+    let sign = &signature.sign;
+    match &code.enhanced {
+        Some(enhanced) => {
+            let mut samples = signature.samples.iter();
+            sign.dsn.contains(enhanced)
+                || samples.any(|sample| sample.reply.split([' ', '-']).any(|word| word == enhanced))
+        }
+        None => code.reply.is_some_and(|reply| sign.code.contains(&reply)),
+    }
+}
+
+fn show_cause(session: &mut Session, knowledge: &Knowledge, cause: &Cause) {
+    let ui = &mut session.ui;
+    ui.heading(&format!("{}: {}", cause.code, cause.says));
+    let mut known = Advice::of_cause(cause);
+    let not = std::mem::take(&mut known.not);
+    advice(ui, &known);
+    let places: Vec<_> = knowledge
+        .providers()
+        .iter()
+        .flat_map(|provider| {
+            provider
+                .forms_for(&cause.code)
+                .map(move |form| (provider, form))
+        })
+        .collect();
+    if !places.is_empty() {
+        section(ui, "Where to ask");
+        for (provider, form) in places {
+            ui.point("-", &format!("{}: {}", provider.name, form.place));
+        }
+    }
+    known.means.clear();
+    known.steps.clear();
+    known.not = not;
+    advice(ui, &known);
+    let samples: Vec<_> = signatures(knowledge)
+        .filter(|(_, signature)| signature.cause == cause.code)
+        .filter_map(|(provider, signature)| Some((provider, signature.samples.first()?)))
+        .collect();
+    let mut shown: Vec<&str> = Vec::new();
+    for (provider, sample) in &samples {
+        if shown.contains(&provider.id.as_str()) || shown.len() == SAMPLES {
+            continue;
+        }
+        if shown.is_empty() {
+            section(ui, "How receivers say it");
+        }
+        shown.push(&provider.id);
+        ui.point("-", &format!("{}: {}", provider.name, sample.reply));
+    }
+    let others: Vec<&str> = by_provider(knowledge, |signature| signature.cause == cause.code)
+        .into_keys()
+        .filter(|id| !shown.contains(id))
+        .collect();
+    if !others.is_empty() {
+        ui.point("-", &format!("also known from: {}", others.join(", ")));
+    }
+}
+
+fn show_code(session: &mut Session, knowledge: &Knowledge, code: &Code) {
+    let ui = &mut session.ui;
+    let says = code.says();
+    let title = says
+        .last()
+        .map_or("a code that is not registered", |(_, says)| says);
+    ui.heading(&format!("{}: {title}", code.text()));
+    for (part, says) in says.iter().take(says.len().saturating_sub(1)) {
+        ui.point("-", &format!("{part}: {says}"));
+    }
+    let providers = by_provider(knowledge, |signature| names(signature, code));
+    if !providers.is_empty() {
+        section(ui, "What receivers mean by it");
+        for (id, causes) in providers {
+            let name = knowledge.provider(id).map_or(id, |provider| &provider.name);
+            ui.point("-", &format!("{name}: {}", causes.join(", ")));
+        }
+    }
+    session.ui.hint(
+        "`mailfix explain CAUSE` says what to do; the whole line, instead of the code, tells which cause it is",
+    );
+}
+
+fn show_own(
+    session: &mut Session,
+    knowledge: &Knowledge,
+    word: &str,
+    signatures: &[(&Provider, &Signature)],
+) {
+    let ui = &mut session.ui;
+    let mut last = None;
+    for (provider, signature) in signatures {
+        let Some(cause) = knowledge.cause(&signature.cause) else {
+            continue;
+        };
+        if last == Some((&provider.id, &signature.cause)) {
+            continue;
+        }
+        if last.is_some() {
+            ui.data("\n");
+        }
+        last = Some((&provider.id, &signature.cause));
+        ui.heading(&format!(
+            "{} of {}: {}: {}",
+            word.to_uppercase(),
+            provider.name,
+            cause.code,
+            cause.says
+        ));
+        let mut known = Advice::of_cause(cause);
+        if let Some(says) = &signature.says {
+            known.means.insert(0, says);
+        }
+        known.forms = provider.forms_for(&cause.code).collect();
+        known
+            .not
+            .splice(0..0, signature.not.iter().map(String::as_str));
+        let own = signature.steps.iter().map(|says| crate::explain::Step {
+            command: None,
+            says: says.clone(),
+        });
+        known.steps.splice(0..0, own);
+        advice(ui, &known);
+    }
+}

@@ -1,0 +1,262 @@
+//! What smtp(8) tells of other hosts: what they said, that they did not answer, that they left.
+
+use super::{Around, reply};
+use crate::excerpt::{Kind, Sighting};
+use crate::postfix::log::Manner;
+
+/// Reads all that smtp(8) tells of hosts in a text.
+pub(super) fn hosts(text: &str, around: &Around, seen: &mut Vec<Sighting>) {
+    let mut from = 0;
+    while let Some(found) = next_host(text, from) {
+        // Words end where those of the next host begin.
+        let rest = text.get(found.words..).unwrap_or_default();
+        let beyond = found.words.max(found.start + "lost connection with ".len());
+        let next = next_host(text, beyond).map(|next| lead_of(text, next.start));
+        let limit = next.map_or(rest.len(), |next| next.saturating_sub(found.words));
+        let rest = rest.get(..limit).unwrap_or(rest);
+        let (words, stage, used) = ended(text, &found, rest);
+        let mut sighting = found.sighting(words);
+        sighting.stage = stage.map(str::to_owned);
+        let before = text.get(..found.start).unwrap_or_default().trim_end();
+        let before = before
+            .strip_suffix("delivery temporarily suspended:")
+            .map_or(before, |before| {
+                sighting.suspended = true;
+                before.trim_end()
+            });
+        let named = recipient_before(before);
+        let is_report = named.is_some() || before.ends_with('(');
+        sighting.kind = around.kind.unwrap_or(if is_report {
+            Kind::Report
+        } else {
+            Kind::Attempt
+        });
+        sighting.queue_id.clone_from(&around.queue_id);
+        let behind = || {
+            // `mailq` names the recipient behind the words.
+            let behind = rest.get(used..)?.trim_start_matches([')', ' ']);
+            let word = behind.split(' ').next()?;
+            (before.ends_with('(') && word.contains('@')).then(|| word.to_owned())
+        };
+        sighting.recipient = around.recipient.clone().or(named).or_else(behind);
+        seen.push(sighting);
+        from = beyond.max(found.words + used);
+    }
+}
+
+/// A place in which a host is told of.
+struct Told<'a> {
+    /// Where its form begins.
+    start: usize,
+    /// Where the words begin.
+    words: usize,
+    name: Option<&'a str>,
+    address: Option<&'a str>,
+    manner: Manner,
+}
+
+impl Told<'_> {
+    fn sighting(&self, words: &str) -> Sighting {
+        let mut sighting = match self.manner {
+            Manner::Said | Manner::RefusedToTalk => reply::sighting(words),
+            _ => Sighting {
+                words: words.trim_end_matches('.').to_owned(),
+                ..Sighting::default()
+            },
+        };
+        sighting.manner = self.manner;
+        sighting.host = self.name.map(str::to_owned);
+        set_address(&mut sighting, self.address);
+        // Our own address is not that of the host.
+        if sighting
+            .client
+            .as_ref()
+            .is_some_and(|client| Some(client.text.as_str()) == self.address)
+        {
+            sighting.client = None;
+        }
+        sighting
+    }
+}
+
+/// Finds the next host that a text tells of.
+fn next_host(text: &str, from: usize) -> Option<Told<'_>> {
+    let rest = text.get(from..)?;
+    if rest.is_empty() {
+        return None;
+    }
+    let spoken = [
+        (" said:", Manner::Said),
+        (" refused to talk to me:", Manner::RefusedToTalk),
+    ];
+    let spoken = spoken.into_iter().filter_map(|(mark, manner)| {
+        let at = from + rest.find(mark)?;
+        let before = text.get(from..at)?;
+        let start = before.rfind("host ").or_else(|| before.rfind("server"))?;
+        let whole = before.get(start..)?;
+        let (name, address) = peer(whole.strip_prefix("host ").unwrap_or_default());
+        let words = skip_blank(text, at + mark.len());
+        // `connect to HOST: server refused to talk to me:` of Postfix before 2.4.
+        let old = whole
+            .starts_with("server")
+            .then(|| before.rfind("connect to "))
+            .flatten();
+        let (start, (name, address)) = match old {
+            Some(connect) => (
+                connect,
+                peer(before.get(connect + 11..).unwrap_or_default()),
+            ),
+            None => (start, (name, address)),
+        };
+        (whole.len() < 300).then_some(Told {
+            start: from + start,
+            words,
+            name,
+            address,
+            manner,
+        })
+    });
+    let told = [
+        ("connect to ", Manner::NotConnected),
+        ("lost connection with ", Manner::LostConnection),
+        ("conversation with ", Manner::TimedOut),
+    ];
+    let told = told.into_iter().filter_map(|(mark, manner)| {
+        let mut at = from;
+        loop {
+            let start = at + text.get(at..)?.find(mark)?;
+            let whole = text.get(start + mark.len()..)?;
+            at = start + mark.len();
+            if whole.starts_with("transport ") || whole.starts_with("private/") {
+                continue;
+            }
+            let (name, address) = peer(whole);
+            let used = name?.len() + address.map_or(0, |address| address.len() + 2);
+            let after = whole.get(used..)?;
+            let port = after.find([' ', ',']).unwrap_or(after.len());
+            let is_told = match manner {
+                Manner::NotConnected => after.get(..port)?.ends_with(':'),
+                Manner::TimedOut => after.get(port..)?.starts_with(" timed out"),
+                _ => after.get(port..)?.starts_with(" while"),
+            };
+            if !is_told
+                || after
+                    .get(port..)?
+                    .starts_with(" server refused to talk to me")
+            {
+                continue;
+            }
+            let words = match manner {
+                Manner::NotConnected => skip_blank(text, start + mark.len() + used + port),
+                _ => start,
+            };
+            return Some(Told {
+                start,
+                words,
+                name,
+                address,
+                manner,
+            });
+        }
+    });
+    spoken.chain(told).min_by_key(|told| told.start)
+}
+
+/// Where the words of a host end: what they are, the stage, and how much of the text they take.
+fn ended<'a>(text: &str, told: &Told<'_>, rest: &'a str) -> (&'a str, Option<&'a str>, usize) {
+    const STAGE: &str = "(in reply to ";
+    if let Some(at) = rest.find(STAGE) {
+        let inside = rest.get(at + STAGE.len()..).unwrap_or_default();
+        let end = inside.find(')').unwrap_or(inside.len());
+        let words = rest.get(..at).unwrap_or_default().trim_end();
+        let used = at + STAGE.len() + (end + 1).min(inside.len());
+        return (words, inside.get(..end), used);
+    }
+    // The parenthesis that the words stand in, where it is closed.
+    let before = text.get(..told.start).unwrap_or_default().trim_end();
+    let before = before
+        .strip_suffix("delivery temporarily suspended:")
+        .unwrap_or(before);
+    if before.trim_end().ends_with('(') {
+        let (words, more) = in_parentheses_open(rest);
+        return (words, None, rest.len() - more.len());
+    }
+    (rest.trim_end(), None, rest.len())
+}
+
+/// Where that which belongs to a host's form begins: a recipient, a queue id, a parenthesis.
+fn lead_of(text: &str, start: usize) -> usize {
+    let before = text.get(..start).unwrap_or_default().trim_end();
+    let before = before
+        .strip_suffix("delivery temporarily suspended:")
+        .unwrap_or(before)
+        .trim_end();
+    if before.ends_with(':') {
+        return before.rfind(' ').map_or(0, |blank| blank + 1);
+    }
+    before.strip_suffix('(').map_or(start, str::len)
+}
+
+/// The recipient that stands before the words of a report: `<user@example.org>:`.
+pub(super) fn recipient_before(before: &str) -> Option<String> {
+    let before = before.strip_suffix(':')?;
+    let word = before.rsplit([' ', '(']).next()?;
+    let word = word.trim_matches(['<', '>', '(', ')', ']', '[']);
+    let word = word.strip_prefix("mailto:").unwrap_or(word);
+    word.contains('@').then(|| word.to_owned())
+}
+
+/// Reads `NAME[ADDRESS]` at the start of a text.
+pub(super) fn peer(text: &str) -> (Option<&str>, Option<&str>) {
+    let end = text.find([' ', ',', '[', ';']).unwrap_or(text.len());
+    let name = text.get(..end).unwrap_or_default();
+    let inside = text.get(end..).and_then(|rest| rest.strip_prefix('['));
+    let address = inside.and_then(|inside| inside.get(..inside.find(']')?));
+    let name = if address.is_none() {
+        name.trim_end_matches([':', '.'])
+    } else {
+        name
+    };
+    (Some(name).filter(|name| !name.is_empty()), address)
+}
+
+pub(super) fn set_address(sighting: &mut Sighting, address: Option<&str>) {
+    let Some(text) = address else { return };
+    let text = text.strip_prefix("IPv6:").unwrap_or(text);
+    sighting.address = text.parse().ok();
+    sighting.family = reply::family_of(text).or(sighting.family);
+}
+
+/// Splits a parenthesis off the start of a text: what it holds, and what follows.
+pub(super) fn in_parentheses(text: &str) -> (&str, &str) {
+    match text.strip_prefix('(') {
+        Some(inside) => in_parentheses_open(inside),
+        None => (text, ""),
+    }
+}
+
+/// The same behind the opening one. A parenthesis that is never closed was cut off.
+fn in_parentheses_open(inside: &str) -> (&str, &str) {
+    let mut depth = 1_usize;
+    for (at, character) in inside.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            let more = inside.get(at + 1..).unwrap_or_default();
+            return (inside.get(..at).unwrap_or_default(), more);
+        }
+    }
+    // Replies do not count their own: the last one is ours.
+    match inside.strip_suffix(')') {
+        Some(words) => (words, ""),
+        None => (inside, ""),
+    }
+}
+
+fn skip_blank(text: &str, at: usize) -> usize {
+    let blank = text.get(at..).is_some_and(|rest| rest.starts_with(' '));
+    at + usize::from(blank)
+}

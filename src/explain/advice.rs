@@ -1,0 +1,164 @@
+//! What to do: commands of ours first, then steps, then the receiver's forms.
+
+use crate::cause::{Cause, Look};
+use crate::diagnose::{Knowledge, Verdict};
+use crate::excerpt::Sighting;
+use crate::provider::Form;
+
+/// What to do about a cause, and what need not be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice<'k> {
+    /// What the refusal means, in whole sentences.
+    pub means: Vec<&'k str>,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// Where the receiver can be asked.
+    pub forms: Vec<&'k Form>,
+    /// What is not the matter, each a phrase.
+    pub not: Vec<&'k str>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// A command of ours, with the word `mailfix`.
+    pub command: Option<String>,
+    /// What it is for, or what to do: a phrase.
+    pub says: String,
+}
+
+impl<'k> Advice<'k> {
+    /// Puts together what is known of a cause, from a certain receiver, about a certain address.
+    pub(super) fn of(
+        knowledge: &'k Knowledge,
+        verdict: &Verdict<'k>,
+        cause: Option<&'k Cause>,
+        sighting: &Sighting,
+    ) -> Self {
+        let Some(cause) = cause else {
+            return Self::default();
+        };
+        let signature = verdict
+            .signature
+            .filter(|signature| signature.cause == cause.code);
+        let mut advice = Self::of_cause(cause);
+        if let Some(says) = signature.and_then(|signature| signature.says.as_deref()) {
+            advice.means.insert(0, says);
+        }
+        if let Some(signature) = signature {
+            let own = signature.steps.iter().map(|says| Step {
+                command: None,
+                says: says.clone(),
+            });
+            advice.steps.splice(0..0, own);
+            advice
+                .not
+                .splice(0..0, signature.not.iter().map(String::as_str));
+        }
+        let first = looks(cause, sighting);
+        if !first.is_empty() {
+            // What they say at less length.
+            advice
+                .steps
+                .retain(|step| !(step.says.contains("dns check") && step.says.contains("PTR")));
+        }
+        advice.steps.splice(0..0, first);
+        if let Some(provider) = knowledge.provider(verdict.provider) {
+            advice.forms = provider.forms_for(&cause.code).collect();
+        }
+        advice
+    }
+
+    /// What is known of a cause whoever the receiver is.
+    #[must_use]
+    pub fn of_cause(cause: &'k Cause) -> Self {
+        let commands = cause.mend.iter().map(|words| Step {
+            command: Some(format!("mailfix {words}")),
+            says: purpose(words).to_owned(),
+        });
+        let says = |says: &String| Step {
+            command: None,
+            says: says.clone(),
+        };
+        let steps = cause.steps.iter().map(says);
+        // A phrase of advice is what steps say at more length.
+        let advice = cause
+            .advice
+            .iter()
+            .filter(|_| cause.steps.is_empty())
+            .map(says);
+        Self {
+            means: vec![cause.means.as_str()],
+            steps: commands.chain(steps).chain(advice).collect(),
+            forms: Vec::new(),
+            not: cause.not.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// What is to be looked at first of the address that mail left from.
+fn looks(cause: &Cause, sighting: &Sighting) -> Vec<Step> {
+    let ours = sighting.client.as_ref();
+    let address = ours
+        .and_then(|client| client.address)
+        .filter(|address| !is_theirs(address, sighting));
+    let family = ours.map(|client| client.family).or(sighting.family);
+    let looks = if family == Some(6) && !cause.look6.is_empty() {
+        &cause.look6
+    } else {
+        &cause.look
+    };
+    let whose = address.map_or_else(
+        || "the address that mail leaves from".to_owned(),
+        |address| address.to_string(),
+    );
+    let option = address.map_or_else(String::new, |address| format!(" --address {address}"));
+    looks
+        .iter()
+        .map(|look| {
+            let record = if family == Some(6) { "AAAA" } else { "A" };
+            let (command, says) = match look {
+                Look::Ptr => (
+                    "dns check",
+                    format!("the PTR of {whose}: it has to name a host whose {record} record leads back to it"),
+                ),
+                Look::Forward => (
+                    "dns check",
+                    format!("A and AAAA: a name has to have {whose}, and the PTR has to lead to that name"),
+                ),
+                Look::Spf => ("dns spf", format!("SPF: the sender's record has to cover {whose}")),
+                Look::Dkim => (
+                    "dkim new",
+                    "DKIM: mail has to be signed; this makes the key where nothing signs yet".to_owned(),
+                ),
+            };
+            let option = if *look == Look::Dkim { "" } else { &option };
+            Step {
+                command: Some(format!("mailfix {command}{option}")),
+                says,
+            }
+        })
+        .collect()
+}
+
+fn is_theirs(address: &std::net::IpAddr, sighting: &Sighting) -> bool {
+    sighting.address == Some(*address)
+}
+
+/// What a command of ours does about a cause.
+fn purpose(words: &str) -> &'static str {
+    match words {
+        "init" | "apply" => "plans the cure, and applies it after asking",
+        "plan" => "shows what cures it here, and changes nothing",
+        "check" => "looks for the fault in the configuration",
+        "dns check" => "shows what DNS says of the addresses mail leaves from",
+        "dns spf" => "shows the SPF record and what it covers",
+        "dns show" => "shows the records that are wanted",
+        "dkim new" => "makes the key that mail is signed with",
+        "probe" => "sends a test message, and tells what becomes of it",
+        words if words.starts_with("dns") => "shows what DNS says, and what is wanted",
+        words if words.starts_with("dkim") => "makes the key that mail is signed with",
+        words if words.starts_with("plan") => "shows what cures it here, and changes nothing",
+        _ => "helps against it",
+    }
+}
