@@ -8,7 +8,8 @@ use super::queue::quoted;
 use super::{By, Harm, Witness};
 use crate::cause;
 use crate::diagnose::Knowledge;
-use crate::diagnose::log::{Group, Report};
+use crate::diagnose::log::{Group, Report, is_gone};
+use crate::finding::Severity;
 use crate::stats::{Family, Stamp};
 
 /// What each group of failures tells.
@@ -27,7 +28,11 @@ fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
     Witness {
         by: By::Log,
         code: group.code().to_owned(),
-        severity: group.severity(),
+        severity: if is_theirs(group) {
+            Severity::Note
+        } else {
+            group.severity()
+        },
         says,
         place: None,
         count: Some(group.messages.max(group.tries)),
@@ -49,6 +54,13 @@ fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
         commands: group.commands(knowledge),
         steps: group.steps(knowledge),
     }
+}
+
+/// Whether it is nothing that this host could do better: mail for who is not there, mail that took
+/// the next address at once, or that has arrived by now.
+fn is_theirs(group: &Group) -> bool {
+    let has_arrived = group.recipients > 0 && group.ends.delivered == group.recipients;
+    group.is_detour || has_arrived || is_gone(&group.cause)
 }
 
 /// The time of a log as a calendar has it.

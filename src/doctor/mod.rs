@@ -320,11 +320,15 @@ fn explained(troubles: Vec<Trouble>) -> Vec<Trouble> {
             continue;
         };
         let explains = std::mem::take(&mut cause.may_explain);
+        let family = common_family(&cause.evidence);
         for other in &mut left {
             let Some(symptom) = other.take_if(|other| {
                 explains.contains(&other.code)
                     // What says more than a symptom does stands for itself.
                     && other.evidence.iter().all(|witness| follows(witness.by))
+                    // What is dealt with does no more harm, and IPv6 none to what goes over IPv4.
+                    && (cause.severity > Severity::Note || other.severity == Severity::Note)
+                    && common_family(&other.evidence).is_none_or(|of| family.is_none_or(|by| by == of))
             }) else {
                 continue;
             };
@@ -344,6 +348,13 @@ fn explained(troubles: Vec<Trouble>) -> Vec<Trouble> {
 /// Whether such a look shows what became of mail, rather than why.
 fn is_of_mail(by: By) -> bool {
     matches!(by, By::Log | By::Queue | By::Port25)
+}
+
+/// The protocol that all of it is about.
+fn common_family(evidence: &[Witness]) -> Option<u8> {
+    let first = evidence.first()?.family?;
+    let is_same = |witness: &Witness| witness.family == Some(first);
+    evidence.iter().all(is_same).then_some(first)
 }
 
 /// Whether what such a look shows may be no more than a consequence.
@@ -384,8 +395,7 @@ fn of_ailment(
     let mut trouble = of_code(&ailment.code, told, standing, causes);
     trouble.weight = ailment.weight;
     trouble.harm = ailment.harm;
-    if trouble.evidence.iter().all(|witness| witness.by == By::Dns) {
-        // What nobody has refused anything for yet stands behind what holds mail up now.
+    if is_foreseen(&trouble.evidence) {
         trouble.harm = trouble.harm.max(Harm::Risk);
     }
     trouble.over = ailment.over;
@@ -450,6 +460,12 @@ impl Trouble {
         self.commands.retain(|other| *other != command);
         self.commands.insert(0, command);
     }
+}
+
+/// Whether only DNS tells of it: what nobody has refused anything for yet stands behind what
+/// holds mail up now.
+fn is_foreseen(told: &[Witness]) -> bool {
+    told.iter().all(|witness| witness.by == By::Dns)
 }
 
 /// What witnesses of one code come down to, by what they say themselves.
@@ -537,6 +553,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         rank: 0,
         severity,
         harm: harm.unwrap_or(match severity {
+            Severity::Error if is_foreseen(&told) => Harm::Risk,
             Severity::Error => Harm::Stuck,
             Severity::Warning => Harm::Risk,
             Severity::Note => Harm::Hygiene,

@@ -126,15 +126,21 @@ impl Bounced {
     /// off the list.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        const GONE: [&str; 5] = [
-            "mailbox-unknown",
-            "mailbox-disabled",
-            "mailbox-full",
-            "dns-nxdomain",
-            "dns-no-data",
-        ];
-        GONE.contains(&self.cause.as_str())
+        is_gone(&self.cause)
     }
+}
+
+/// Tells whether a cause says that the mailbox itself is the matter.
+#[must_use]
+pub fn is_gone(cause: &str) -> bool {
+    const GONE: [&str; 5] = [
+        "mailbox-unknown",
+        "mailbox-disabled",
+        "mailbox-full",
+        "dns-nxdomain",
+        "dns-no-data",
+    ];
+    GONE.contains(&cause)
 }
 
 impl Group {

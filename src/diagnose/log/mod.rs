@@ -31,7 +31,7 @@ use join::Join;
 use lines::{Markers, Reader};
 use note::Notes;
 
-pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN};
+pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN, is_gone};
 pub use outage::cause_of_all;
 pub use tell::Known;
 
