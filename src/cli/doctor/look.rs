@@ -36,6 +36,7 @@ use crate::provider::Provider;
 use crate::receipt::Receipts;
 use crate::stats::Span;
 use crate::system::Query;
+use crate::target::ipv6_sources;
 
 /// How many providers' mail hosts are tried on port 25, and how many hosts of each.
 const TRIED: usize = 3;
@@ -333,6 +334,12 @@ impl Looking<'_> {
                 .take(1)
                 .collect();
             self.standing.cure = said.into_iter().next();
+        }
+        // A site file may leave IPv6 out altogether.
+        if let Some(facts) = instances.first()
+            && let Err(why) = ipv6_sources(wished.wish().site, facts)
+        {
+            self.standing.cure.get_or_insert(why);
         }
         if self.standing.is_pending {
             let steps: Vec<&str> = draft
