@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from . import dkim, dns, maillog, matrix, named, policy, release, spf, steps, world
+from . import dkim, dns, doctor, maillog, matrix, named, policy, release, spf, steps, world
 from .cage import LabError
 from .policy import Behaviour, Judge, Mail
 from .sender import Node
@@ -418,6 +418,67 @@ class Comparison(unittest.TestCase):
         self.assertEqual(steps._rdata("TXT", "k" * 300), f'"{"k" * 255}" "{"k" * 45}"')
         self.assertEqual(steps._rdata("AAAA", "2001:db8::1"), "2001:db8::1")
         self.assertEqual(steps._rdata("PTR", "mail.a.example"), "mail.a.example.")
+
+
+class Doctor(unittest.TestCase):
+    """What is made of the list of `mailfix doctor`."""
+
+    SICK = doctor.findings(
+        '{"findings": [{"code": "ipv6-no-ptr", "severity": "error", "commands": ["mailfix init", "mailfix dns show"]},'
+        ' {"code": "no-dmarc", "severity": "warning", "commands": []}]}'
+    )
+
+    def problems(self, first: str, found: list[doctor.Finding], ended: int, **options: object) -> str:
+        return "; ".join(doctor.problems(found, ended, first, options))
+
+    def test_the_planted_cause_is_first(self) -> None:
+        self.assertEqual(self.problems("ipv6-no-ptr", self.SICK, 1, also=["no-dmarc"], lacks=["spf-fail"]), "")
+        for first, problem in (
+            ("no-dmarc", "`ipv6-no-ptr` is first and `no-dmarc` is number 2"),
+            ("spf-fail", "`ipv6-no-ptr` is first and `spf-fail` is not there"),
+            (doctor.NOTHING, "found ipv6-no-ptr, no-dmarc"),
+        ):
+            self.assertEqual(self.problems(first, self.SICK, 1), problem)
+        self.assertEqual(self.problems("ipv6-no-ptr", [], 0), "found nothing, not even `ipv6-no-ptr`")
+
+    def test_what_stands_behind_it(self) -> None:
+        for options, problem in (
+            ({"also": ["ipv6-no-ptr"]}, "`ipv6-no-ptr` does not come behind it"),
+            ({"lacks": ["no-dmarc"]}, "`no-dmarc` is there"),
+            ({"notes": ["no-dmarc"]}, "`no-dmarc` is warning, not a note"),
+            ({"notes": ["spf-fail"]}, "`spf-fail` is not there, not a note"),
+            ({"alone": True}, "more is there: no-dmarc"),
+        ):
+            self.assertEqual(self.problems("ipv6-no-ptr", self.SICK, 1, **options), problem)
+
+    def test_the_status_says_whether_there_are_errors(self) -> None:
+        self.assertEqual(self.problems("no-dmarc", self.SICK[1:], 0), "")
+        self.assertEqual(self.problems("no-dmarc", self.SICK[1:], 1), "status 1, not 0")
+        self.assertEqual(self.problems("ipv6-no-ptr", self.SICK, 0), "status 0, not 1")
+        self.assertEqual(self.problems(doctor.NOTHING, [], 0), "")
+        self.assertEqual(self.problems(doctor.NOTHING, [], 75, status=75), "")
+
+    def test_what_is_no_list_of_findings(self) -> None:
+        for output in ("", "[]", "{}", '{"findings": [{"code": "x"}]}', '{"findings": null}'):
+            with self.subTest(output=output), self.assertRaises(doctor.Unreadable):
+                doctor.findings(output)
+
+    def test_every_world_says_what_ails_it(self) -> None:
+        silent = [name for name in world.names() if not any(step.verb == "doctor" for step in world.load(name).steps)]
+        self.assertEqual(silent, [])
+
+    def test_the_command_to_mend_it(self) -> None:
+        self.assertEqual(doctor.remedy(self.SICK), "mailfix init")
+        self.assertEqual(doctor.remedy(self.SICK[1:]), "")
+        self.assertEqual(doctor.remedy([]), "")
+        for command, answered in (
+            ("mailfix init", "mailfix init --domain a.example"),
+            ("mailfix apply", "mailfix apply --no-input --yes"),
+            ("mailfix dns show", "mailfix dns show --json"),
+            ("postmap hash:/etc/postfix/transport", "postmap hash:/etc/postfix/transport"),
+            ("postfix reload && mailfix undo", "postfix reload && mailfix undo --no-input --yes"),
+        ):
+            self.assertEqual(doctor.answered(command, ["--domain", "a.example"]), answered)
 
 
 def _text(content: str) -> Node:

@@ -14,7 +14,7 @@ import smtplib
 import time
 from typing import Any
 
-from . import dkim, maillog
+from . import dkim, doctor, maillog
 from .cage import LabError
 from .ledger import Ledger
 from .named import Named
@@ -33,6 +33,11 @@ LOG_SECONDS = 10
 # The whole job without questions, as a newcomer on this sender would say it.
 INIT = ["init", "--no-input", "--yes", "--hostname", HOST_NAME, "--domain", DOMAIN]
 INIT += ["--reverse-dns6", "none", "--allow-non-global"]
+
+# What stands in a command for the one that `mailfix doctor` named.
+DOCTOR = "@DOCTOR@"
+# What looking leaves alone, beside Postfix's own files.
+NEVER_CHANGED = ["/etc/mailfix", "/var/lib/mailfix", "/var/spool/postfix/etc", "/etc/resolv.conf"]
 
 # The files in which mailfix may change single words; it leaves all others alone.
 SHARED = ["main.cf", "master.cf"]
@@ -63,6 +68,8 @@ class Run:
         self._author = f"{USER}@{DOMAIN}"
         # How much of the log earlier steps have already answered for.
         self._log_read = 0
+        # The command that `mailfix doctor` named last.
+        self._remedy = ""
 
     def all_steps(self) -> None:
         """Does every step; stops after the first one that fails, as the rest builds on it."""
@@ -182,7 +189,10 @@ class Run:
         return status.word, text
 
     def _run(self, number: int, command: list[str], options: dict[str, Any]) -> None:
-        words = _command(command)
+        if DOCTOR in command and not self._remedy:
+            self._check(number, DOCTOR, "`mailfix doctor` named no command")
+            return
+        words = _command(command, self._remedy)
         began = time.monotonic()
         done = self.sender.run(words, options.get("within", RUN_SECONDS))
         problems = []
@@ -194,6 +204,27 @@ class Run:
             self._publish(number, done.stdout, options["publish"])
         shown = " ".join(shlex.join(words).replace(MAILFIX, "mailfix").split())
         self._check(number, f"`{shown}` ends with {wanted} ({time.monotonic() - began:.1f} s)", "; ".join(problems))
+        if problems:
+            _print_transcript(done)
+
+    def _doctor(self, number: int, first: str, options: dict[str, Any]) -> None:
+        """Asks what is wrong, which changes nothing."""
+        paths = [self.sender.directory, *NEVER_CHANGED]
+        before = self.sender.tree(paths)
+        words = [MAILFIX, "doctor", "--json", *options.get("with", [])]
+        began = time.monotonic()
+        done = self.sender.run(words, options.get("within", RUN_SECONDS))
+        seconds = time.monotonic() - began
+        problems = [f"{path} {difference}" for path, difference in _differences(before, self.sender.tree(paths), True)]
+        try:
+            found = doctor.findings(done.stdout)
+        except doctor.Unreadable as error:
+            found, problems = [], [str(error), *problems]
+        else:
+            problems = doctor.problems(found, done.status, first, options) + problems
+        self._remedy = doctor.answered(doctor.remedy(found), INIT[1:])
+        shown = shlex.join(words).replace(MAILFIX, "mailfix")
+        self._check(number, f"`{shown}` finds {first} first ({seconds:.1f} s)", "; ".join(problems))
         if problems:
             _print_transcript(done)
 
@@ -224,11 +255,7 @@ class Run:
             raise LabError(f"step {number}: nothing was remembered as `{name}`")
         before, after = self._snapshots[name], self.sender.tree(self._snapshot_paths[name])
         mtimes = options.get("mtimes", False)
-        problems = [
-            f"{path} {difference}"
-            for path in sorted(before.keys() | after.keys())
-            if (difference := _difference(before.get(path), after.get(path), mtimes))
-        ]
+        problems = [f"{path} {difference}" for path, difference in _differences(before, after, mtimes)]
         what = f"{len(before)} files byte for byte as in `{name}`{', untouched' if mtimes else ''}"
         self._check(number, what, "; ".join(problems))
 
@@ -289,10 +316,15 @@ def _message(author: str, recipient: str, message_id: str) -> bytes:
     return "\r\n".join([*fields, "", "Hello.", ""]).encode()
 
 
-def _command(command: list[str]) -> list[str]:
+def _command(command: list[str], remedy: str = "") -> list[str]:
     words = []
     for word in command:
-        words += [MAILFIX, *INIT] if word == "@INIT@" else [word.replace("@MAILFIX@", MAILFIX)]
+        if word == "@INIT@":
+            words += [MAILFIX, *INIT]
+        elif word == DOCTOR:
+            words += ["sh", "-ec", remedy]
+        else:
+            words.append(word.replace("@MAILFIX@", MAILFIX))
     return words
 
 
@@ -333,6 +365,12 @@ def _text_problems(text: str, options: dict[str, Any]) -> list[str]:
     missing = [f"no match of /{pattern}/" for pattern in options.get("has", []) if not re.search(pattern, text, re.M)]
     extra = [f"unwanted match of /{pattern}/" for pattern in options.get("lacks", []) if re.search(pattern, text, re.M)]
     return missing + extra
+
+
+def _differences(before: dict[str, Node], after: dict[str, Node], mtimes: bool) -> list[tuple[str, str]]:
+    """Returns each path that is not as it was, and in what."""
+    every = ((path, _difference(before.get(path), after.get(path), mtimes)) for path in sorted(before.keys() | after.keys()))
+    return [(path, difference) for path, difference in every if difference]
 
 
 def _difference(before: Node | None, after: Node | None, mtimes: bool) -> str:

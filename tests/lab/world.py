@@ -20,7 +20,7 @@ WORLDS = HERE / "worlds"
 MATRIX = HERE / "matrix.toml"
 
 # What stands for the program in the words of a command.
-PROGRAM_MARKS = ["@MAILFIX@", "@INIT@"]
+PROGRAM_MARKS = ["@MAILFIX@", "@INIT@", "@DOCTOR@"]
 
 # Documentation networks (RFC 5737, RFC 3849): what leaks out of a laboratory goes nowhere.
 SENDER_IPV4, SENDER_IPV6 = "192.0.2.10", "2001:db8::10"
@@ -49,6 +49,7 @@ VERBS: dict[str, dict[str, type]] = {
     "postfix": {},
     "dns": {},
     "log": {"lacks": list},
+    "doctor": {"also": list, "notes": list, "lacks": list, "alone": bool, "status": int, "with": list, "within": int},
 }
 VALUES: dict[str, type] = {
     "send": dict,
@@ -63,6 +64,7 @@ VALUES: dict[str, type] = {
     "postfix": str,
     "dns": dict,
     "log": list,
+    "doctor": str,
 }
 POSTFIX_WORDS = ["start", "stop", "reload", "running", "stopped", "empty-queue"]
 
@@ -136,6 +138,8 @@ class World:
     def needs_mailfix(self) -> bool:
         """Says whether the program itself takes part in this world."""
         runs = [step.value for step in self.steps if step.verb == "run"]
+        if any(step.verb == "doctor" for step in self.steps):
+            return True
         return any(mark in word for run in runs + self.sender.commands for word in run for mark in PROGRAM_MARKS)
 
 
