@@ -69,7 +69,10 @@ pub fn look(
         if past.state == State::Applied {
             continue;
         }
-        let is_wished_anew = wished.is_some_and(|wished| wished > receipt.created.as_second());
+        // `init` writes the site file before the receipt, and its run begins before both.
+        let written = system.stat(&receipts.file(&receipt.id))?;
+        let written = written.map_or(receipt.created.as_second(), |stat| stat.modified);
+        let is_wished_anew = wished.is_some_and(|wished| wished > written);
         let when = receipt.created.strftime("%Y-%m-%d %H:%M UTC");
         for held in receipt.holdings(&View::new(system))? {
             // A later apply has its own word on it.

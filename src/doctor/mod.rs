@@ -288,6 +288,14 @@ pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> F
         }
         !is_over
     });
+    // Where something names the apply as its cure, that there is one goes without saying.
+    let apply = standing.own("apply");
+    let is_plan = |trouble: &Trouble| trouble.code == "plan-pending";
+    let is_named =
+        |trouble: &Trouble| !is_plan(trouble) && trouble.commands.first() == Some(&apply);
+    if troubles.iter().any(is_named) {
+        troubles.retain(|trouble| !is_plan(trouble));
+    }
     sort(&mut troubles);
     for (at, trouble) in troubles.iter_mut().enumerate() {
         trouble.rank = at + 1;
@@ -383,6 +391,9 @@ fn of_ailment(
     }
     told.sort_by_key(|witness| ailment.place(witness));
     let is_planned = ailment.mend == Mend::Plan && (standing.is_pending || !standing.has_site);
+    let cause = causes.iter().find(|cause| cause.code == ailment.code);
+    let is_of_others = told.iter().all(|witness| is_of_mail(witness.by));
+    let said = cause.filter(|_| is_of_others).map(|cause| &cause.says);
     // What is advised for the cause is what the plan does.
     let causes = if is_planned || cure.is_some() {
         for witness in &mut told {
@@ -400,7 +411,7 @@ fn of_ailment(
     }
     trouble.over = ailment.over;
     trouble.may_explain.clone_from(&ailment.explains);
-    if let Some(title) = &ailment.title {
+    if let Some(title) = ailment.title.as_ref().or(said) {
         trouble.title.clone_from(title);
     }
     if let Some(why) = &ailment.why {

@@ -16,6 +16,7 @@ mod cli;
 mod collected;
 mod dns_check;
 mod dns_list;
+mod doctor;
 mod explain;
 mod formats;
 mod journal;

@@ -65,10 +65,10 @@ fn line(witness: &Witness, is_title: bool) -> String {
         place.unwrap_or_default(),
         last.unwrap_or_default()
     );
-    if line.is_empty() {
-        return line;
+    match line.trim_start_matches(", ") {
+        "" => String::new(),
+        line => format!("{}: {line}", witness.by.label()),
     }
-    format!("{}: {line}", witness.by.label())
 }
 
 /// Says what was looked at, and what was not.
