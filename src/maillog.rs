@@ -246,6 +246,10 @@ impl Reading {
         let (Some(directory), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return Ok(());
         };
+        let directory = match directory.as_str() {
+            "" => Utf8Path::new("."),
+            _ => directory,
+        };
         for other in system.list(directory)? {
             let is_rotated = other
                 .strip_prefix(name)

@@ -236,3 +236,17 @@ fn escapes_in_a_text_reach_no_terminal() {
     assert!(!output.stdout.contains(&0x1b) && !output.stdout.contains(&0x07));
     assert!(String::from_utf8(output.stdout).is_ok());
 }
+
+#[test]
+fn nobodys_address_is_shown_where_that_is_asked() {
+    let text = b"A1B2C3D4E5: to=<joe.doe@gmail.com>, relay=gmail-smtp-in.l.google.com[192.0.2.26]:25, \
+        dsn=5.1.1, status=bounced (host gmail-smtp-in.l.google.com[192.0.2.26] said: 550-5.1.1 The \
+        email account joe.doe@gmail.com that you tried to reach does not exist. (in reply to RCPT TO \
+        command))";
+    for form in [&["--mask"][..], &["--mask", "--json"]] {
+        let output = explain(form, text);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("mailbox-unknown"), "{said}");
+        assert!(!said.contains("joe"), "{said}");
+    }
+}

@@ -30,7 +30,7 @@ fn with_journal(tell: &str, script: &str) -> Option<String> {
     fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
     let script = format!(
         "set -e
-        mailfix() {{ {mailfix} \"$@\"; }}
+        mailfix={mailfix}
         mount -t tmpfs tmpfs /run
         mount -t tmpfs tmpfs /var/log
         mount --bind {id} /etc/machine-id
@@ -70,17 +70,23 @@ logger -u /run/systemd/journal/dev-log -p user.info -t postfix/smtp 'A1B2C6: to=
 fn the_journal_is_counted_where_there_is_no_file() {
     let Some(said) = with_journal(
         TOLD,
-        "mailfix stats --profile linux --plain
+        "$mailfix stats --profile linux --plain
         echo ==
-        mailfix stats --profile linux --plain --since 2d
+        $mailfix stats --profile linux --plain --since 2d
         echo ==
-        mailfix stats --profile linux --plain --until 2d
+        $mailfix stats --profile linux --plain --until 2d
         for form in export json json-pretty short short-iso; do
             echo ==
-            journalctl -q --all -o $form SYSLOG_FACILITY=2 | mailfix stats --plain -
+            journalctl -q --all -o $form SYSLOG_FACILITY=2 | $mailfix stats --plain -
         done
+        # A file that nobody has written for long does not stand in the way.
         echo ==
-        journalctl -q --all -o export SYSLOG_FACILITY=2 | gzip | mailfix stats --plain -",
+        touch -d '30 days ago' /var/log/mail.log
+        $mailfix stats --profile linux --plain
+        touch /var/log/mail.log
+        $mailfix stats --profile linux --plain
+        echo ==
+        journalctl -q --all -o export SYSLOG_FACILITY=2 | gzip | $mailfix stats --plain -",
     ) else {
         return;
     };
@@ -98,7 +104,7 @@ postfix-out:sent:0
 ";
     let expected: Vec<&str> = std::iter::repeat_n(counts, 2)
         .chain([""])
-        .chain(std::iter::repeat_n(counts, 6))
+        .chain(std::iter::repeat_n(counts, 7))
         .collect();
     assert_eq!(said, expected.join("==\n"));
 }

@@ -340,3 +340,39 @@ fn deliveries_are_counted_by_the_address_they_left_from() {
     let page = fs::read_to_string(tree.path().join("page.html")).unwrap();
     assert!(page.contains("<td>2001:db8::11</td>"));
 }
+
+#[test]
+fn rotations_from_before_the_span_are_not_opened() {
+    let tree = Tree::new();
+    let now = Command::new("date").arg("-Iseconds").output().unwrap();
+    let now = String::from_utf8(now.stdout).unwrap();
+    let line = "m postfix/smtp[9]: A1B2C3: to=<a@example.org>, relay=none, delay=1, delays=0/0/0/1, \
+                dsn=4.4.1, status=deferred (no)";
+    tree.write("/var/log/mail.log", format!("{} {line}\n", now.trim()));
+    // What claims to be packed and is not cannot be read.
+    tree.write(
+        "/var/log/mail.log.2.gz",
+        b"\x1f\x8bbroken, and long enough to be looked at",
+    );
+    let aged = |age: &str| {
+        let mut touched = Command::new("touch");
+        touched
+            .args(["-d", age])
+            .arg(tree.real("/var/log/mail.log.2.gz"));
+        let touched = touched.status();
+        assert!(touched.unwrap().success());
+    };
+    let run = |more: &[&str]| {
+        let root = tree.path().to_str().unwrap();
+        let words = ["stats", "--root", root, "--profile", "linux", "--plain"];
+        let words: Vec<&str> = words.iter().chain(more).copied().collect();
+        binary(tree.path(), &words).output().unwrap()
+    };
+    aged("5 days ago");
+    let found = run(&["--since", "2d"]);
+    assert!(found.status.success(), "{found:?}");
+    assert!(found.stdout.starts_with(b"postfix:total:1\n"), "{found:?}");
+    assert!(!run(&[]).status.success());
+    aged("1 day ago");
+    assert!(!run(&["--since", "2d"]).status.success());
+}

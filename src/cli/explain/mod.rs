@@ -14,6 +14,7 @@ use crate::cli::{Failure, Session, json};
 use crate::diagnose::Knowledge;
 use crate::excerpt::MOST;
 use crate::explain::explain;
+use crate::mask::Mask;
 use crate::system::System;
 use page::Page;
 
@@ -37,6 +38,9 @@ pub struct Explain {
     /// JSON object each
     #[arg(long)]
     lines: bool,
+    /// Show nobody's address: numbers stand in for what is before the `@`
+    #[arg(long, conflicts_with = "lines")]
+    mask: bool,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
@@ -111,8 +115,15 @@ impl Explain {
     /// Explains texts, one after the other.
     fn texts(&self, session: &mut Session, knowledge: &Knowledge, texts: &[Vec<u8>]) -> u8 {
         let mut all = true;
+        let mut mask = Mask::new();
         for (at, text) in texts.iter().enumerate() {
-            let explanation = explain(knowledge, text);
+            // What is not in the text cannot be shown.
+            let explanation = if self.mask {
+                let masked = mask.text(&String::from_utf8_lossy(text));
+                explain(knowledge, masked.as_bytes())
+            } else {
+                explain(knowledge, text)
+            };
             all &= explanation.cause.is_some();
             if self.json {
                 let object = form::object(&explanation);
