@@ -11,6 +11,7 @@ mod carry;
 mod check;
 mod collect;
 mod completions;
+mod diagnose;
 mod dkim;
 mod dns;
 mod doctor;
@@ -182,6 +183,7 @@ enum Verb {
     History(history::History),
     Check(check::Check),
     Doctor(doctor::Doctor),
+    Diagnose(diagnose::Diagnose),
     Probe(probe::ProbeCommand),
     Explain(explain::Explain),
     Stats(stats::Stats),
@@ -268,6 +270,7 @@ pub fn run(world: World) -> u8 {
         Verb::History(command) => command.json,
         Verb::Check(command) => command.json,
         Verb::Doctor(command) => command.json,
+        Verb::Diagnose(command) => command.json,
         Verb::Probe(command) => command.json,
         Verb::Explain(command) => command.json,
         Verb::Stats(command) => command.json,
@@ -285,6 +288,7 @@ pub fn run(world: World) -> u8 {
         Verb::History(command) => command.run(&mut session),
         Verb::Check(command) => command.run(&mut session),
         Verb::Doctor(command) => command.run(&mut session),
+        Verb::Diagnose(command) => command.run(&mut session),
         Verb::Probe(command) => command.run(&mut session),
         Verb::Explain(command) => command.run(&mut session),
         Verb::Stats(command) => command.run(&mut session),

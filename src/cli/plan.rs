@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 
+use crate::cli::diagnose::from_log;
 use crate::cli::elsewhere::Elsewhere;
 use crate::cli::migrate::{MigrateTo, not_moved};
 use crate::cli::{Failure, FailureKind, Session, json, show};
@@ -36,6 +37,9 @@ pub struct PlanCommand {
     /// Where that is written [default: mailfix-out]
     #[arg(long, value_name = "DIR", requires = "from")]
     out: Option<Utf8PathBuf>,
+    /// Plan by what these logs say of refused mail [default: the mail log and its rotations]
+    #[arg(long, value_name = "LOG", num_args = 0.., conflicts_with_all = ["from", "migrate_tables"])]
+    from_log: Option<Vec<Utf8PathBuf>>,
     /// End with status 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
@@ -55,6 +59,8 @@ impl PlanCommand {
         }
         let draft = if let Some(to) = self.migrate_tables {
             session.migration(to)?.0.draft
+        } else if let Some(logs) = &self.from_log {
+            from_log(session, logs, !self.json)?
         } else {
             let wished = session.wished()?;
             session.draft(&wished.wish())?
@@ -105,6 +111,11 @@ impl PlanCommand {
                 format!(
                     "`{}` writes the files for a server elsewhere",
                     session.common.alike("init")
+                )
+            } else if self.from_log.is_some() {
+                format!(
+                    "`{}` does it, as `--output FILE` and `mailfix apply FILE` do",
+                    session.common.alike("diagnose --plan")
                 )
             } else {
                 let option = self.migrate_tables.map(MigrateTo::option);

@@ -157,6 +157,22 @@ impl Ui {
     }
 }
 
+/// RFC 4180, 2; a spreadsheet takes what begins with these signs for a formula.
+#[must_use]
+pub fn csv_field(text: &str) -> String {
+    let text = escape(text);
+    let text = if text.starts_with(['=', '+', '-', '@']) {
+        format!("'{text}")
+    } else {
+        text
+    };
+    if text.contains(['"', ',', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
 /// Draws a finding as rustc does.
 fn render_finding(finding: &Finding) -> String {
     let level = match finding.severity {

@@ -166,7 +166,10 @@ mod tests {
         assert_eq!(all.weight(&found), Some(9));
         assert_eq!(lacks.weight(&found), None);
         assert_eq!(nothing.weight(&found), Some(0));
-        let said: Vec<_> = inner.places(&found).map(|place| &text[place]).collect();
+        let said: Vec<_> = inner
+            .places(&found)
+            .map(|place| text.get(place).unwrap())
+            .collect();
         assert_eq!(said, ["Block List"]);
         assert_eq!(phrases.find("").places, []);
     }

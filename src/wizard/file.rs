@@ -54,6 +54,63 @@ pub fn site_file(
     Ok(text)
 }
 
+/// What may be changed in a site file beside answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteChange {
+    /// No mail goes over IPv6 to a provider, by its id.
+    AvoidIpv6(String),
+    /// Envelope senders of forwarded mail are rewritten.
+    RewriteSenders,
+    /// The DMARC record asks for nothing, but is there.
+    PublishDmarc,
+}
+
+impl SiteChange {
+    /// What it comes to, as the file has it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::AvoidIpv6(provider) => format!("[providers.{provider}] ipv6 = \"avoid\""),
+            Self::RewriteSenders => "[forwarding] srs = \"postsrsd\"".to_owned(),
+            Self::PublishDmarc => "[dmarc] policy = \"none\"".to_owned(),
+        }
+    }
+}
+
+/// Puts changes into the text of a site file; all else keeps its bytes.
+///
+/// # Errors
+/// When the text is no site file, or is none any more with them.
+pub fn changed(
+    text: &str,
+    path: &Utf8Path,
+    changes: &[SiteChange],
+    allow_non_global: bool,
+) -> Result<String, WizardError> {
+    let mut document = parse(text, path)?;
+    for change in changes {
+        match change {
+            SiteChange::AvoidIpv6(provider) => {
+                if document.get("providers").is_none() {
+                    // `[providers.google]` alone: above it nothing is said.
+                    let mut providers = Table::new();
+                    providers.set_implicit(true);
+                    document.insert("providers", Item::Table(providers));
+                }
+                let providers = table(&mut document, "providers");
+                set(inner(providers, provider), "ipv6", "avoid");
+            }
+            SiteChange::RewriteSenders => {
+                set(table(&mut document, "forwarding"), "srs", "postsrsd");
+            }
+            SiteChange::PublishDmarc => set(table(&mut document, "dmarc"), "policy", "none"),
+        }
+    }
+    let text = like(text, document.to_string());
+    Site::parse_with(&text, path, allow_non_global)?;
+    Ok(text)
+}
+
 fn parse(text: &str, path: &Utf8Path) -> Result<DocumentMut, DataError> {
     text.parse::<DocumentMut>().or_else(|error| {
         let mut faults = Faults::new(path, text);

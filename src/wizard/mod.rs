@@ -21,7 +21,7 @@ use crate::spelling::listed;
 
 use answers::UPDATE;
 pub use answers::{Answers, Id, quoted};
-pub use file::site_file;
+pub use file::{SiteChange, changed, site_file};
 
 /// The id of the question whether what is known is right.
 pub const FOUND: &str = "found";

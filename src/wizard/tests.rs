@@ -667,3 +667,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn changes_keep_all_else() {
+    let text = "# ours\n[server]\nhostname = \"mail.example.org\"\nipv4 = [\"8.8.4.4\"]\n\n[[domain]] # one\nname = \"example.org\"\n";
+    let changes = [
+        SiteChange::AvoidIpv6("google".to_owned()),
+        SiteChange::RewriteSenders,
+        SiteChange::PublishDmarc,
+    ];
+    let path = Utf8Path::new(PATH);
+    let new = changed(text, path, &changes, false).unwrap();
+    assert_eq!(
+        new,
+        format!(
+            "{text}\n[providers.google]\nipv6 = \"avoid\"\n\n[forwarding]\nsrs = \"postsrsd\"\n\n[dmarc]\npolicy = \"none\"\n"
+        )
+    );
+    assert_eq!(changed(&new, path, &changes, false).unwrap(), new);
+    let nobody = [SiteChange::AvoidIpv6("nobody".to_owned())];
+    assert!(changed(text, path, &nobody, false).is_err());
+}

@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["history"],
     &["check"],
     &["probe"],
+    &["diagnose"],
     &["explain"],
     &["stats"],
     &["collect"],

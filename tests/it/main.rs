@@ -14,6 +14,7 @@ mod cases;
 mod check;
 mod cli;
 mod collected;
+mod diagnose;
 mod dns_check;
 mod dns_list;
 mod doctor;

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use super::Section;
+use crate::cli::ui::csv_field;
 use crate::finding::escape;
 use crate::stats::{Ends, Hour, MailHosts, Row, Tally};
 
@@ -274,21 +275,6 @@ pub fn as_csv(sections: &[Section]) -> String {
         }
     }
     text
-}
-
-/// RFC 4180, 2; a spreadsheet takes what begins with these signs for a formula.
-fn csv_field(text: &str) -> String {
-    let text = escape(text);
-    let text = if text.starts_with(['=', '+', '-', '@']) {
-        format!("'{text}")
-    } else {
-        text
-    };
-    if text.contains(['"', ',', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
 }
 
 fn row_json(row: &Row) -> Value {

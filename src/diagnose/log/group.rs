@@ -167,10 +167,18 @@ impl Group {
     /// How much it hurts: what a cause may do, and what it did here.
     fn weigh(&self, of_cause: Option<Harm>) -> Harm {
         let of_cause = of_cause.unwrap_or(Harm::Stuck);
+        // IPv6 that is missing does no harm as long as something else is tried; here it was not.
+        let of_cause = match self.cause.as_str() {
+            "ipv6-unreachable" => Harm::Stuck,
+            _ => of_cause,
+        };
         if of_cause == Harm::Harmless || self.recipients == 0 {
             return of_cause;
         }
+        let is_done = self.ends.delivered == self.recipients;
         match self.ends {
+            // What passes by itself is nothing to mend once it has passed.
+            _ if of_cause == Harm::Delayed && is_done => Harm::Harmless,
             _ if self.is_detour => Harm::Delayed,
             ends if ends.given_up > 0 => Harm::Lost,
             ends if ends.waiting > 0 && (self.is_greeting || of_cause > Harm::Delayed) => {

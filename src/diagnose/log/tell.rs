@@ -7,7 +7,7 @@ use super::{Ends, From, Group};
 use crate::cause::{Cause, Harm};
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
 use crate::finding::Finding;
-use crate::postfix::log::{Answer, Event, Line};
+use crate::postfix::log::{Answer, Event, Line, Manner};
 use crate::provider::Signature;
 use crate::stats::Family;
 
@@ -67,25 +67,13 @@ impl Group {
     /// What happens to whose mail, in a line.
     #[must_use]
     pub fn title(&self, knowledge: &Knowledge) -> String {
-        let from = match &self.from {
-            From::Address(address) => format!(" from {address}"),
-            From::Program(tag) => format!(" by `{tag}`"),
-        };
-        let family = match self.family {
-            Family::None => String::new(),
-            family => format!(" over {}", family.word()),
-        };
-        if self.recipients == 0 {
-            let From::Program(tag) = &self.from else {
-                return format!("mail is held up{from}");
-            };
-            return format!(
-                "`{tag}` tells of a fault of this host {}",
-                times(self.tries)
-            );
-        }
-        let messages = count(self.messages, "message");
         let receiver = self.receiver(knowledge);
+        if self.recipients == 0 {
+            return match &self.from {
+                From::Program(tag) => format!("`{tag}` tells of a fault of this host"),
+                From::Address(_) => format!("mail to {receiver} is held up"),
+            };
+        }
         let mail = if self.provider == LOCAL {
             "mail".to_owned()
         } else {
@@ -98,24 +86,48 @@ impl Group {
             Harm::Harmless if self.ends.given_up > 0 => "comes back",
             Harm::Delayed | Harm::Harmless => "is late",
         };
-        format!("{mail} {fate}: {messages}{family}{from}")
+        format!("{mail} {fate}: {}", count(self.messages, "message"))
+    }
+
+    /// The title with the way: one line for those who have no more room.
+    #[must_use]
+    pub fn headline(&self, knowledge: &Knowledge) -> String {
+        let title = self.title(knowledge);
+        if self.recipients == 0 {
+            return title;
+        }
+        format!("{title} {}", self.way())
+    }
+
+    /// Over which protocol, and where it left from.
+    #[must_use]
+    pub fn way(&self) -> String {
+        let from = match &self.from {
+            From::Address(address) => format!("from {address}"),
+            From::Program(tag) => format!("by `{tag}`"),
+        };
+        match self.family {
+            Family::None => from,
+            family => format!("over {} {from}", family.word()),
+        }
     }
 
     /// How often, since when, and what became of it.
     #[must_use]
     pub fn numbers(&self) -> String {
-        let mut text = if self.recipients == 0 {
-            format!("told {}", times(self.tries))
+        let mut parts = Vec::new();
+        if self.recipients == 0 {
+            parts.push(format!("told {}", times(self.tries)));
         } else {
-            let tried = match self.tries {
+            parts.push(count(self.recipients, "recipient"));
+            parts.push(match self.tries {
                 0 => "not tried again".to_owned(),
                 tries => format!("tried {}", times(tries)),
-            };
-            format!("{}, {tried}", count(self.recipients, "recipient"))
-        };
+            });
+        }
         match (self.first, self.last) {
-            (Some(first), Some(last)) if first == last => text += &format!(", {first}"),
-            (Some(first), Some(last)) => text += &format!(", from {first} to {last}"),
+            (Some(first), Some(last)) if first == last => parts.push(first.to_string()),
+            (Some(first), Some(last)) => parts.push(format!("from {first} to {last}")),
             _ => {}
         }
         let Ends {
@@ -134,10 +146,12 @@ impl Group {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-        if !ends.is_empty() {
-            text += &format!("; {}", ends.join(", "));
+        let counted = parts.join(", ");
+        if ends.is_empty() {
+            counted
+        } else {
+            format!("{counted}; {}", ends.join(", "))
         }
-        text
     }
 
     /// Which domains, the most first.
@@ -161,8 +175,19 @@ impl Group {
     /// What the other side says, or our own program.
     #[must_use]
     pub fn quoted(&self) -> String {
-        let words = self.words.split_whitespace().collect::<Vec<_>>().join(" ");
-        if self.is_new || words.chars().count() <= QUOTED {
+        let raw = self.words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if self.is_new {
+            return raw;
+        }
+        let answer = Answer {
+            peer: None,
+            manner: Manner::Said,
+            said: self.words.as_bytes(),
+            stage: None,
+            suspended: false,
+        };
+        let words = answer.plain();
+        if words.chars().count() <= QUOTED {
             return words;
         }
         words.chars().take(QUOTED).chain(['…']).collect()
@@ -224,6 +249,25 @@ impl Group {
         })
     }
 
+    /// What mends it, a line each: steps, or else commands.
+    #[must_use]
+    pub fn fixes(&self, knowledge: &Knowledge) -> Vec<String> {
+        let mut fixes = Vec::new();
+        if self.may_be_planned(knowledge) {
+            fixes.push(format!(
+                "run `mailfix {PLAN}`: it plans here what mends this"
+            ));
+        }
+        let steps = self.steps(knowledge);
+        if steps.is_empty() {
+            let commands = self.commands(knowledge).into_iter();
+            let commands = commands.filter(|command| command != PLAN);
+            fixes.extend(commands.map(|command| format!("`mailfix {command}`")));
+        }
+        fixes.extend(steps);
+        fixes
+    }
+
     /// Tells whether changes of the site file mend it: the receiver's demands are known, and it
     /// is over IPv6 that it makes them.
     #[must_use]
@@ -237,7 +281,12 @@ impl Group {
     /// All of it as a finding.
     #[must_use]
     pub fn finding(&self, knowledge: &Knowledge) -> Finding {
-        let mut why = vec![self.meaning(knowledge), self.numbers()];
+        let mut why = vec![self.meaning(knowledge)];
+        why.push(if self.recipients == 0 {
+            self.numbers()
+        } else {
+            format!("{}: {}", self.way(), self.numbers())
+        });
         if self.is_greeting {
             why.push("the greeting itself is a refusal for good; Postfix keeps such mail and tries again in vain".to_owned());
         }
@@ -248,12 +297,15 @@ impl Group {
         if let Some(domains) = self.named_domains() {
             why.push(format!("for: {domains}"));
         }
-        let commands = self.commands(knowledge).into_iter();
-        let commands = commands.map(|command| format!("`mailfix {command}`"));
-        let steps = self.steps(knowledge);
-        let fix: Vec<String> = steps.into_iter().chain(commands).collect();
+        let fix = self.fixes(knowledge);
         let code = Cause::codes().find(|code| *code == self.code());
-        let code = code.unwrap_or(super::UNKNOWN);
+        // Causes of the administrator's own have no place in the program.
+        let other = if self.is_new || self.cause.is_empty() {
+            super::UNKNOWN
+        } else {
+            "own-cause"
+        };
+        let code = code.unwrap_or(other);
         let finding = Finding::new(self.severity(), code, self.title(knowledge));
         let finding = finding.because(why.join("\n"));
         if fix.is_empty() {

@@ -20,9 +20,8 @@ struct Log(String, u32);
 impl Log {
     fn say(mut self, tag: &str, pid: u32, said: &str) -> Self {
         let (minute, second) = (self.1 / 60, self.1 % 60);
-        self.0.push_str(&format!(
-            "Mar  3 10:{minute:02}:{second:02} mx {tag}[{pid}]: {said}\n"
-        ));
+        let line = format!("Mar  3 10:{minute:02}:{second:02} mx {tag}[{pid}]: {said}\n");
+        self.0.push_str(&line);
         self.1 += 1;
         self
     }
