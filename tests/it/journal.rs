@@ -81,11 +81,6 @@ fn the_journal_is_counted_where_there_is_no_file() {
         done
         # A file that nobody has written for long does not stand in the way.
         echo ==
-        touch -d '30 days ago' /var/log/mail.log
-        $mailfix stats --profile linux --plain
-        touch /var/log/mail.log
-        $mailfix stats --profile linux --plain
-        echo ==
         journalctl -q --all -o export SYSLOG_FACILITY=2 | gzip | $mailfix stats --plain -",
     ) else {
         return;
@@ -126,4 +121,32 @@ fn a_journal_in_a_file_is_a_log() {
             "{form}: {found}"
         );
     }
+}
+
+#[test]
+fn the_journal_is_followed() {
+    let Some(said) = with_journal(
+        TOLD,
+        "cd /run
+        $mailfix diagnose --follow --profile linux >out 2>err &
+        followed=$!
+        for try in $(seq 300); do grep -q following err && break; sleep 0.1; done
+        log postfix/smtp 7 'A1B2C9: to=<b@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.2.2, status=bounced (host mx.example.org[192.0.2.1] said: 552 5.2.2 over quota (in reply to RCPT TO command))'
+        for try in $(seq 300); do grep -q mailbox-full out && break; sleep 0.1; done
+        child=$(pgrep -P $followed journalctl)
+        kill -TERM $followed
+        wait $followed || echo status $?
+        cat err
+        grep '\\[' out
+        sed -n '/^summary/,$p' out
+        [ -n \"$child\" ] && ! kill -0 $child 2>/dev/null && echo nothing is left running",
+    ) else {
+        return;
+    };
+    assert_eq!(
+        said,
+        "status 1\nfollowing the journal; Ctrl-C ends it with a summary\n\
+         error[mailbox-full]: mail to other receivers is lost: 1 message\n\
+         summary\n  1  error    mailbox-full  other\nnothing is left running\n"
+    );
 }

@@ -19,6 +19,7 @@ mod dns_check;
 mod dns_list;
 mod doctor;
 mod explain;
+mod follow;
 mod formats;
 mod journal;
 mod kill;

@@ -1,5 +1,6 @@
 //! `mailfix diagnose`: what the log says of mail that did not get through, and what mends it.
 
+mod follow;
 mod forms;
 mod plan;
 
@@ -12,6 +13,7 @@ use crate::cli::{Failure, FailureKind, Session, json};
 use crate::diagnose::Knowledge;
 use crate::diagnose::log::{self, Options, Report};
 use crate::finding::{Severity, escape};
+use crate::mask::Mask;
 use crate::stats::Span;
 
 pub use plan::from_log;
@@ -43,6 +45,12 @@ pub struct Diagnose {
     /// Turn what was found into changes of the site file and a plan; ask, and apply it
     #[arg(long, conflicts_with_all = ["recipients", "json"])]
     plan: bool,
+    /// Follow the log as it grows, through rotations, and tell what is new; Ctrl-C ends it
+    #[arg(long, conflicts_with_all = ["recipients", "plan", "json", "csv", "since", "until", "top"])]
+    follow: bool,
+    /// Show nobody's address: numbers stand in for what is before the `@`
+    #[arg(long, conflicts_with = "plan")]
+    mask: bool,
     /// Print it as JSON
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -62,7 +70,14 @@ impl Diagnose {
             },
             recipients: self.recipients,
         };
-        let report = session.report(&self.logs, self.since, &knowledge, options)?;
+        let mut mask = self.mask.then(Mask::new);
+        if self.follow {
+            return follow::follow(session, &self.logs, &knowledge, options, mask);
+        }
+        let mut report = session.report(&self.logs, self.since, &knowledge, options)?;
+        if let Some(mask) = &mut mask {
+            report.mask(mask);
+        }
         if self.plan {
             return plan::carry_out(session, &report, &knowledge);
         }

@@ -11,6 +11,7 @@ mod counts;
 mod group;
 mod join;
 mod lines;
+mod masked;
 mod note;
 mod outage;
 mod tell;
