@@ -81,6 +81,11 @@ fn the_journal_is_counted_where_there_is_no_file() {
         done
         # A file that nobody has written for long does not stand in the way.
         echo ==
+        touch -d '30 days ago' /var/log/mail.log
+        $mailfix stats --profile linux --plain
+        touch /var/log/mail.log
+        $mailfix stats --profile linux --plain
+        echo ==
         journalctl -q --all -o export SYSLOG_FACILITY=2 | gzip | $mailfix stats --plain -",
     ) else {
         return;
