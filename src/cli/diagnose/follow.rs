@@ -222,10 +222,11 @@ fn summary(session: &mut Session, report: &Report) {
         widths.map(String::len).max().unwrap_or_default()
     };
     let (tries, code) = (width(0), width(2));
-    let mut text = String::from("summary\n");
-    for [number, severity, cause, provider] in &rows {
-        text += &format!("  {number:>tries$}  {severity:<7}  {cause:<code$}  {provider}\n");
-    }
+    let line = |[number, severity, cause, provider]: &[String; 4]| {
+        format!("  {number:>tries$}  {severity:<7}  {cause:<code$}  {provider}\n")
+    };
+    let lines: String = rows.iter().map(line).collect();
+    let text = format!("summary\n{lines}");
     session.ui.data(&text);
 }
 
