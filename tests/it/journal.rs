@@ -136,13 +136,13 @@ fn the_journal_is_followed() {
         $mailfix diagnose --follow --profile linux >out 2>err &
         followed=$!
         for try in $(seq 300); do grep -q following err && break; sleep 0.1; done
-        log postfix/smtp 7 'A1B2C9: to=<b@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.2.2, status=bounced (host mx.example.org[192.0.2.1] said: 552 5.2.2 over quota (in reply to RCPT TO command))'
-        for try in $(seq 300); do grep -q mailbox-full out && break; sleep 0.1; done
+        log postfix/smtp 7 'A1B2C9: to=<b@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.example.org[192.0.2.1] said: 554 5.7.1 Service unavailable; client [192.0.2.9] blocked using zen.spamhaus.org (in reply to RCPT TO command))'
+        for try in $(seq 300); do grep -q ip-blocklist out && break; sleep 0.1; done
         child=$(pgrep -P $followed journalctl)
         kill -TERM $followed
         wait $followed || echo status $?
         cat err
-        grep '\\[' out
+        grep -o '^error.[a-z-]*' out
         sed -n '/^summary/,$p' out
         [ -n \"$child\" ] && ! kill -0 $child 2>/dev/null && echo nothing is left running",
     ) else {
@@ -151,7 +151,7 @@ fn the_journal_is_followed() {
     assert_eq!(
         said,
         "status 1\nfollowing the journal; Ctrl-C ends it with a summary\n\
-         error[mailbox-full]: mail to other receivers is lost: 1 message\n\
-         summary\n  1  error    mailbox-full  other\nnothing is left running\n"
+         error[ip-blocklist\n\
+         summary\n  1  error    ip-blocklist  other\nnothing is left running\n"
     );
 }
