@@ -24,6 +24,8 @@ pub struct Cause {
     pub means: String,
     /// How much it hurts.
     pub harm: Harm,
+    /// Whether the fault lies on this host, whoever the mail was for.
+    pub here: bool,
     /// What to do, a phrase, where no command of ours does it all.
     pub advice: Option<String>,
     /// Commands of ours that mend it or show what does, without the word `mailfix`.
@@ -74,6 +76,8 @@ struct Data {
     says: String,
     means: String,
     harm: Harm,
+    #[serde(default)]
+    here: bool,
     advice: Option<String>,
     #[serde(default)]
     mend: Vec<String>,
@@ -163,6 +167,7 @@ impl Cause {
             says: data.says,
             means: data.means,
             harm: data.harm,
+            here: data.here,
             advice: data.advice,
             mend: data.mend,
             steps: data.steps,

@@ -26,6 +26,12 @@ pub use crate::mail_hosts::OTHER;
 /// The word for this host itself, where a fault that concerns no receiver lies.
 pub const LOCAL: &str = "local";
 
+/// The cause of a domain that is not in DNS.
+const NO_DOMAIN: &str = "dns-nxdomain";
+
+/// What that means where the domain is known to be there.
+const NO_RESOLVER: &str = "chroot-dns";
+
 /// The cause of a line that tells of no failure.
 pub const DELIVERED: &str = "delivered";
 
@@ -217,6 +223,12 @@ impl Knowledge {
         self.causes.iter().find(|cause| cause.code == code)
     }
 
+    /// Tells whether a cause lies on this host, whoever the mail was for.
+    #[must_use]
+    pub fn is_here(&self, code: &str) -> bool {
+        self.cause(code).is_some_and(|cause| cause.here)
+    }
+
     /// All causes.
     #[must_use]
     pub fn causes(&self) -> &[Cause] {
@@ -272,6 +284,11 @@ impl Knowledge {
         });
         let own = provider.and_then(own);
         let rule = own.or_else(|| best(&self.general, &seen.evidence, &found));
+        if let Some(rule) = rule
+            && let Some(verdict) = self.of_known_name(seen, rule, &found)
+        {
+            return verdict;
+        }
         let own = own.and_then(|rule| rule.signature).zip(provider);
         let signature = own.and_then(|(signature, provider)| {
             self.providers.get(provider)?.signatures.get(signature)
@@ -314,6 +331,25 @@ impl Knowledge {
             .or_else(|| self.of_domain(seen).filter(|_| host.is_none()))
     }
 
+    /// A domain of a big receiver is said not to exist, and it does: so no look-up of this host
+    /// tells the truth.
+    fn of_known_name(&self, seen: &Seen<'_>, rule: &Rule, found: &Found) -> Option<Verdict<'_>> {
+        let cause = self.causes.get(rule.cause)?;
+        if cause.code != NO_DOMAIN || seen.host.is_some() {
+            return None;
+        }
+        let domain = named_domain(&seen.words)?.to_ascii_lowercase();
+        let provider = place(self.hosts.of_domain(domain.as_bytes())?)?;
+        Some(Verdict {
+            provider: &self.providers.get(provider)?.id,
+            cause: Some(self.cause(NO_RESOLVER)?),
+            signature: None,
+            confidence: Confidence::Likely,
+            because: rule.because(seen, found),
+            is_new: false,
+        })
+    }
+
     /// The place of the recipient's provider.
     fn of_domain(&self, seen: &Seen<'_>) -> Option<usize> {
         let domain = seen.domain.as_deref()?.to_ascii_lowercase();
@@ -324,6 +360,17 @@ impl Knowledge {
 /// The place of a provider that [`MailHosts`] numbers; 0 is nobody.
 fn place(number: u16) -> Option<usize> {
     usize::from(number).checked_sub(1)
+}
+
+/// The domain that Postfix says it did not find: `name=example.org`, or that of the address it
+/// puts first.
+fn named_domain(words: &str) -> Option<&str> {
+    let domain = words.split_once("name=").map_or_else(
+        || words.split_once('@').map(|(_, rest)| rest),
+        |(_, rest)| Some(rest),
+    )?;
+    let ends = |c: char| c == '>' || c.is_whitespace();
+    domain.split(ends).next()
 }
 
 /// Tells whether a host is this one: a filter beside Postfix, say.

@@ -87,6 +87,14 @@ impl Phrases {
     pub(super) fn find(&self, text: &str) -> Found {
         let mut places: Vec<(Id, Range<usize>)> = Vec::new();
         for found in self.search.find_overlapping_iter(text) {
+            // A phrase begins where a word does: there is no `spam` in a host's name that ends so.
+            let is_letter = |at: Option<usize>| {
+                let byte = at.and_then(|at| text.as_bytes().get(at));
+                byte.is_some_and(u8::is_ascii_alphanumeric)
+            };
+            if is_letter(found.start().checked_sub(1)) && is_letter(Some(found.start())) {
+                continue;
+            }
             let id = found.pattern().as_u32();
             if !places.iter().any(|(held, _)| *held == id) {
                 places.push((id, found.range()));
@@ -153,11 +161,12 @@ mod tests {
     fn phrases_in_phrases_are_found() {
         let mut builder = Builder::default();
         let sign = |text: &str| toml::from_str::<Sign>(text).unwrap();
-        let inner = builder.wanted(&sign("has = ['block list', 'lock']"));
+        let inner = builder.wanted(&sign("has = ['block list', 'list']"));
         let outer = builder.wanted(&sign("has = ['is on our block list']"));
-        let all = builder.wanted(&sign("all = ['our', 'lock']\nhas = ['is', 'other']"));
+        let all = builder.wanted(&sign("all = ['our', 'list']\nhas = ['is', 'other']"));
         let lacks = builder.wanted(&sign("all = ['our', 'none']"));
         let nothing = builder.wanted(&sign("family = 4"));
+        let within = builder.wanted(&sign("has = ['ther']"));
         let phrases = builder.build();
         let text = "It is on our Block List, on our block list";
         let found = phrases.find(text);
@@ -166,11 +175,11 @@ mod tests {
         assert_eq!(all.weight(&found), Some(9));
         assert_eq!(lacks.weight(&found), None);
         assert_eq!(nothing.weight(&found), Some(0));
-        let said: Vec<_> = inner
-            .places(&found)
-            .map(|place| text.get(place).unwrap())
-            .collect();
-        assert_eq!(said, ["Block List"]);
+        let inside = phrases.find("other 4ther");
+        assert_eq!(within.weight(&inside), None);
+        assert_eq!(within.weight(&phrases.find("o ther")), Some(4));
+        let said: Vec<_> = inner.places(&found).map(|place| text.get(place)).collect();
+        assert_eq!(said, [Some("Block List")]);
         assert_eq!(phrases.find("").places, []);
     }
 }

@@ -420,6 +420,18 @@ fn a_verdict_says_who_how_sure_and_why() {
         (LOCAL, "transport-missing", Confidence::Certain),
         &["mail transport unavailable"],
     );
+    // A domain that everybody finds was not found: it is not the domain.
+    let unfound = Seen {
+        host: None,
+        domain: None,
+        words: "<b@gmail.com>: Recipient address rejected: Domain not found".into(),
+        ..reply("", "", 450, "4.1.2", "")
+    };
+    check(
+        &unfound,
+        ("google", "chroot-dns", Confidence::Likely),
+        &["Recipient address rejected: Domain not found"],
+    );
 }
 
 /// What hosts of all makes say, each behind the cause that it is.

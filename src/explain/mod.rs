@@ -95,7 +95,7 @@ pub fn explain<'k>(knowledge: &'k Knowledge, text: &[u8]) -> Explanation<'k> {
         _ => verdict.confidence,
     };
     let provider = match cause {
-        Some(cause) if is_here(&cause.code) => LOCAL,
+        Some(cause) if cause.here && verdict.provider == OTHER => LOCAL,
         _ => verdict.provider,
     };
     let advice = Advice::of(knowledge, verdict, cause, sighting);
@@ -167,19 +167,6 @@ fn turned_away<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Option<&'k 
     knowledge
         .cause("chroot-dns")
         .filter(|_| for_now && nameless)
-}
-
-/// Whether a cause lies on this host whoever the receiver is.
-fn is_here(code: &str) -> bool {
-    matches!(
-        code,
-        "chroot-dns"
-            | "transport-missing"
-            | "transport-broken"
-            | "hash-map-missing"
-            | "map-type-unsupported"
-            | "local-misconfig"
-    )
 }
 
 fn is_sent(sighting: &Sighting) -> bool {

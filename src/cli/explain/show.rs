@@ -137,6 +137,12 @@ fn who(
             .map_or_else(String::new, |address| format!("[{address}]"));
         format!("{host}{address}")
     });
+    if explanation.cause.is_some_and(|cause| cause.here) {
+        let named = explanation.provider.and_then(|id| knowledge.provider(id));
+        let meant = named.map(|provider| format!(" (the mail was for {})", provider.name));
+        let meant = meant.unwrap_or_default();
+        return Some(format!("this host itself, not the receiver{meant}"));
+    }
     let name = match explanation.provider? {
         LOCAL => return Some("this host itself, not the receiver".to_owned()),
         OTHER => None,

@@ -353,7 +353,7 @@ impl<'k> Reader<'k> {
         let answer = Answer::parse(trouble.said);
         let verdict = self.knowledge.judge(&Seen::in_answer(&answer, b""));
         let code = verdict.code();
-        let cause = if super::is_ours(code) {
+        let cause = if self.knowledge.is_here(code) {
             code
         } else if matches!(trouble.sign, Sign::NoTransport { .. }) {
             "transport-missing"
@@ -446,7 +446,7 @@ impl<'k> Reader<'k> {
     ) -> u32 {
         let verdict = self.knowledge.judge(seen);
         let code = verdict.code();
-        let is_here = is_here || super::is_ours(code);
+        let is_here = is_here || self.knowledge.is_here(code);
         let provider = if is_here { LOCAL } else { verdict.provider };
         let family = match seen.evidence.family {
             _ if is_here => Family::None,

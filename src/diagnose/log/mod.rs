@@ -42,17 +42,6 @@ const RANGE: u64 = 16 << 20;
 /// How many notes of a stream are gathered before they are joined: some MiB.
 const GATHERED: usize = 1 << 16;
 
-/// Causes that lie on this host, whoever the mail was for.
-const OURS: [&str; 7] = [
-    "transport-missing",
-    "transport-broken",
-    "hash-map-missing",
-    "map-type-unsupported",
-    "local-misconfig",
-    "chroot-dns",
-    "port25-blocked",
-];
-
 /// What is wanted of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -60,12 +49,6 @@ pub struct Options {
     pub span: Span,
     /// Whether the addresses are wanted that mail was given up for.
     pub recipients: bool,
-}
-
-/// Tells whether a cause lies on this host.
-#[must_use]
-pub fn is_ours(code: &str) -> bool {
-    OURS.contains(&code)
 }
 
 /// All ids of receivers, by place; the first is nobody we know.
@@ -77,14 +60,10 @@ fn providers(knowledge: &Knowledge) -> Vec<&str> {
     [OTHER, LOCAL].into_iter().chain(known).collect()
 }
 
-/// All codes of causes, by place; the first is none. Those that are told here by what lines mean
-/// together need no data file.
+/// All codes of causes, by place; the first is none.
 fn causes(knowledge: &Knowledge) -> Vec<&str> {
     let known = knowledge.causes().iter().map(|cause| cause.code.as_str());
-    let ours = OURS
-        .into_iter()
-        .filter(|code| knowledge.cause(code).is_none());
-    std::iter::once("").chain(known).chain(ours).collect()
+    std::iter::once("").chain(known).collect()
 }
 
 /// A log that is read as it grows.
