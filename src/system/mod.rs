@@ -16,6 +16,7 @@ mod pieces;
 mod program;
 mod real;
 mod rehearsal;
+mod replace;
 mod signal;
 mod tree;
 

@@ -284,7 +284,7 @@ fn letters_are_permissions() {
         ("--S--s--T", 0o7010),
         ("rwsr-sr-t", 0o7755),
     ] {
-        assert_eq!(mode(letters.as_bytes()), Some(bits), "{letters}");
+        assert_eq!(lines::mode(letters.as_bytes()), Some(bits), "{letters}");
     }
-    assert_eq!(mode(b"rw?r--r--"), None);
+    assert_eq!(lines::mode(b"rw?r--r--"), None);
 }
