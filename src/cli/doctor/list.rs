@@ -88,10 +88,11 @@ pub fn show_looked(ui: &mut Ui, looked: &Looked) {
         ui.point("-", &format!("the queue: {}", many(queue, "message")));
     }
     if let Some(log) = &at.log {
-        let size = bytes(log.bytes);
-        ui.point("-", &format!("the mail log since {}: {size}", log.since));
+        let lines = counted(log.lines, "line", "lines");
+        ui.point("-", &format!("the mail log since {}: {lines}", log.since));
     }
     if let (Some(addresses), Some(domains)) = (at.addresses, at.domains) {
+        let addresses = u64::try_from(addresses).unwrap_or(u64::MAX);
         let addresses = counted(addresses, "address", "addresses");
         let domains = many(domains, "domain");
         ui.point("-", &format!("DNS: {addresses}, {domains}"));
@@ -131,11 +132,7 @@ pub fn show_looked(ui: &mut Ui, looked: &Looked) {
             "-",
             &format!(
                 "left out: {} of the log from before the last change here{last}",
-                counted(
-                    usize::try_from(times).unwrap_or(usize::MAX),
-                    "failure",
-                    "failures"
-                )
+                counted(times, "failure", "failures")
             ),
         );
     }
@@ -160,15 +157,6 @@ fn name(what: &str) -> &str {
     }
 }
 
-/// A size as people read it.
-fn bytes(count: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    UNITS.iter().find(|(unit, _)| count >= *unit).map_or_else(
-        || format!("{count} bytes"),
-        |(unit, name)| format!("{} {name}", count / unit),
-    )
-}
-
 /// How it ended, in a line.
 pub fn summary(troubles: &[Trouble], outcome: Outcome) -> String {
     let count = |severity| {
@@ -191,9 +179,10 @@ pub fn summary(troubles: &[Trouble], outcome: Outcome) -> String {
 }
 
 fn many(count: usize, what: &str) -> String {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
     counted(count, what, &format!("{what}s"))
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
+fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

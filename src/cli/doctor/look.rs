@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -88,8 +87,8 @@ pub struct At {
 pub struct LogRead {
     /// From when on.
     pub since: String,
-    /// How many bytes.
-    pub bytes: u64,
+    /// How many lines, those of before among them where a file has both.
+    pub lines: u64,
 }
 
 /// What was not looked at.
@@ -289,18 +288,14 @@ impl Looking<'_> {
             },
             recipients: false,
         };
-        let bytes = AtomicU64::new(0);
         let progress = self.session.progress(measure(&sources));
-        let read = diagnose::log::read(&sources, knowledge, options, &|count| {
-            bytes.fetch_add(count, Ordering::Relaxed);
-            progress.more(count);
-        });
+        let read = diagnose::log::read(&sources, knowledge, options, &|count| progress.more(count));
         drop(progress);
         match read {
             Ok(report) => {
                 self.looked.at.log = Some(LogRead {
                     since: since.stamp(now).to_string(),
-                    bytes: bytes.into_inner(),
+                    lines: report.lines,
                 });
                 self.witnesses.extend(log::witnesses(&report, knowledge));
             }

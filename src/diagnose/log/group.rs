@@ -28,6 +28,8 @@ pub struct Report {
     pub bounced: Vec<Bounced>,
     /// The latest time of a failure.
     pub last: Option<Stamp>,
+    /// How many lines were read, those that tell nothing among them.
+    pub lines: u64,
 }
 
 impl Report {
@@ -225,6 +227,7 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
         groups,
         bounced: names.bounced(&renamed),
         last: join.clock,
+        lines: join.lines,
     }
 }
 

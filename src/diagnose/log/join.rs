@@ -135,6 +135,8 @@ pub(super) struct Join {
     pub bounces: HashMap<Box<[u8]>, Vec<Bounce>>,
     /// The latest time that was told.
     pub clock: Option<Stamp>,
+    /// How many lines were read.
+    pub lines: u64,
     count: u64,
 }
 
@@ -179,12 +181,14 @@ impl Join {
             outages: Outages::default(),
             bounces: HashMap::new(),
             clock: None,
+            lines: 0,
             count: 0,
         }
     }
 
     /// Takes the notes that come next in the log.
     pub(super) fn take(&mut self, notes: &Notes) {
+        self.lines += notes.lines;
         let tags: Vec<u16> = notes.tags.names.iter().map(|tag| self.tag(tag)).collect();
         let tag_of = |tag: u16| tags.get(usize::from(tag)).copied().unwrap_or_default();
         let mut slots: Vec<Option<Slot>> = vec![None; notes.classes.len()];

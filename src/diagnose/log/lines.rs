@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use aho_corasick::packed::{self, Searcher};
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Options;
 use super::note::{Class, Hash, Key, Note, Notes, Texts, What, hash};
@@ -200,6 +200,10 @@ impl<'k> Reader<'k> {
 
     /// Reads a block of whole lines of a log that ends in a month.
     pub(super) fn block(&mut self, block: &[u8], last: LastDay) {
+        let ended = memchr_iter(b'\n', block).count();
+        // The last line of a file may lack its end.
+        let lines = ended + usize::from(block.last().is_some_and(|last| *last != b'\n'));
+        self.notes.lines += u64::try_from(lines).unwrap_or_default();
         let markers = Arc::clone(&self.markers);
         markers.lines(block, |marker, line| self.line(marker, line, last));
     }

@@ -102,6 +102,8 @@ pub(super) struct Texts {
 /// The notes of a part of a log, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
+    /// How many lines there were, those that tell nothing among them.
+    pub lines: u64,
     pub all: Vec<Note>,
     pub tags: Names,
     pub domains: Names,

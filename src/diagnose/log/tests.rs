@@ -113,6 +113,22 @@ fn delivered_mail_is_no_finding() {
 }
 
 #[test]
+fn every_line_is_counted_wherever_the_log_is_cut() {
+    let text = log().deferred("A1B2C3", "a@gmail.com").removed("A1B2C3").0;
+    let text = text.repeat(50) + "\nnothing of Postfix\n" + &"x".repeat(600_000) + "\nno end";
+    let mut system = MemorySystem::new();
+    system = system.file("/var/log/mail.log", text.as_str());
+    for range in [7, 100, 4096, RANGE] {
+        let pieces = system.pieces("/var/log/mail.log".into()).unwrap().unwrap();
+        let sources = [Source::File(pieces)];
+        let report = read_in_ranges(&sources, &KNOWLEDGE, Options::default(), &|_| {}, range);
+        assert_eq!(report.unwrap().lines, 104, "in ranges of {range}");
+    }
+    let report = log().removed("A1B2C3").removed("A1B2C4").report();
+    assert_eq!(report.lines, 2, "of a log that grows");
+}
+
+#[test]
 fn counts_are_of_tries_messages_and_recipients() {
     log()
         .bounced("A1B2C3", "a@gmail.com")
