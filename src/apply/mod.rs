@@ -251,6 +251,13 @@ pub fn apply(
                 receipts.end(run.system)?;
                 Ok(left)
             });
+            if let (Ok(_), Some(id)) = (&ended, &receipt)
+                && let Ok(mut failed) = receipts.load(run.system, id)
+            {
+                failed.brought_back = true;
+                // Where that cannot be noted either, the files say as much.
+                let _ = receipts.save(run.system, &failed);
+            }
             match ended {
                 Ok(left) => Err(ApplyError::RolledBack {
                     cause,

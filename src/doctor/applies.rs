@@ -2,7 +2,8 @@
 //!
 //! Owns the comparison of receipts, files and the plan: a file that an apply changed, that is no
 //! longer as it left it, and that the plan would change again, was written by somebody else since
-//! (Server.app, the upgrade of a package). Must not know what anything in a file means.
+//! (Server.app, the upgrade of a package). Where there is no plan, the parameters and services are
+//! missed that the receipt wrote down. Must not know what anything in a file means.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{By, Witness};
 use crate::draft::Draft;
-use crate::finding::Finding;
+use crate::finding::{Finding, escape};
 use crate::receipt::{Receipt, Receipts, Standing, View};
 use crate::system::{System, SystemError};
 use crate::undo::{History, State};
@@ -65,8 +66,10 @@ pub fn look(
         if receipt.undoes.is_some() || taken_back.contains(receipt.id.as_str()) {
             continue;
         }
-        applies.count += 1;
-        if past.state == State::Applied {
+        applies.count += usize::from(!receipt.brought_back);
+        // What failed and was brought back never was in force.
+        let has_failed = receipt.brought_back && past.state == State::Undone;
+        if past.state == State::Applied || has_failed {
             continue;
         }
         // `init` writes the site file before the receipt, and its run begins before both.
@@ -81,31 +84,41 @@ pub fn look(
             }
             let is_planned =
                 |draft: &Draft| draft.plan.changes().any(|change| change.path == held.path);
+            let settings = receipt.gone(held.path, held.now.as_ref());
+            let is_whole = held.standing == Standing::Before || held.now.is_none();
             let is_gone = match draft {
                 Some(draft) => {
                     is_planned(draft) && (held.standing != Standing::Drifted || !is_wished_anew)
                 }
-                // Without a plan only what is not there at all is certain.
-                None => held.now.is_none(),
+                // Without a plan what the receipt wrote down is all that can be missed.
+                None => is_whole || !settings.is_empty(),
             };
             if !is_gone {
                 continue;
             }
             let how = match held.standing {
-                Standing::Before => "stands as it did before",
-                _ if held.now.is_none() => "is not there any more",
-                _ => "was written anew by somebody else",
+                Standing::Before => "the file stands as it did before",
+                _ if held.now.is_none() => "the file is not there any more",
+                _ if draft.is_none() => "somebody else has changed the file",
+                _ => "the file was written anew by somebody else",
             };
-            let finding = Finding::error(
-                "apply-gone",
-                format!(
-                    "what was applied on {when} is gone again from `{}`",
-                    held.path
-                ),
-            )
-            .because(format!(
-                "the file {how}: an upgrade of Postfix, Server.app or another tool may have done \
-                 so, and the cure is out of force"
+            let what = match settings.as_slice() {
+                [] => String::new(),
+                names => format!(": {}", listed(names)),
+            };
+            let title = format!(
+                "what was applied on {when} is gone again from `{}`{what}",
+                held.path
+            );
+            // Nothing wishes for it where there is no site file, and it may have been meant so.
+            let finding = if draft.is_none() && !is_whole {
+                Finding::warning("apply-gone", title)
+            } else {
+                Finding::error("apply-gone", title)
+            };
+            let finding = finding.because(format!(
+                "{how}: an upgrade of Postfix, Server.app or another tool may have done so, and \
+                 the cure is out of force"
             ));
             applies.witnesses.push(Witness::of(By::Receipts, finding));
         }
@@ -113,8 +126,84 @@ pub fn look(
     Ok(applies)
 }
 
+/// Names, and no more of them than one reads.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{}`", escape(name)))
+        .collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &more
+}
+
 /// Tells whether an apply changed anything of Postfix, and not only a job of ours.
 fn is_of_postfix(receipt: &Receipt) -> bool {
     let mut entries = receipt.entries();
     entries.any(|entry| entry.path.starts_with(&receipt.config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Severity;
+    use crate::plan::{FileChange, Nature, Plan, Step};
+    use crate::system::{File, MemorySystem};
+
+    const MAIN: &str = "/etc/postfix/main.cf";
+
+    /// What is told where `now` stands in `main.cf` after an apply led from `before` to `after`.
+    fn told(before: &str, after: &str, now: &str, failed: bool) -> Vec<(Severity, String)> {
+        let file = |text: &str| File::new(text, 0o644, 0, 0);
+        let plan = Plan {
+            steps: vec![Step {
+                files: vec![FileChange {
+                    path: MAIN.into(),
+                    before: Some(file(before)),
+                    after: Some(file(after)),
+                    nature: Nature::Text,
+                }],
+                ..Step::default()
+            }],
+        };
+        let mut system = MemorySystem::new().file(MAIN, now);
+        let receipts = Receipts::new("/var/lib/mailfix");
+        receipts.prepare(&mut system).unwrap();
+        let created = "2026-11-25T19:30:00Z".parse().unwrap();
+        let mut receipt = Receipt::new(&plan, "1".to_owned(), "/etc/postfix".into(), created);
+        receipt.brought_back = failed;
+        receipts.save(&mut system, &receipt).unwrap();
+        let applies = look(&system, &receipts, None, None).unwrap();
+        applies
+            .witnesses
+            .into_iter()
+            .map(|witness| (witness.severity, witness.says))
+            .collect()
+    }
+
+    #[test]
+    fn without_a_site_file_single_settings_are_missed() {
+        let (before, after) = ("a = 1\n", "a = 1\nb = 2\nc = 3\n");
+        assert_eq!(told(before, after, after, false), []);
+        assert_eq!(told(before, after, "c = 3\nb = 2\nd = 4\n", false), []);
+        let gone = |severity, names: &str| {
+            let says = format!(
+                "what was applied on 2026-11-25 19:30 UTC is gone again from `{MAIN}`: {names}"
+            );
+            vec![(severity, says)]
+        };
+        assert_eq!(
+            told(before, after, "b = 2\n", false),
+            gone(Severity::Warning, "`c`")
+        );
+        assert_eq!(
+            told(before, after, before, false),
+            gone(Severity::Error, "`b`, `c`")
+        );
+        assert_eq!(told(before, after, before, true), []);
+    }
 }

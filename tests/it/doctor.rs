@@ -83,7 +83,7 @@ fn only_news_are_told_a_second_time() {
     let now = NOW.parse().unwrap();
     let before = tree.entries();
     let words = ["doctor", "--root", root, "--offline", "--profile", "linux"];
-    run(&words, now, None);
+    assert_eq!(run(&words, now, None).status, 1);
     assert_eq!(tree.entries(), before, "looking changes nothing");
     let news = || run(&[&words[..], &["--new"]].concat(), now, None);
     let first = news();

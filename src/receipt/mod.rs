@@ -5,6 +5,8 @@
 //! no progress: how far a run came is read off the files themselves.
 //! Must not know when to undo what.
 
+mod settings;
+
 use std::collections::HashMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{FileChange, Nature, NewDirectory, Plan};
 use crate::postfix::table::INDEX_SUFFIXES;
 use crate::system::{Command, File, System, SystemError, is_unfinished};
+
+pub use settings::Setting;
 
 /// The one format written, and the newest read.
 const FORMAT: u32 = 1;
@@ -44,6 +48,9 @@ pub struct Receipt {
     /// undoing this one alone brings the very first bytes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
+    /// It failed, and everything was brought back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub brought_back: bool,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -79,6 +86,9 @@ pub struct Entry {
     pub before: Option<File>,
     /// What was put there.
     pub after: Option<Fingerprint>,
+    /// What of it is in a file of Postfix's that others write too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
 }
 
 /// What a file is recognized by.
@@ -177,6 +187,11 @@ impl Entry {
             nature: change.nature,
             before: change.before.clone(),
             after: change.after.as_ref().map(Fingerprint::from),
+            settings: settings::between(
+                &change.path,
+                change.before.as_ref(),
+                change.after.as_ref(),
+            ),
         }
     }
 }
@@ -230,6 +245,7 @@ impl Receipt {
             config,
             undoes: None,
             continues: None,
+            brought_back: false,
             steps: steps.collect(),
         }
     }
@@ -237,6 +253,20 @@ impl Receipt {
     /// The entries of all steps, in order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.steps.iter().flat_map(|step| &step.files)
+    }
+
+    /// The parameters or services of a file that do not hold any more as this receipt set them;
+    /// nothing where a file has none, or an earlier mailfix did not write them down.
+    #[must_use]
+    pub fn gone(&self, path: &Utf8Path, now: Option<&File>) -> Vec<String> {
+        let mut gone: Vec<String> = Vec::new();
+        for entry in self.entries().filter(|entry| entry.path == path) {
+            // A later step has the last word.
+            gone.retain(|name| entry.settings.iter().all(|setting| setting.name != *name));
+            let before = entry.before.as_ref();
+            gone.extend(settings::gone(path, &entry.settings, before, now));
+        }
+        gone
     }
 
     /// Compares every file with what stands there now, in the order they are changed first.
@@ -315,6 +345,11 @@ impl Receipt {
             ..receipt
         })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Compares one file with the entries that change it, in order.
