@@ -324,6 +324,7 @@ fn reply<'a>(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a case after the other")]
 fn a_verdict_says_who_how_sure_and_why() {
     let knowledge = knowledge();
     let check = |seen: &Seen<'_>, expected: (&str, &str, Confidence), because: &[&str]| {

@@ -1,12 +1,14 @@
 //! What `mailfix diagnose` makes of logs: what it prints, and counts against logs of known truth.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::made;
+use crate::made::{Failures, Family, Kind, Shape};
+use crate::stats::{make, shape};
 use crate::support::{SITE, Snapshots, Tree, binary, has_postfix, normalized};
 
 /// A log with one of each.
@@ -79,28 +81,71 @@ fn what_is_found_is_told_at_a_terminals_width() {
     snapshots.end();
 }
 
-#[test]
-fn every_recipient_has_one_end_and_one_domain() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("mail.log");
-    let mut bytes = Vec::new();
-    let shape = crate::stats::shape(30_000);
-    let truth = made::write(shape, &mut bytes).unwrap();
-    assert!(truth.messages > 0);
-    fs::write(&path, bytes).unwrap();
-    touch(&path);
-    let (out, err, _) = diagnose(folder.path(), &["mail.log", "--json"]);
-    let found: Value = serde_json::from_str(&out).expect(&err);
-    let groups = found["diagnosis"]["groups"].as_array().unwrap();
-    assert!(!groups.is_empty());
-    for group in groups {
+/// What `--json` tells, in the terms of a made-up log: a group is of an instance, not of a program.
+fn failures(diagnosis: &Value) -> BTreeMap<Kind, Failures> {
+    let mut all: BTreeMap<Kind, Failures> = BTreeMap::new();
+    for group in diagnosis["groups"].as_array().unwrap() {
+        let text = |name: &str| group[name].as_str();
+        let program = || text("program").unwrap().split('/').next();
+        let kind = Kind {
+            provider: text("provider").unwrap().to_owned().leak(),
+            cause: text("code").unwrap().to_owned().leak(),
+            family: match text("protocol") {
+                Some("IPv4") => Family::V4,
+                Some("IPv6") => Family::V6,
+                Some(other) => panic!("{other} is no protocol"),
+                None => Family::None,
+            },
+            from: text("address").or_else(program).unwrap().to_owned(),
+            is_detour: group["detour"] == true,
+        };
         let number = |value: &Value| value.as_u64().unwrap();
-        let ends = group["ends"].as_object().unwrap();
-        let all: u64 = ends.values().map(number).sum();
-        assert_eq!(all, number(&group["recipients"]), "{group}");
+        let ends = &group["ends"];
+        let failures = Failures {
+            tries: number(&group["tries"]),
+            messages: number(&group["messages"]),
+            recipients: number(&group["recipients"]),
+            delivered: number(&ends["delivered"]),
+            waiting: number(&ends["waiting"]),
+            given_up: number(&ends["given_up"]),
+            elsewhere: number(&ends["elsewhere"]),
+        };
         let of_domains = group["domains"].as_array().unwrap().iter();
         let of_domains: u64 = of_domains.map(|one| number(&one["recipients"])).sum();
-        assert_eq!(of_domains + number(&group["further"]), all, "{group}");
+        let all_domains = of_domains + number(&group["further"]);
+        assert_eq!(all_domains, failures.recipients, "{group}");
+        assert_eq!(all.insert(kind, failures), None, "twice: {group}");
+    }
+    all
+}
+
+#[test]
+fn counts_are_true_in_every_form_of_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mail.log");
+    for (iso, long_ids) in [(false, false), (true, false), (false, true), (true, true)] {
+        let shape = Shape {
+            iso,
+            long_ids,
+            ..shape(100_000)
+        };
+        let truth = make(&path, shape);
+        let (out, err, code) = diagnose(folder.path(), &["mail.log", "--json"]);
+        assert_eq!(code, 1, "{err}");
+        let found: Value = serde_json::from_str(&out).unwrap();
+        let found = failures(&found["diagnosis"]);
+        let wrong: Vec<String> = found
+            .keys()
+            .chain(truth.failures.keys())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter(|kind| found.get(kind) != truth.failures.get(kind))
+            .map(|kind| {
+                let (found, truth) = (found.get(kind), truth.failures.get(kind));
+                format!("{kind:?}\n  found {found:?}\n  truth {truth:?}")
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{shape:?}\n{}", wrong.join("\n"));
     }
 }
 

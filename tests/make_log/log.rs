@@ -66,12 +66,15 @@ pub struct Kind {
     pub family: Family,
     /// Our address where the reply names it, else the instance.
     pub from: String,
+    /// Another address took it at once.
+    pub is_detour: bool,
 }
 
 /// How often a kind of failure came up, and what became of whom it met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// Tries of a recipient; where nothing was tried, it is none.
+    /// Tries of a recipient, or of all of a session where it is told of one address of several;
+    /// where nothing was tried, it is none.
     pub tries: u64,
     /// Messages.
     pub messages: u64,
@@ -363,23 +366,15 @@ impl Server<'_> {
     /// A message that comes in.
     fn message(&mut self) -> Message {
         let instance = self.dice.of(&INSTANCES);
-        let recipients = (0..=self.dice.below(3).saturating_sub(1))
-            .map(|_| {
-                let destination = self.dice.of(DESTINATIONS);
-                let domain = if destination.domain.is_empty() {
-                    format!("d{}.example.com", self.dice.below(20_000))
-                } else {
-                    destination.domain.to_owned()
-                };
-                Recipient {
-                    address: format!("user{}@{domain}", self.dice.below(100_000)),
-                    domain,
-                    destination,
-                    steps: self.dice.fate(destination.fates),
-                    met: Vec::new(),
-                }
-            })
-            .collect();
+        let recipients = match self.dice.below(6) {
+            0..4 => vec![self.recipient()],
+            4 => vec![self.recipient(), self.recipient()],
+            _ => {
+                let first = self.recipient();
+                let second = self.neighbour(&first);
+                vec![first, second]
+            }
+        };
         let mut message = self.empty(instance, "news@sender.example", recipients);
         let (id, instance) = (message.id.clone(), instance.0);
         let process = self.process();
@@ -408,6 +403,32 @@ impl Server<'_> {
         }
         self.round(&mut message);
         message
+    }
+
+    fn recipient(&mut self) -> Recipient {
+        let destination = self.dice.of(DESTINATIONS);
+        let domain = if destination.domain.is_empty() {
+            format!("d{}.example.com", self.dice.below(20_000))
+        } else {
+            destination.domain.to_owned()
+        };
+        Recipient {
+            address: format!("user{}@{domain}", self.dice.below(100_000)),
+            domain,
+            destination,
+            steps: self.dice.fate(destination.fates),
+            met: Vec::new(),
+        }
+    }
+
+    /// One of the same domain who fares alike: both are told of by one session.
+    fn neighbour(&mut self, other: &Recipient) -> Recipient {
+        Recipient {
+            address: format!("other{}@{}", self.dice.below(100_000), other.domain),
+            domain: other.domain.clone(),
+            met: Vec::new(),
+            ..*other
+        }
     }
 
     fn empty(
@@ -442,10 +463,20 @@ impl Server<'_> {
         )));
         let mut recipients = std::mem::take(&mut message.recipients);
         let (mut has_bounced, mut is_old) = (false, false);
+        // The session: where to, which fate, and the process.
+        let mut last: Option<(String, *const Step, String)> = None;
         for recipient in &mut recipients {
             if let Some((step, rest)) = recipient.steps.split_first() {
                 recipient.steps = rest;
-                self.attempt(message, recipient, step);
+                let known = last.take().filter(|(domain, known, _)| {
+                    *domain == recipient.domain && std::ptr::eq(*known, step)
+                });
+                let (process, is_first) = match known {
+                    Some((.., process)) => (process, false),
+                    None => (self.process(), true),
+                };
+                self.attempt(message, recipient, step, &process, is_first);
+                last = Some((recipient.domain.clone(), step, process));
                 let is_final = matches!(step, Step::Sent(_) | Step::Unreachable | Step::Detour(_));
                 has_bounced |= matches!(step, Step::Bounced(..));
                 is_old |= rest.is_empty() && !is_final && !matches!(step, Step::Bounced(..));
@@ -510,9 +541,16 @@ impl Server<'_> {
         message.recipients = recipients;
     }
 
-    /// Tries a recipient.
+    /// Tries a recipient in a session of a process.
     #[expect(clippy::too_many_lines, reason = "an arm for each way a try can go")]
-    fn attempt(&mut self, message: &mut Message, to: &mut Recipient, step: &'static Step) {
+    fn attempt(
+        &mut self,
+        message: &mut Message,
+        to: &mut Recipient,
+        step: &'static Step,
+        process: &str,
+        is_first: bool,
+    ) {
         let (instance, ours4, ours6) = *message.instance;
         let destination = to.destination;
         let (v4, v6, id) = (destination.v4, destination.v6, message.id.clone());
@@ -521,7 +559,6 @@ impl Server<'_> {
         } else {
             destination.host.to_owned()
         };
-        let process = self.process();
         let agent = format!("{instance}/smtp[{process}]: ");
         let (number, address, domain) = (
             self.dice.roll() >> 24,
@@ -544,6 +581,7 @@ impl Server<'_> {
                 _ => instance,
             }
             .to_owned(),
+            is_detour: family == Family::V6 && matches!(step, Step::Detour(_) | Step::Both(..)),
         };
         let theirs = |family| {
             if family == Family::V6 {
@@ -573,7 +611,7 @@ impl Server<'_> {
         let (relay, dsn, status) = match step {
             Step::Sent(family) => sent(*family),
             Step::Unreachable => {
-                self.truth.unreachable += 1;
+                self.truth.unreachable += u64::from(is_first);
                 lines.push(format!(
                     "{agent}connect to {host}[{v6}]:25: Network is unreachable"
                 ));
@@ -581,8 +619,15 @@ impl Server<'_> {
             }
             Step::Detour(refusal) => {
                 lines.push(format!("{agent}{id}: {}", said(refusal, Family::V6)));
-                self.failed(message, to, kind(refusal, Family::V6), true);
+                self.failed(message, to, kind(refusal, Family::V6), is_first);
                 sent(Family::V4)
+            }
+            Step::Both(refusal6, refusal4) => {
+                lines.push(format!("{agent}{id}: {}", said(refusal6, Family::V6)));
+                self.failed(message, to, kind(refusal6, Family::V6), is_first);
+                self.failed(message, to, kind(refusal4, Family::V4), true);
+                let words = format!("deferred ({})", said(refusal4, Family::V4));
+                (connection(Family::V4), refusal4.dsn, words)
             }
             Step::Deferred(family, refusal) => {
                 self.failed(message, to, kind(refusal, *family), true);
@@ -610,6 +655,7 @@ impl Server<'_> {
                     cause,
                     family: Family::V4,
                     from: instance.to_owned(),
+                    is_detour: false,
                 };
                 self.failed(message, to, kind, true);
                 let words = format!("deferred (connect to {host}[{v4}]:25: {why})");
@@ -624,7 +670,7 @@ impl Server<'_> {
             }
             Step::Broken => {
                 let program = "/usr/lib/postfix/sbin/smtp";
-                self.truth.troubles += 5;
+                self.truth.troubles += if is_first { 5 } else { 0 };
                 lines.extend([
                     format!("{agent}fatal: open database /etc/postfix/sasl_passwd.db: No such file or directory"),
                     format!("{instance}/master[810]: warning: process {program} pid {process} exit status 1"),
@@ -637,6 +683,7 @@ impl Server<'_> {
                     cause: "hash-map-missing",
                     family: Family::None,
                     from: instance.to_owned(),
+                    is_detour: false,
                 };
                 self.failed(message, to, kind, true);
                 (
@@ -646,12 +693,16 @@ impl Server<'_> {
                 )
             }
         };
+        if !is_first {
+            // What happened before the first recipient's line is told once.
+            lines.clear();
+        }
         let agent = if matches!(step, Step::Suspended(_) | Step::Broken) {
             format!("{instance}/error[{}]: ", self.process())
         } else {
             agent
         };
-        if relay != "none" && process.ends_with('7') {
+        if is_first && relay != "none" && process.ends_with('7') {
             lines.push(format!("{agent}Trusted TLS connection established to {relay}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature RSA-PSS (2048 bits) server-digest SHA256"));
         }
         let waited = (self.now - message.born) / 1000;

@@ -49,6 +49,7 @@ fn main() -> io::Result<()> {
                 "cause": kind.cause,
                 "protocol": family,
                 "from": kind.from,
+                "detour": kind.is_detour,
                 "tries": count.tries,
                 "messages": count.messages,
                 "recipients": count.recipients,

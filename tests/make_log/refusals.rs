@@ -26,6 +26,8 @@ pub enum Step {
     Unreachable,
     /// The IPv6 address refuses for now; the IPv4 address takes it.
     Detour(&'static Refusal),
+    /// The IPv6 address refuses for now, and the IPv4 address for something else.
+    Both(&'static Refusal, &'static Refusal),
     /// It is refused for now.
     Deferred(Family, &'static Refusal),
     /// The greeting is a refusal for good, of which Postfix makes one for now.
@@ -130,6 +132,13 @@ const EOP_PTR6: Refusal = Refusal {
     cause: "ipv6-no-ptr",
     dsn: "4.7.25",
     said: "450 4.7.25 Service unavailable, sending IPv6 address [{ours}] must have reverse DNS record. [DB5EUR01FT031.eop-EUR01.prod.protection.outlook.com]",
+    stage: RCPT,
+};
+
+const BUSY: Refusal = Refusal {
+    cause: "ip-reputation",
+    dsn: "4.7.500",
+    said: "451 4.7.500 Server busy. Please try again later from [{ours}]. (AS77712344) [DB5EUR01FT031.eop-EUR01.prod.protection.outlook.com]",
     stage: RCPT,
 };
 
@@ -272,6 +281,18 @@ pub const DESTINATIONS: &[Destination] = &[
             fate(500, &[Step::Sent(V6)]),
             fate(300, &[Step::Sent(V4)]),
             fate(60, &[Step::Detour(&EOP_PTR6)]),
+            fate(
+                15,
+                &[
+                    Step::Both(&EOP_PTR6, &BUSY),
+                    Step::Both(&EOP_PTR6, &BUSY),
+                    Step::Detour(&EOP_PTR6),
+                ],
+            ),
+            fate(
+                5,
+                &[Step::Both(&EOP_PTR6, &BUSY), Step::Both(&EOP_PTR6, &BUSY)],
+            ),
         ],
     },
     Destination {

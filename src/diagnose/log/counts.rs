@@ -24,6 +24,8 @@ pub(super) struct Counted {
     pub line: Box<[u8]>,
     pub words: Box<[u8]>,
     pub tries: u64,
+    /// Lines of our own programs that tell of it.
+    pub told: u64,
     pub messages: u64,
     pub recipients: u64,
     pub delivered: u64,
@@ -73,6 +75,7 @@ impl Groups {
             line: line.into(),
             words: words.into(),
             tries: 0,
+            told: 0,
             messages: 0,
             recipients: 0,
             delivered: 0,

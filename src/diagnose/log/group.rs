@@ -82,7 +82,7 @@ pub struct Group {
     pub is_new: bool,
     /// How much it hurts.
     pub harm: Harm,
-    /// How often it was tried; of faults of our own, how often they were told.
+    /// How often it was tried; of a fault that met no message yet, how often it was told.
     pub tries: u64,
     /// Messages.
     pub messages: u64,
@@ -201,7 +201,7 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
     let mut groups: Vec<Group> = Vec::new();
     let renamed = names.behind_outages(&mut groups);
     for (slot, counted) in join.groups.iter() {
-        let is_any = counted.tries + counted.recipients > 0;
+        let is_any = counted.tries + counted.told + counted.recipients > 0;
         if is_any && !renamed.contains_key(&slot) {
             groups.push(names.group(counted));
         }
@@ -288,7 +288,11 @@ impl Names<'_> {
             is_greeting: key.is_greeting,
             is_new: key.wording != 0 && provider != LOCAL,
             harm: Harm::Harmless,
-            tries: counted.tries,
+            tries: if counted.recipients == 0 {
+                counted.tries + counted.told
+            } else {
+                counted.tries
+            },
             messages: counted.messages,
             recipients: counted.recipients,
             ends,

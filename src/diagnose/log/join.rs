@@ -77,6 +77,50 @@ struct Recipient {
     texts: Option<Box<Texts>>,
 }
 
+/// Whether a failure is the first of its group that met a message, and a recipient of it.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    message: bool,
+    recipient: bool,
+}
+
+impl Message {
+    /// Tells what a failure is the first of, and remembers that the message is counted.
+    fn counts(&mut self, recipient: u64, slot: Slot) -> Counts {
+        let message = !self.groups.contains(&slot);
+        if message {
+            self.groups.push(slot);
+        }
+        let mut recipients = self.recipients.iter();
+        let known = recipients.find(|one| one.name == recipient);
+        Counts {
+            message,
+            recipient: known.is_none_or(|known| !known.groups.contains(&slot)),
+        }
+    }
+
+    /// The recipient of a name, made where there is none.
+    fn recipient(&mut self, name: u64) -> &mut Recipient {
+        let mut recipients = self.recipients.iter();
+        let place = recipients.position(|one| one.name == name);
+        let place = place.unwrap_or_else(|| {
+            self.recipients.push(Recipient {
+                name,
+                is_open: true,
+                groups: Vec::new(),
+                texts: None,
+            });
+            self.recipients.len() - 1
+        });
+        &mut self.recipients[place]
+    }
+}
+
+/// A message, by its place among those of its id.
+fn held(messages: &mut ByHash<Vec<Message>>, message: u64, at: usize) -> Option<&mut Message> {
+    messages.get_mut(&message)?.get_mut(at)
+}
+
 /// What a process met with before it was done with a message.
 #[derive(Clone, Debug)]
 struct Pending {
@@ -367,18 +411,19 @@ impl Join {
     }
 
     /// Counts attempts that another address followed.
-    fn count_attempts(&mut self, one: Attempts, note: &Note, is_first: bool, delivered: bool) {
+    fn count_attempts(&mut self, one: Attempts, note: &Note, is_first: bool, counts: Counts) {
         if let Some(group) = self.groups.get_mut(one.slot) {
             if is_first {
                 group.tries += one.count;
-                group.messages += 1;
                 group.seen(one.first);
                 group.seen(one.last);
             }
-            group.recipients += 1;
-            group.delivered += u64::from(delivered);
+            group.messages += u64::from(counts.message);
+            group.recipients += u64::from(counts.recipient);
         }
-        self.groups.count_domain(one.slot, note.domain);
+        if counts.recipient {
+            self.groups.count_domain(one.slot, note.domain);
+        }
     }
 
     fn sent(&mut self, note: &Note, instance: u16, abroad: bool) {
@@ -386,26 +431,31 @@ impl Join {
             self.outages.reached(instance);
         }
         let (met, is_first) = self.met(note);
-        for one in met {
-            self.count_attempts(one, note, is_first, true);
-        }
-        let Some(at) = self.find(note.message, instance) else {
+        let at = if met.is_empty() {
+            self.find(note.message, instance)
+        } else {
+            // It is remembered, so that the same address counts it once, whoever else waits.
+            Some(self.message(note, instance))
+        };
+        let Some(message) = at.and_then(|at| held(&mut self.messages, note.message, at)) else {
             return;
         };
-        let held = self
-            .messages
-            .get_mut(&note.message)
-            .and_then(|held| held.get_mut(at));
-        let recipient = held.and_then(|message| {
-            let mut recipients = message.recipients.iter_mut();
-            recipients.find(|one| one.name == note.recipient && one.is_open)
+        let counted: Vec<(Attempts, Counts)> = met
+            .into_iter()
+            .map(|one| (one, message.counts(note.recipient, one.slot)))
+            .collect();
+        let is_waited_for = |one: &&mut Recipient| one.name == note.recipient && one.is_open;
+        let recipient = message.recipients.iter_mut().find(is_waited_for);
+        let mut met = recipient.map_or_else(Vec::new, |recipient| {
+            recipient.is_open = false;
+            recipient.texts = None;
+            std::mem::take(&mut recipient.groups)
         });
-        let Some(recipient) = recipient else {
-            return;
-        };
-        recipient.is_open = false;
-        recipient.texts = None;
-        for slot in std::mem::take(&mut recipient.groups) {
+        for (one, counts) in counted {
+            self.count_attempts(one, note, is_first, counts);
+            met.extend(counts.recipient.then_some(one.slot));
+        }
+        for slot in met {
             if let Some(group) = self.groups.get_mut(slot) {
                 group.delivered += 1;
             }
@@ -431,54 +481,26 @@ impl Join {
             }
         }
         let at = self.message(note, instance);
-        // Who is counted in which group of attempts, beside that of the result.
-        let mut others: Vec<Slot> = Vec::new();
-        for one in met {
-            // What the result says again is no other failure.
-            let key = |slot: Slot| self.groups.get(slot).map(|group| group.key);
-            let kind = |slot: Slot| key(slot).map(|key| (key.provider, key.cause));
-            if kind(one.slot) != kind(slot) {
-                self.count_attempts(one, note, is_first, false);
-                others.push(one.slot);
-            }
-        }
-        let held = self
-            .messages
-            .get_mut(&note.message)
-            .and_then(|held| held.get_mut(at));
-        let Some(message) = held else {
+        let Some(message) = held(&mut self.messages, note.message, at) else {
             return;
         };
+        // What the result says again is no other failure.
+        let key = |slot: Slot| self.groups.get(slot).map(|group| group.key);
+        let kind = |slot: Slot| key(slot).map(|key| (key.provider, key.cause));
+        let others: Vec<(Attempts, Counts)> = met
+            .into_iter()
+            .filter(|one| kind(one.slot) != kind(slot))
+            .map(|one| (one, message.counts(note.recipient, one.slot)))
+            .collect();
+        let counts = message.counts(note.recipient, slot);
         message.last = note.stamp.or(message.last);
-        let is_new_message = !message.groups.contains(&slot);
-        if is_new_message {
-            message.groups.push(slot);
-        }
-        let place = message
-            .recipients
-            .iter()
-            .position(|one| one.name == note.recipient);
-        let place = place.unwrap_or_else(|| {
-            message.recipients.push(Recipient {
-                name: note.recipient,
-                is_open: true,
-                groups: Vec::new(),
-                texts: None,
-            });
-            message.recipients.len() - 1
-        });
-        let Some(recipient) = message.recipients.get_mut(place) else {
-            return;
-        };
-        for other in others {
-            if !recipient.groups.contains(&other) {
-                recipient.groups.push(other);
+        let recipient = message.recipient(note.recipient);
+        for (one, counts) in &others {
+            if counts.recipient {
+                recipient.groups.push(one.slot);
             }
         }
-        let known = recipient.groups.iter().position(|held| *held == slot);
-        if let Some(known) = known {
-            recipient.groups.remove(known);
-        }
+        recipient.groups.retain(|held| *held != slot);
         recipient.groups.push(slot);
         let mut left = Vec::new();
         let mut bounced = None;
@@ -490,13 +512,16 @@ impl Join {
         } else if self.options.recipients {
             recipient.texts = texts.cloned().map(Box::new);
         }
+        for (one, counts) in others {
+            self.count_attempts(one, note, is_first, counts);
+        }
         if let Some(group) = self.groups.get_mut(slot) {
             group.tries += u64::from(!suspended);
-            group.messages += u64::from(is_new_message);
-            group.recipients += u64::from(known.is_none());
+            group.messages += u64::from(counts.message);
+            group.recipients += u64::from(counts.recipient);
             group.seen(note.stamp);
         }
-        if known.is_none() {
+        if counts.recipient {
             self.groups.count_domain(slot, note.domain);
         }
         self.end(&left);
@@ -663,7 +688,7 @@ impl Join {
             }
         }
         if let Some(group) = self.groups.get_mut(class) {
-            group.tries += 1;
+            group.told += 1;
             group.seen(note.stamp);
         }
     }

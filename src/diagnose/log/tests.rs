@@ -274,6 +274,42 @@ fn a_refusal_over_ipv6_before_delivery_over_ipv4_is_a_detour() {
 }
 
 #[test]
+fn a_detour_that_is_taken_again_counts_nobody_twice() {
+    let refused = format!("A1B2C3: host {G6} said: {RATE} (in reply to end of DATA command)");
+    let greylisted = |to: &str| {
+        format!(
+            "A1B2C3: to=<{to}>, relay={G4}:25, delay=1, delays=0/0/0/1, dsn=4.2.0, status=deferred (host {G4} said: 450 4.2.0 <{to}>: Recipient address rejected: Greylisted (in reply to RCPT TO command))"
+        )
+    };
+    let waits = log()
+        .smtp(&refused)
+        .smtp(&greylisted("a@gmail.com"))
+        .later(300)
+        .smtp(&refused)
+        .smtp(&greylisted("a@gmail.com"));
+    let greylist =
+        |tries: u32, ends: &str| format!("google greylisted postfix/smtp IPv4 {tries}/1/1 {ends}");
+    let detour = |tries: u32, recipients: u32, ends: &str| {
+        format!("google rate-limited detour 2001:db8::10 IPv6 {tries}/1/{recipients} {ends}")
+    };
+    waits.check(&[&greylist(2, "0+1+0+0"), &detour(2, 1, "0+1+0+0")]);
+    let sent = waits
+        .later(300)
+        .smtp(&refused)
+        .sent("A1B2C3", "a@gmail.com");
+    sent.check(&[&detour(3, 1, "1+0+0+0"), &greylist(2, "1+0+0+0")]);
+    // Whoever got it at once is one, and the message is the same.
+    log()
+        .smtp(&refused)
+        .sent("A1B2C3", "a@gmail.com")
+        .smtp(&greylisted("b@gmail.com"))
+        .later(300)
+        .smtp(&refused)
+        .sent("A1B2C3", "b@gmail.com")
+        .check(&[&detour(2, 2, "2+0+0+0"), &greylist(1, "1+0+0+0")]);
+}
+
+#[test]
 fn what_is_suspended_was_not_tried() {
     let refused = "host mx1.mail.icloud.com[192.0.2.40] refused to talk to me: 550 5.7.0 Blocked - see https://support.proofpoint.com/dnsbl-lookup.cgi?ip=192.0.2.10";
     let log = log()
@@ -311,7 +347,7 @@ fn a_dead_program_explains_what_waits_for_it() {
             "warning: private/smtp socket: malformed response",
         )
         .say("postfix/error", 4, waits);
-    log.check(&["local local-misconfig postfix/smtp none 2/1/1 0+1+0+0"]);
+    log.check(&["local local-misconfig postfix/smtp none 1/1/1 0+1+0+0"]);
     // Nobody said why.
     Log::default()
         .say("postfix/error", 4, waits)
@@ -332,7 +368,7 @@ fn a_transport_that_is_nowhere_is_one_finding() {
     log()
         .say("postfix/qmgr", 2, "warning: connect to transport private/slow: No such file or directory")
         .say("postfix/error", 4, "A1B2C3: to=<a@gmail.com>, relay=none, delay=1, dsn=4.3.0, status=deferred (mail transport unavailable)")
-        .check(&["local transport-missing postfix/qmgr none 2/1/1 0+1+0+0"]);
+        .check(&["local transport-missing postfix/qmgr none 1/1/1 0+1+0+0"]);
 }
 
 #[test]
