@@ -56,13 +56,7 @@
 //!    and the journal written out.
 //! 8. [`excerpt`]: what people paste, and what was seen in it; [`departure`]: from which of our
 //!    addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say;
-//!    [`maillog`]: where the log is.
-//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the
-//!    [`catalogue`] of both, [`remedy_sheet`], [`jail_keeper`],
-//! 8. [`departure`]: from which of our addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
-//!    of mail, in numbers; [`log_files`]: the files of a log, and what packed them.
-//! 8. [`host`]: what is there; [`records`]: what DNS must say; [`maillog`]: where the log is;
-//!    [`mail_hosts`]: whose a mail host is.
+//!    [`maillog`]: where the log is; [`mail_hosts`]: whose a mail host is.
 //! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the [`catalogue`] of both,
 //!    [`remedy_sheet`], [`jail_keeper`], [`scheduler`], [`rewriter`], [`signer`], [`package`],
 //!    [`template`]; [`data_file`], [`embedded`]: how it is read, and what of it ships inside the

@@ -2,6 +2,9 @@
 //!
 //! Fields may be added without a new number. Documented in the README, "For programs".
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -10,7 +13,7 @@ use crate::cli::doctor::look::Looked;
 use crate::diff;
 use crate::dns_check::{DomainReport, Outcome, Report};
 use crate::draft::Draft;
-use crate::finding::Finding;
+use crate::finding::{Finding, escape};
 use crate::plan::{FileChange, Nature, Plan};
 use crate::target::table_path;
 
@@ -19,7 +22,32 @@ const FORMAT: u32 = 1;
 
 /// Turns a value into its text, with a final newline.
 pub fn text(value: &Value) -> String {
-    format!("{value:#}\n")
+    format!("{}\n", shown(&format!("{value:#}")))
+}
+
+/// The same on a line of its own.
+pub fn line(value: &Value) -> String {
+    format!("{}\n", shown(&value.to_string()))
+}
+
+/// JSON lets stand what a terminal obeys (C1 controls) and what turns text around; within its
+/// strings, where alone they can be, they may as well be written as numbers (RFC 8259, 7).
+fn shown(json: &str) -> Cow<'_, str> {
+    let is_told = |c: char| {
+        !c.is_ascii() && escape(c.encode_utf8(&mut [0; 4])).starts_with('\\') || c == '\x7f'
+    };
+    if !json.contains(is_told) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if is_told(c) {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// A draft.
@@ -169,4 +197,22 @@ fn file(change: &FileChange) -> Value {
         "mode": change.after.as_ref().map(|file| format!("{:04o}", file.mode)),
         "diff": diff,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed_raw() {
+        let value = json!({ "a": "\u{1b}[31m \u{9b}31m \u{7f} \u{202e} é" });
+        for text in [text(&value), line(&value)] {
+            let obeyed = |c: char| {
+                c != '\n' && escape(c.encode_utf8(&mut [0; 4])).starts_with('\\') && c != '\\'
+            };
+            assert!(!text.contains(obeyed), "{text:?}");
+            assert!(text.contains('é'));
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        }
+    }
 }

@@ -34,6 +34,8 @@ mod refresh;
 mod remedies;
 mod show;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod undo;
 
 use std::ffi::OsString;

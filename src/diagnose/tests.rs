@@ -324,7 +324,6 @@ fn reply<'a>(
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a case after the other")]
 fn a_verdict_says_who_how_sure_and_why() {
     let knowledge = knowledge();
     let check = |seen: &Seen<'_>, expected: (&str, &str, Confidence), because: &[&str]| {
@@ -421,18 +420,22 @@ fn a_verdict_says_who_how_sure_and_why() {
         (LOCAL, "transport-missing", Confidence::Certain),
         &["mail transport unavailable"],
     );
-    // A domain that everybody finds was not found: it is not the domain.
+}
+
+#[test]
+fn a_domain_that_everybody_finds_was_not_found_because_of_us() {
+    let knowledge = knowledge();
     let unfound = Seen {
         host: None,
         domain: None,
         words: "<b@gmail.com>: Recipient address rejected: Domain not found".into(),
         ..reply("", "", 450, "4.1.2", "")
     };
-    check(
-        &unfound,
-        ("google", "chroot-dns", Confidence::Likely),
-        &["Recipient address rejected: Domain not found"],
-    );
+    let verdict = knowledge.judge(&unfound);
+    let found = (verdict.provider, verdict.code(), verdict.confidence);
+    assert_eq!(found, ("google", "chroot-dns", Confidence::Likely));
+    let because = ["Recipient address rejected: Domain not found"];
+    assert_eq!(verdict.because, because);
 }
 
 /// What hosts of all makes say, each behind the cause that it is.

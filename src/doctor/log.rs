@@ -8,7 +8,7 @@ use super::queue::quoted;
 use super::{By, Harm, Witness};
 use crate::cause;
 use crate::diagnose::Knowledge;
-use crate::diagnose::log::{Group, Report, is_gone};
+use crate::diagnose::log::{Group, Report, is_recipients};
 use crate::finding::Severity;
 use crate::stats::{Family, Stamp};
 
@@ -60,7 +60,7 @@ fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
 /// the next address at once, or that has arrived by now.
 fn is_theirs(group: &Group) -> bool {
     let has_arrived = group.recipients > 0 && group.ends.delivered == group.recipients;
-    group.is_detour || has_arrived || is_gone(&group.cause)
+    group.is_detour || has_arrived || is_recipients(&group.cause)
 }
 
 /// The time of a log as a calendar has it.

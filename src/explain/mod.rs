@@ -15,6 +15,7 @@ use crate::cause::{Cause, Evidence};
 use crate::diagnose::log::cause_of_all;
 use crate::diagnose::{Confidence, DELIVERED, Knowledge, LOCAL, OTHER, Seen, Verdict};
 use crate::excerpt::{self, Ending, Kind, Sighting};
+use crate::mask::Mask;
 use crate::postfix::log::{Manner, Severity};
 
 pub use advice::{Advice, Step};
@@ -50,6 +51,27 @@ impl Explanation<'_> {
     #[must_use]
     pub fn sighting(&self) -> Option<&Sighting> {
         self.seen.get(self.decided?)
+    }
+
+    /// Masks everybody's address in what the text was: a text that is broken in the midst of an
+    /// address, or has it in the code of a page, is masked once it is whole.
+    pub fn mask(&mut self, mask: &mut Mask, text: &str) {
+        let mut about: Vec<String> = Vec::new();
+        for one in &self.seen {
+            about.extend(one.recipient.clone());
+            about.extend(Mask::addresses(&one.words));
+        }
+        about.extend(Mask::addresses(text));
+        about.sort();
+        about.dedup();
+        let about: Vec<&str> = about.iter().map(String::as_str).collect();
+        for one in &mut self.seen {
+            one.recipient = one.recipient.as_ref().map(|address| mask.address(address));
+            one.words = mask.text_about(&one.words, &about);
+        }
+        for words in &mut self.because {
+            *words = mask.text_about(words, &about);
+        }
     }
 
     /// What programs said of their own end, beside what decided.

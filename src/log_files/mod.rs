@@ -60,7 +60,7 @@ pub fn open(system: &dyn System, path: &Utf8Path) -> Result<Source, SystemError>
     };
     let file = system
         .pieces(path)?
-        .ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
+        .ok_or_else(|| read(io::Error::new(io::ErrorKind::NotFound, "it is not there")))?;
     let mut first = [0; FIRST];
     let length = file.read_at(&mut first, 0).map_err(read)?;
     let first = first.get(..length).unwrap_or_default();
@@ -68,7 +68,7 @@ pub fn open(system: &dyn System, path: &Utf8Path) -> Result<Source, SystemError>
     if Packing::of(first).is_none() && Form::of(first).is_none() {
         return Ok(Source::File(file));
     }
-    stream(Box::new(InOrder { file, offset: 0 }), last).map_err(read)
+    stream(as_it_stands(file), last).map_err(read)
 }
 
 /// Takes what comes in order, such as standard input, packed or not; it ends on the day given.
@@ -117,6 +117,18 @@ fn unpacked(packed: impl Read + Send + 'static, packing: Packing) -> Box<dyn Rea
 struct InOrder {
     file: Box<dyn Pieces>,
     offset: u64,
+}
+
+/// Reads a file from its beginning on as it stands, packed or not.
+#[must_use]
+pub fn as_it_stands(file: Box<dyn Pieces>) -> Box<dyn Read + Send> {
+    Box::new(InOrder { file, offset: 0 })
+}
+
+/// Tells by its first bytes whether a file is packed.
+#[must_use]
+pub fn is_packed(first: &[u8]) -> bool {
+    Packing::of(first).is_some()
 }
 
 impl Read for InOrder {

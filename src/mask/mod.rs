@@ -88,6 +88,24 @@ const WORDS: [&str; 30] = [
 /// The shortest local part that is looked for alone: shorter ones are in every other sentence.
 const SHORTEST: usize = 3;
 
+/// Keys of Postfix's lines: with `=` behind them they are nobody's name.
+const KEYS_OF_LOGS: [&str; 14] = [
+    "client",
+    "conn_use",
+    "delay",
+    "delays",
+    "dsn",
+    "from",
+    "helo",
+    "message-id",
+    "nrcpt",
+    "orig_to",
+    "proto",
+    "relay",
+    "size",
+    "status",
+];
+
 /// How far a quoted local part may reach: RFC 5321, 4.5.3.1.3.
 const LONGEST: usize = 256;
 
@@ -141,13 +159,19 @@ impl Mask {
     pub fn text_about(&mut self, text: &str, about: &[&str]) -> String {
         let mut masked = String::with_capacity(text.len());
         let mut alone: Vec<(String, String)> = Vec::new();
+        let add = |local: &str, stand_in: &str, alone: &mut Vec<(String, String)>| {
+            let all = std::iter::once(local).chain(names_in(local));
+            for name in all.take(MOST_ALONE.saturating_sub(alone.len())) {
+                alone.push((name.to_owned(), stand_in.to_owned()));
+            }
+        };
         for address in about {
             let masked = self.address(address);
             let local = |address: &str| match address.rfind('@') {
                 Some(at) => address.get(..at).unwrap_or_default().to_owned(),
                 None => address.to_owned(),
             };
-            alone.push((local(address), local(&masked)));
+            add(&local(address), &local(&masked), &mut alone);
         }
         let mut done = 0;
         while let Some(found) = next_address(text, done) {
@@ -156,9 +180,7 @@ impl Mask {
             let domain = domain_at(text, found.domain);
             let stand_in = self.stand_in(local, domain);
             masked.push_str(&stand_in);
-            if alone.len() < MOST_ALONE {
-                alone.push((local.to_owned(), stand_in));
-            }
+            add(local, &stand_in, &mut alone);
             done = found.end;
         }
         masked.push_str(text.get(done..).unwrap_or_default());
@@ -166,6 +188,23 @@ impl Mask {
             masked = without_word(&masked, &local, &stand_in);
         }
         masked
+    }
+
+    /// All addresses in a text, for [`text_about`](Self::text_about) other texts of the same matter.
+    #[must_use]
+    pub fn addresses(text: &str) -> Vec<String> {
+        let (mut all, mut done) = (Vec::new(), 0);
+        while let Some(found) = next_address(text, done) {
+            let local = text.get(found.start..found.end).unwrap_or_default();
+            let domain = domain_at(text, found.domain);
+            let at = if domain.is_empty() { "" } else { "@" };
+            all.push(format!("{local}{at}{domain}"));
+            done = found.end;
+            if all.len() == MOST_ALONE {
+                break;
+            }
+        }
+        all
     }
 
     fn stand_in(&mut self, local: &str, domain: &str) -> String {
@@ -363,8 +402,9 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
     if word.chars().count() < SHORTEST || is_ordinary {
         return text.to_owned();
     }
+    let is_key = KEYS_OF_LOGS.contains(&word.to_ascii_lowercase().as_str());
     let (lower, wanted) = (text.to_ascii_lowercase(), word.to_ascii_lowercase());
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '=' | '@' | '/');
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '@');
     let mut replaced = String::with_capacity(text.len());
     let mut done = 0;
     for (at, _) in lower.match_indices(&wanted) {
@@ -372,11 +412,14 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
         let before = text.get(..at).and_then(|text| text.chars().next_back());
         let mut behind = text.get(end..).unwrap_or_default().chars();
         let (next, after) = (behind.next(), behind.next());
-        // A dot goes on with a name, unless a sentence ends there.
-        let goes_on = next.is_some_and(is_part)
-            || next == Some('.') && after.is_some_and(char::is_alphanumeric);
-        let begun = before.is_some_and(|c| is_part(c) || c == '.');
-        if begun || goes_on || at < done {
+        // A program is no file: `postfix/smtp`, but `/var/mail/joe.lock`.
+        let is_path = is_path(text, at);
+        let is_slash = |c: char| c == '/' && !is_path;
+        // A dot goes on with a name, unless a sentence or the name of a file ends there.
+        let is_dotted = next == Some('.') && after.is_some_and(char::is_alphanumeric) && !is_path;
+        let goes_on = next.is_some_and(|c| is_part(c) || is_slash(c) || c == '=' && is_key);
+        let begun = before.is_some_and(|c| is_part(c) || is_slash(c) || c == '.');
+        if begun || goes_on || is_dotted || at < done {
             continue;
         }
         replaced.push_str(text.get(done..at).unwrap_or_default());
@@ -385,4 +428,28 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
     }
     replaced.push_str(text.get(done..).unwrap_or_default());
     replaced
+}
+
+/// Tells whether a place lies within the name of a file.
+fn is_path(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    let start = before.rfind(|c: char| c.is_whitespace() || "\"'(<[=,;:".contains(c));
+    let run = before.get(start.unwrap_or_default()..).unwrap_or_default();
+    run.trim_start_matches(|c: char| c.is_whitespace() || "\"'(<[=,;:".contains(c))
+        .starts_with('/')
+}
+
+/// What of a local part may stand for the person where it stands alone: `joe` of `joe+list`,
+/// and of those that carry another address inside.
+fn names_in(local: &str) -> impl Iterator<Item = &str> {
+    let is_srs = local
+        .get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case("srs"));
+    let last = local.rsplit_once('=').map(|(_, last)| last);
+    // SRS has domains before the name, VERP one behind it; domains stay.
+    let is_domain = move |part: &str| part.contains('.') && (is_srs || last == Some(part));
+    let is_name = move |part: &&str| {
+        part.contains(|c: char| !c.is_ascii_digit()) && part.len() < local.len() && !is_domain(part)
+    };
+    local.split(['+', '=', '%', '!']).filter(is_name)
 }

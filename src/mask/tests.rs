@@ -123,6 +123,27 @@ fn a_name_that_stands_alone_goes_too() {
     assert_eq!(mask.address("joe@example.org"), "user1@example.org");
 }
 
+#[test]
+fn a_name_in_a_file_and_a_part_of_a_local_part_go_too() {
+    check(
+        "to=<joe.doe@example.org>, relay=local, status=deferred (cannot update mailbox /var/mail/joe.doe for user joe.doe. unable to create lock file /var/mail/joe.doe.lock: Permission denied)",
+        "to=<user1@example.org>, relay=local, status=deferred (cannot update mailbox /var/mail/user1 for user user1. unable to create lock file /var/mail/user1.lock: Permission denied)",
+    );
+    check(
+        "to=<jane+shop@example.org> (The account jane does not exist; /home/jane/.forward)",
+        "to=<user1@example.org> (The account user1 does not exist; /home/user1/.forward)",
+    );
+    check(
+        "to=<SRS0=abcd=TT=example.com=mary@out.example> (550 mary=example.com: no mary)",
+        "to=<user1@out.example> (550 user1=example.com: no user1)",
+    );
+    // Programs and keys are nobody.
+    check(
+        "postfix/smtp[1]: to=<smtp@example.org>, relay=none, delay=1, to=<relay@example.org>",
+        "postfix/smtp[1]: to=<user1@example.org>, relay=none, delay=1, to=<user2@example.org>",
+    );
+}
+
 proptest! {
     #[test]
     fn anything_is_survived(text in "\\PC{0,60}") {

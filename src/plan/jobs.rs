@@ -139,7 +139,7 @@ mod tests {
     }
 
     /// What is planned on a machine, as `+PATH`, `-PATH`, `~PATH` and commands.
-    fn planned(job: Job, there: &[(&str, &str)]) -> Vec<String> {
+    fn planned(job: &Job, there: &[(&str, &str)]) -> Vec<String> {
         let mut host = example::host("2.11.6", "", "");
         host.facts.origin = Origin::Machine;
         host.facts.jobs = Jobs {
@@ -166,7 +166,7 @@ mod tests {
         }
         let facts = &host.facts;
         let mut lines = Vec::new();
-        for step in steps("refresh", &job, &facts.jobs, facts.origin, &host.files) {
+        for step in steps("refresh", job, &facts.jobs, facts.origin, &host.files) {
             lines.extend(step.directories.iter().map(|new| format!("+{}/", new.path)));
             lines.extend(step.files.iter().map(|change| {
                 let mark = match (&change.before, &change.after) {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_job_of_systemd_is_made_of_files_and_started() {
         assert_eq!(
-            planned(wanted("systemd", &["a", "b", "c"]), &[]),
+            planned(&wanted("systemd", &["a", "b", "c"]), &[]),
             [
                 "+/etc/systemd/system/timers.target.d/",
                 &format!("+{SERVICE}"),
@@ -210,17 +210,17 @@ mod tests {
         // What stands as it should is left, and nothing is told.
         let there = [(SERVICE, "a"), (TIMER, "b"), (WANTS, "c")];
         assert_eq!(
-            planned(wanted("systemd", &["a", "b", "c"]), &there),
+            planned(&wanted("systemd", &["a", "b", "c"]), &there),
             [""; 0]
         );
-        assert_eq!(planned(Job::AsItIs, &there), [""; 0]);
+        assert_eq!(planned(&Job::AsItIs, &there), [""; 0]);
     }
 
     #[test]
     fn a_job_that_goes_is_stopped_before_systemd_forgets_it() {
         let there = [(SERVICE, "a"), (TIMER, "b"), (WANTS, "c")];
         assert_eq!(
-            planned(Job::Absent, &there),
+            planned(&Job::Absent, &there),
             [
                 &format!("-{SERVICE}"),
                 &format!("-{TIMER}"),
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_host_with_another_scheduler_now_loses_the_old_job() {
         assert_eq!(
-            planned(wanted("cron", &["new"]), &[(CRON, "old"), (TIMER, "b")]),
+            planned(&wanted("cron", &["new"]), &[(CRON, "old"), (TIMER, "b")]),
             [
                 &format!("~{CRON}"),
                 &format!("-{TIMER}"),
@@ -248,9 +248,9 @@ mod tests {
     #[test]
     fn launchd_is_told_by_file_and_by_name() {
         let plist = "/Library/LaunchDaemons/mailfix.refresh.plist";
-        let made = planned(wanted("launchd", &["a"]), &[]);
+        let made = planned(&wanted("launchd", &["a"]), &[]);
         assert_eq!(made.last().unwrap(), &format!("launchctl load {plist}"));
-        let gone = planned(Job::Absent, &[(plist, "a")]);
+        let gone = planned(&Job::Absent, &[(plist, "a")]);
         assert_eq!(
             gone,
             [&format!("-{plist}"), "launchctl remove mailfix.refresh"]

@@ -250,3 +250,45 @@ fn nobodys_address_is_shown_where_that_is_asked() {
         assert!(!said.contains("joe"), "{said}");
     }
 }
+
+#[test]
+fn an_address_that_is_broken_or_written_as_a_page_does_is_nobodys_either() {
+    let broken = b"A1B2C3D4E5: to=<joe.d\noe@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.example.org[192.0.2.1] said: 550 5.1.1 joe.doe: no such\n user (in reply to RCPT TO command))";
+    let page = b"&lt;joe&#64;example.org&gt;: host mx.example.org[192.0.2.1] said: 550 5.1.1 &lt;joe&#64;example.org&gt; unknown user (in reply to RCPT TO command)";
+    for text in [&broken[..], page] {
+        for form in [&["--mask"][..], &["--mask", "--json"]] {
+            let output = explain(form, text);
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(said.contains("user1@example.org"), "{said}");
+            assert!(!said.contains("joe"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_code_that_is_no_cause_is_told_from_a_text() {
+    for (code, hint) in [
+        ("chroot-dnss", "did you mean `mailfix explain chroot-dns`?"),
+        ("jail-incomplete", "`mailfix doctor`"),
+    ] {
+        let output = explain(&[code], b"");
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("`{code}` is no cause of refused mail");
+        assert!(said.contains(&expected) && said.contains(hint), "{said}");
+    }
+}
+
+#[test]
+fn a_packed_file_is_told_from_a_text_that_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mail.log.1.gz");
+    std::fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    let output = explain(&["--file", path.to_str().unwrap()], b"");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("is packed") && said.contains("mailfix diagnose"),
+        "{said}"
+    );
+}

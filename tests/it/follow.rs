@@ -182,6 +182,21 @@ fn standard_input_is_followed_to_its_end() {
 }
 
 #[test]
+fn a_line_without_an_end_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new(folder.path(), &["-"], Stdio::piped());
+    let mut input = run.child.stdin.take().unwrap();
+    // More parts than may be waited for one by one.
+    let writer = thread::spawn(move || {
+        input.write_all(&vec![b'='; 16 << 20]).unwrap();
+        input.write_all(b"\n").unwrap();
+        input.write_all(refusal(1, UNKNOWN).as_bytes()).unwrap();
+    });
+    Run::wait_for(&run.out, "user unknown");
+    writer.join().unwrap();
+}
+
+#[test]
 fn a_log_where_nothing_fails_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let run = Run::new(folder.path(), &["mail.log"], Stdio::null());

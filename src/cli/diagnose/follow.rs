@@ -103,7 +103,7 @@ pub fn follow(
             told.count(session, &reading.report());
             counted = Instant::now();
         }
-        if more.is_empty() {
+        if more.is_empty() && !coming.is_in_line {
             thread::sleep(PAUSE);
         }
     }
@@ -239,6 +239,8 @@ struct Coming {
     input: Option<Receiver<io::Result<Vec<u8>>>>,
     /// The last line, which is not whole yet.
     part: Vec<u8>,
+    /// More of that line came just now: nobody waits for the rest of a long one.
+    is_in_line: bool,
     /// What it is called.
     names: Vec<String>,
     configuration: Option<Configuration>,
@@ -259,6 +261,7 @@ impl Coming {
             journal: None,
             input: None,
             part: Vec::new(),
+            is_in_line: false,
             names: logs.iter().map(|path| format!("`{path}`")).collect(),
             configuration: None,
         };
@@ -321,6 +324,7 @@ impl Coming {
         self.look_at_configuration(session)?;
         let mut lines = Vec::new();
         let mut is_open = false;
+        self.is_in_line = false;
         if let Some(files) = &mut self.files {
             let system: &dyn System = if self.is_own {
                 session.system.as_ref()
@@ -338,6 +342,7 @@ impl Coming {
                     self.part
                         .extend_from_slice(buffer.get(..length).unwrap_or_default());
                     is_open = true;
+                    self.is_in_line = true;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => is_open = true,
                 Err(error) => return Err(cannot_read("the journal", &error)),
@@ -349,6 +354,7 @@ impl Coming {
                     let bytes = bytes.map_err(|error| cannot_read("-", &error))?;
                     self.part.extend_from_slice(&bytes);
                     is_open = true;
+                    self.is_in_line = true;
                 }
                 Err(TryRecvError::Empty) => is_open = true,
                 Err(TryRecvError::Disconnected) => {

@@ -109,12 +109,9 @@ pub fn bounced_text(report: &Report) -> String {
     for (is_gone, heading) in [
         (
             false,
-            "Refused because of this server: send again once it is mended",
+            "Not gone for good: send again once the cause is mended",
         ),
-        (
-            true,
-            "Mailboxes that do not take mail any more: take them off the list",
-        ),
+        (true, "Mailboxes that are gone: take them off the list"),
     ] {
         let of_kind = report.bounced.iter().filter(|one| one.is_gone() == is_gone);
         let of_kind: Vec<&Bounced> = of_kind.collect();
@@ -149,7 +146,7 @@ pub fn bounced_text(report: &Report) -> String {
     text
 }
 
-/// Whether the mailbox is the matter, in a word for scripts.
+/// Whether the mailbox is gone, in a word for scripts.
 fn what(one: &Bounced) -> &'static str {
     if one.is_gone() { "gone" } else { "refused" }
 }

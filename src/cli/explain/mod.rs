@@ -14,6 +14,7 @@ use crate::cli::{Failure, Session, json};
 use crate::diagnose::Knowledge;
 use crate::excerpt::MOST;
 use crate::explain::explain;
+use crate::log_files;
 use crate::mask::Mask;
 use crate::system::System;
 use page::Page;
@@ -59,6 +60,9 @@ impl Explain {
             if let Some(page) = page::find(&knowledge, text.trim()) {
                 return Ok(self.page(session, &knowledge, &page));
             }
+            if let Some(failure) = page::unknown(&knowledge, text.trim()) {
+                return Err(failure);
+            }
             return Ok(self.texts(session, &knowledge, &[text.into_bytes()]));
         }
         let files = if self.files.is_empty() {
@@ -79,9 +83,10 @@ impl Explain {
                     .take()
                     .ok_or_else(|| Failure::usage("standard input can be read once"))?
             } else {
-                let read = session.outside.read(file)?;
-                let read = read.ok_or_else(|| Failure::failed(format!("`{file}` is not there")))?;
-                Box::new(std::io::Cursor::new(read.bytes))
+                let pieces = session.outside.pieces(file)?;
+                let pieces =
+                    pieces.ok_or_else(|| Failure::failed(format!("`{file}` is not there")))?;
+                log_files::as_it_stands(pieces)
             };
             if self.lines {
                 lines(session, &knowledge, input)?;
@@ -92,6 +97,11 @@ impl Explain {
                     .take(most + 1)
                     .read_to_end(&mut text)
                     .map_err(|error| Failure::failed(format!("cannot read `{file}`: {error}")))?;
+                if log_files::is_packed(&text) {
+                    return Err(Failure::failed(format!("`{file}` is packed")).hint(
+                        "`mailfix diagnose LOG` reads packed logs; a text has to be unpacked first",
+                    ));
+                }
                 if text.len() > MOST {
                     session
                         .ui
@@ -117,18 +127,15 @@ impl Explain {
         let mut all = true;
         let mut mask = Mask::new();
         for (at, text) in texts.iter().enumerate() {
-            // What is not in the text cannot be shown.
-            let explanation = if self.mask {
-                let masked = mask.text(&String::from_utf8_lossy(text));
-                explain(knowledge, masked.as_bytes())
-            } else {
-                explain(knowledge, text)
-            };
+            let mut explanation = explain(knowledge, text);
+            if self.mask {
+                explanation.mask(&mut mask, &String::from_utf8_lossy(text));
+            }
             all &= explanation.cause.is_some();
             if self.json {
                 let object = form::object(&explanation);
                 let text = if texts.len() > 1 {
-                    format!("{object}\n")
+                    json::line(&object)
                 } else {
                     json::text(&object)
                 };
@@ -228,5 +235,5 @@ fn object(knowledge: &Knowledge, line: &[u8]) -> String {
         Some(Value::String(text)) => text.as_bytes(),
         _ => line,
     };
-    format!("{}\n", form::object(&explain(knowledge, text)))
+    json::line(&form::object(&explain(knowledge, text)))
 }

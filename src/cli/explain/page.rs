@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::cause::Cause;
 use crate::cli::explain::form::remedy;
 use crate::cli::explain::show::{advice, section};
-use crate::cli::{Session, json};
+use crate::cli::{Failure, Session, json};
 use crate::diagnose::Knowledge;
 use crate::explain::{Advice, Code};
 use crate::provider::{Provider, Signature};
+use crate::spelling::near_miss;
 
 /// How many sample replies a page shows.
 const SAMPLES: usize = 5;
@@ -53,6 +54,27 @@ pub fn find<'k>(knowledge: &'k Knowledge, text: &str) -> Option<Page<'k>> {
         })
         .collect();
     (!signatures.is_empty()).then_some(Page::Own(word, signatures))
+}
+
+/// What to say of a text that reads like the code of a cause and is none: it is no text of mail.
+pub fn unknown(knowledge: &Knowledge, text: &str) -> Option<Failure> {
+    let is_code = text.len() < 40
+        && text.contains('-')
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_code {
+        return None;
+    }
+    let failure = Failure::failed(format!("`{text}` is no cause of refused mail"));
+    let codes = knowledge.causes().iter().map(|cause| cause.code.as_str());
+    Some(match near_miss(text, codes) {
+        Some(code) => failure.hint(format!("did you mean `mailfix explain {code}`?")),
+        None => failure.hint(
+            "if it is the code of a finding, that says itself what is wrong and what mends it: `mailfix doctor`",
+        ),
+    })
 }
 
 /// Tells whether a phrase holds a code, by whole words.

@@ -109,7 +109,8 @@ impl Groups {
 
     /// Counts a recipient of a domain.
     pub(super) fn count_domain(&mut self, slot: Slot, domain: u32) {
-        let is_full = self.domains >= MAX_DOMAINS;
+        let is_full = self.domains >= MAX_DOMAINS
+            || usize::try_from(domain).is_ok_and(|domain| domain >= MAX_DOMAINS);
         let Some(group) = self.get_mut(slot) else {
             return;
         };

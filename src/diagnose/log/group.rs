@@ -124,25 +124,27 @@ pub struct Bounced {
 }
 
 impl Bounced {
-    /// Tells whether the mailbox itself is the matter: then nothing helps but to take the address
-    /// off the list.
+    /// Tells whether the mailbox is gone: then nothing helps but to take the address off the list.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         is_gone(&self.cause)
     }
 }
 
-/// Tells whether a cause says that the mailbox itself is the matter.
+/// Tells whether a cause says that the mailbox is gone for good.
+fn is_gone(cause: &str) -> bool {
+    matches!(
+        cause,
+        "mailbox-unknown" | "mailbox-disabled" | "dns-nxdomain"
+    )
+}
+
+/// Tells whether a cause is the recipient's matter, whoever sends.
 #[must_use]
-pub fn is_gone(cause: &str) -> bool {
-    const GONE: [&str; 5] = [
-        "mailbox-unknown",
-        "mailbox-disabled",
-        "mailbox-full",
-        "dns-nxdomain",
-        "dns-no-data",
-    ];
-    GONE.contains(&cause)
+pub fn is_recipients(cause: &str) -> bool {
+    // A full mailbox is emptied some day, and a host without an address may be our own
+    // `inet_protocols`: neither is a reason to strike anybody off a list.
+    is_gone(cause) || matches!(cause, "mailbox-full" | "dns-no-data")
 }
 
 impl Group {

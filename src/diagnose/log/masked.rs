@@ -35,7 +35,9 @@ fn recipients(line: &str) -> Vec<String> {
     let Event::Delivery(delivery) = parsed.record().event else {
         return Vec::new();
     };
-    vec![String::from_utf8_lossy(delivery.to).into_owned()]
+    let all = std::iter::once(delivery.to).chain(delivery.orig_to);
+    all.map(|address| String::from_utf8_lossy(address).into_owned())
+        .collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use join::Join;
 use lines::{Markers, Reader};
 use note::Notes;
 
-pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN, is_gone};
+pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN, is_recipients};
 pub use outage::cause_of_all;
 pub use tell::Known;
 

@@ -119,17 +119,19 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The number of a name; names beyond a limit share the last.
+    /// The number of a name; names beyond a limit share one that has no name.
     pub(super) fn number(&mut self, name: &[u8], most: usize) -> u32 {
         if let Some(&number) = self.numbers.get(name) {
             return number;
         }
         if self.names.len() < most {
+            let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
             self.names.push(name.into());
+            // What strangers choose takes no room beyond the limit.
+            self.numbers.insert(name.into(), number);
+            return number;
         }
-        let number = u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX);
-        self.numbers.insert(name.into(), number);
-        number
+        u32::try_from(self.names.len()).unwrap_or(u32::MAX)
     }
 
     /// The name of a number.
@@ -183,5 +185,24 @@ impl Hash {
     /// The number; never 0, which stands for none.
     pub(super) fn number(self) -> u64 {
         self.0.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_limit_take_no_room_and_are_nobody_elses() {
+        let mut names = Names::default();
+        for number in 0..100_u32 {
+            let given = names.number(format!("d{number}.example").as_bytes(), 10);
+            assert_eq!(given, number.min(10));
+        }
+        assert_eq!(names.names.len(), 10);
+        assert_eq!(names.numbers.len(), 10);
+        assert_eq!(names.name(9), b"d9.example");
+        assert_eq!(names.name(10), b"");
+        assert_eq!(names.number(b"d3.example", 10), 3);
     }
 }

@@ -565,3 +565,25 @@ proptest! {
         prop_assert_eq!(parts.bounced, whole.bounced);
     }
 }
+
+#[test]
+fn only_what_is_gone_for_good_is_struck_off() {
+    for (cause, gone, theirs) in [
+        ("mailbox-unknown", true, true),
+        ("mailbox-full", false, true),
+        ("dns-no-data", false, true),
+        ("rate-limited", false, false),
+    ] {
+        let one = super::Bounced {
+            address: "a@example.org".to_owned(),
+            provider: OTHER.to_owned(),
+            cause: cause.to_owned(),
+            times: 1,
+            first: None,
+            last: None,
+            reply: String::new(),
+        };
+        assert_eq!(one.is_gone(), gone, "{cause}");
+        assert_eq!(super::is_recipients(cause), theirs, "{cause}");
+    }
+}

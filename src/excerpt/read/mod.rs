@@ -305,14 +305,13 @@ fn first_recipient(fields: &str) -> Option<String> {
         .find(|at| !fields.get(..*at).unwrap_or_default().ends_with("orig_"))
         .or_else(|| fields.find("to=<"))?;
     let text = fields.get(at + "to=<".len()..)?;
-    let end = if text.starts_with('"') {
-        text.find(">, ").or_else(|| text.find('>'))?
-    } else {
-        text.find('>')?
-    };
-    text.get(..end)
-        .map(str::to_owned)
-        .filter(|text| !text.is_empty())
+    if text.starts_with('"') {
+        let end = text.find(">, ").or_else(|| text.find('>'))?;
+        return text.get(..end).map(str::to_owned);
+    }
+    // No blank stands in an address: there the text was broken.
+    let address: String = text.get(..text.find('>')?)?.split_whitespace().collect();
+    Some(address).filter(|address| !address.is_empty())
 }
 
 /// Reads Sendmail's delivery line.
