@@ -14,7 +14,8 @@
 //! | [`Target`](target::Target) | what should hold | the four above (of the host, only `Facts`) | plan |
 //! | [`Plan`](plan::Plan) | ordered steps: file changes (before, after) and commands | `Target` + `Files` | diff, apply |
 //! | [`Receipt`](receipt::Receipt) | the plan, saved before the first write | apply | undo |
-//! | [`Finding`](finding::Finding) | one thing wrong or worth knowing, with its place | checks, verification | the command line |
+//! | [`Finding`](finding::Finding) | one thing wrong or worth knowing, with its place | checks, verification | the command line, doctor |
+//! | [`Trouble`](doctor::Trouble) | one cause with all that tells of it | findings, log, queue, receipts | `mailfix doctor` |
 //!
 //! An `Err` says mailfix could not do its work. A finding says the work was done and this is
 //! what it shows.
@@ -41,10 +42,10 @@
 //!
 //! 1. [`cli`]: arguments, one file a command, what is printed where, exit status.
 //! 2. [`wizard`], [`ask`]: questions as values, and who answers them.
-//! 3. [`draft`]: the flow put together; [`migration`]: the same off Berkeley DB; [`watch`]: the
-//!    moments after a reload; [`probe`]: a test message and what becomes of it; [`doctor`]: all
-//!    that is wrong in one ranked list.
-//! 4. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back; [`push`]: the
+//! 3. [`doctor`]: what all looks show, put together and ranked.
+//! 4. [`draft`]: the flow put together; [`migration`]: the same off Berkeley DB; [`watch`]: the
+//!    moments after a reload; [`probe`]: a test message and what becomes of it.
+//! 5. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back; [`push`]: the
 //!    same for zones on a name server.
 //! 5. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
@@ -64,6 +65,26 @@
 //! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
 //! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
 //! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
+//! 6. [`diff`], [`plan`]: what will be done, as data and as text.
+//! 7. [`target`], [`remedy`]: what should hold and why; one file a remedy.
+//! 8. [`log_files`]: the files of a log, what packed them, and the journal written out.
+//! 9. [`check`]: faults Postfix is silent about, one file a check; the rehearsal. [`dns_check`]:
+//!    what DNS says of the addresses mail leaves from and of the domains it is sent for, one file
+//!    a check. [`diagnose`]: why a message was not taken, and [`diagnose::log`], what a whole log
+//!    comes to; [`explain`]: what a pasted text comes down to, and what to do. [`stats`]: what
+//!    became of mail, in numbers.
+//! 10. [`departure`]: from which of our addresses a delivery left.
+//! 11. [`excerpt`]: what people paste, and what was seen in it; [`host`]: what is there;
+//!     [`records`]: what DNS must say; [`maillog`]: where the log is; [`mail_hosts`]: whose a mail
+//!     host is.
+//! 12. Data: [`site`], [`profile`], [`provider`], [`cause`] and the [`catalogue`] of both,
+//!     [`remedy_sheet`], [`jail_keeper`], [`scheduler`], [`rewriter`], [`signer`], [`package`],
+//!     [`template`]; [`data_file`], [`embedded`]: how it is read, and what of it ships inside the
+//!     program.
+//! 13. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
+//! 14. [`mail`]: SPF, DKIM and DMARC records, addresses.
+//! 15. [`dns`]: names, records, zone text, lookups.
+//! 16. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
 //!     [`spelling`]: what all the others may ask; [`memo`]: names found again quickly;
 //!     [`mask`]: people's addresses made unknowable.
 //!
@@ -114,6 +135,16 @@
 //!   `templates/`. What cannot be known not to sign already is refused.
 //! - **Counting reads each byte once**: ranges of a file side by side, lines found by one marker,
 //!   memory by what is told apart and not by length.
+//! - **What a reply means is data with its proof.** A signature carries the replies it was written
+//!   for, and a test runs each on everybody's: none may take what is another's.
+//! - **A log is read side by side and told in one order.** Threads take lines apart, one place joins
+//!   what they noted in the order of the log, so that the result is the same wherever it was cut.
+//! - **One trouble, many witnesses.** Which looks tell of the same, and what follows from what, is
+//!   data (`profiles/ailments`). What is dealt with, or older than the last change, is no trouble.
+//! - **A receipt notes the settings it made**, beside the bytes: others rewrite `main.cf` whole, and
+//!   what of ours is gone from it must be told without a site file too.
+//! - **A daily run is told from the last by what it said**, not by counts or times; what could not
+//!   be looked at is neither new nor gone.
 //! - **Whether Postfix runs** is read from its pid file: `postfix status` writes to the mail log,
 //!   and looking changes nothing.
 
