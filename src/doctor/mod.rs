@@ -503,8 +503,15 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
     };
     let mut commands: Vec<String> = Vec::new();
     let mut steps: Vec<String> = Vec::new();
-    for fix in told.iter().filter_map(|witness| witness.fix.as_ref()) {
+    for (witness, fix) in told.iter().filter_map(|one| Some((one, one.fix.as_ref()?))) {
         let (typed, is_all) = typed(fix);
+        // What is not in the title has to be named.
+        let fix = if witness.says == title || title.starts_with(&format!("{}, and ", witness.says))
+        {
+            fix.clone()
+        } else {
+            format!("{}: {fix}", witness.says)
+        };
         for command in typed {
             let command = match command.strip_prefix("mailfix ") {
                 Some(words) => standing.own(words),
@@ -514,8 +521,8 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
                 commands.push(command);
             }
         }
-        if !is_all && !steps.contains(fix) {
-            steps.push(fix.clone());
+        if !is_all && !steps.contains(&fix) {
+            steps.push(fix);
         }
     }
     // What a witness names itself is about just this host.
@@ -526,7 +533,10 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         .flat_map(|witness| witness.commands.clone())
         .collect();
     if let Some(cause) = cause {
-        if advised.is_empty() {
+        // Nor is what goes for everybody wanted where a look names the command for just this host.
+        if !commands.is_empty() {
+            advised.clear();
+        } else if advised.is_empty() {
             advised.extend(cause.steps.iter().chain(&cause.advice).cloned());
         }
         mend.extend(cause.mend.iter().cloned());

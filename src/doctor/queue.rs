@@ -12,7 +12,7 @@ use super::{By, Witness};
 use crate::cause::{Cause, Harm};
 use crate::diagnose::Knowledge;
 use crate::finding::{Severity, escape};
-use crate::postfix::log::{Event, Line};
+use crate::postfix::log::{Answer, Event, Line, Manner};
 
 /// How long a message may wait before that is worth a word: Postfix itself warns a sender after
 /// four hours where it is told to warn at all (`delay_warning_time`).
@@ -103,7 +103,7 @@ impl Group {
             let oldest = if self.count == 1 { "" } else { ", the oldest" };
             format!("{oldest} for {}", span(age))
         });
-        let reason = self.reason.as_deref().map(quoted);
+        let reason = self.reason.as_deref().map(|reason| quoted(&plain(reason)));
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         Witness {
             by: By::Queue,
@@ -144,6 +144,21 @@ pub(super) fn span(seconds: i64) -> String {
         || format!("{seconds} s"),
         |(unit, name)| format!("{} {name}", seconds / unit),
     )
+}
+
+/// A reason as a person reads it: without the codes that each line of a reply repeats.
+fn plain(reason: &str) -> String {
+    let Some((host, said)) = reason.split_once(" said: ") else {
+        return reason.to_owned();
+    };
+    let answer = Answer {
+        peer: None,
+        manner: Manner::Said,
+        said: said.as_bytes(),
+        stage: None,
+        suspended: false,
+    };
+    format!("{host} said: {}", answer.plain())
 }
 
 /// What a reason comes down to.
@@ -275,6 +290,19 @@ A1B2C3D4E7!     12 Fri Jan  2 05:00:00  MAILER-DAEMON
         };
         let (code, young) = severity("Fri Jan  2 11:00:00");
         assert_eq!((code.as_str(), young), ("greylisted", Severity::Note));
+    }
+
+    #[test]
+    fn a_reply_of_several_lines_is_quoted_as_one_reads_it() {
+        let listing = "A1B2C3D4E5 9 Fri Jan  2 01:00:00 a@example.org\n(host \
+                       mx.example.net[192.0.2.1] said: 450-4.7.1 Please 450-4.7.1 try again 450 \
+                       4.7.1 later (in reply to RCPT TO command))\n b@example.net\n";
+        let found = read(listing, now(), &Knowledge::built_in());
+        let says = &found.witnesses[0].says;
+        assert!(
+            says.contains("mx.example.net[192.0.2.1] said: Please try again later"),
+            "{says}"
+        );
     }
 
     #[test]
