@@ -19,6 +19,7 @@ use crate::cause::{Cause, Evidence, Sign};
 use crate::mail_hosts::MailHosts;
 use crate::postfix::log::{Answer, Delivery, Manner, Status};
 use crate::provider::{Provider, Signature};
+use log::Hash;
 use phrases::{Found, Phrases, Wanted};
 
 pub use crate::mail_hosts::OTHER;
@@ -53,6 +54,11 @@ impl<'a> Seen<'a> {
     /// Takes words of, or about, a host; `dsn` is the code that Postfix made of them.
     #[must_use]
     pub fn in_answer(answer: &Answer<'a>, dsn: &'a [u8]) -> Self {
+        Self::with_words(answer, dsn, Cow::Owned(answer.plain()))
+    }
+
+    /// The same, where the words were made plain already.
+    fn with_words(answer: &Answer<'a>, dsn: &'a [u8], words: Cow<'a, str>) -> Self {
         let text = |bytes: &'a [u8]| String::from_utf8_lossy(bytes);
         Self {
             host: answer.peer.map(|peer| text(peer.name)),
@@ -66,14 +72,19 @@ impl<'a> Seen<'a> {
                 family: answer.peer.and_then(|peer| peer.ip()).map(family),
                 manner: answer.manner,
             },
-            words: Cow::Owned(answer.plain()),
+            words,
         }
     }
 
     /// Takes what a delivery line says.
     #[must_use]
     pub fn in_delivery(delivery: &Delivery<'a>) -> Self {
-        let mut seen = Self::in_answer(&delivery.answer(), delivery.dsn);
+        Self::in_answer(&delivery.answer(), delivery.dsn).of_delivery(delivery)
+    }
+
+    /// Adds what the line says where the answer does not.
+    fn of_delivery(self, delivery: &Delivery<'a>) -> Self {
+        let mut seen = self;
         let relay = delivery.relay;
         if seen.host.is_none() && relay.ip().is_some() {
             seen.host = Some(String::from_utf8_lossy(relay.name));
@@ -270,24 +281,64 @@ impl Knowledge {
     /// Says whose refusal it was, and why.
     #[must_use]
     pub fn judge(&self, seen: &Seen<'_>) -> Verdict<'_> {
-        let found = self.phrases.find(&seen.words);
+        let mut found = Found::default();
+        self.phrases.find(&seen.words, &mut found);
+        let (mut verdict, rule) = self.decide(seen, &found);
+        if let Some(rule) = rule {
+            verdict.because = rule.because(seen, &found);
+        }
+        verdict
+    }
+
+    /// A number for all that a verdict hangs on, but for a name that words hold: see
+    /// [`Self::of_known_name`].
+    fn number(&self, seen: &Seen<'_>, found: &Found) -> u64 {
+        let host = seen.host.as_deref();
+        let by_host = host.and_then(|host| self.hosts.of_host(host.as_bytes()));
+        let is_loopback = by_host.is_none() && host.is_some_and(is_loopback);
+        let place = |place: Option<usize>| place.map_or(u64::MAX, |place| place as u64);
+        let evidence = &seen.evidence;
+        let mut hash = Hash::default();
+        for number in [
+            by_host.map_or(u64::MAX, u64::from),
+            place(self.of_domain(seen)),
+            u64::from(host.is_some())
+                | u64::from(is_loopback) << 1
+                | u64::from(seen.domain.is_some()) << 2
+                | u64::from(evidence.enhanced.is_some()) << 3
+                | (evidence.manner as u64) << 8
+                | u64::from(evidence.family.unwrap_or_default()) << 16
+                | u64::from(evidence.code.unwrap_or_default()) << 32,
+        ] {
+            hash.mix(number);
+        }
+        hash.add(evidence.dsn.as_bytes());
+        hash.add(evidence.enhanced.unwrap_or_default().as_bytes());
+        for id in found.ids() {
+            hash.mix(u64::from(id));
+        }
+        hash.number()
+    }
+
+    /// The verdict without what decided, and the rule that did.
+    fn decide(&self, seen: &Seen<'_>, found: &Found) -> (Verdict<'_>, Option<&Rule>) {
         // What a host did not say itself is not in its words.
         let spoke = matches!(seen.evidence.manner, Manner::Said | Manner::RefusedToTalk);
         let own = |provider: usize| {
             let rules = self.own.get(provider).filter(|_| spoke)?;
-            best(rules, &seen.evidence, &found)
+            best(rules, &seen.evidence, found)
         };
-        let provider = self.provider_of(seen, &found).or_else(|| {
+        let provider = self.provider_of(seen, found).or_else(|| {
             // A host of nobody's that we know: the recipient's provider, if it speaks like that.
             let provider = self.of_domain(seen)?;
             (!spoke || own(provider).is_some()).then_some(provider)
         });
         let own = provider.and_then(own);
-        let rule = own.or_else(|| best(&self.general, &seen.evidence, &found));
+        let rule = own.or_else(|| best(&self.general, &seen.evidence, found));
         if let Some(rule) = rule
-            && let Some(verdict) = self.of_known_name(seen, rule, &found)
+            && let Some(verdict) = self.of_known_name(seen, rule)
         {
-            return verdict;
+            return (verdict, Some(rule));
         }
         let own = own.and_then(|rule| rule.signature).zip(provider);
         let signature = own.and_then(|(signature, provider)| {
@@ -306,14 +357,15 @@ impl Knowledge {
             rule if rule.sign.is_of_a_kind() => Confidence::Guess,
             _ => Confidence::Likely,
         });
-        Verdict {
+        let verdict = Verdict {
             provider: provider_data.map_or(nobody, |provider| &provider.id),
             cause: rule.and_then(|rule| self.causes.get(rule.cause)),
             signature,
             confidence,
-            because: rule.map_or_else(Vec::new, |rule| rule.because(seen, &found)),
+            because: Vec::new(),
             is_new: spoke && provider.is_some() && confidence == Confidence::Guess,
-        }
+        };
+        (verdict, rule)
     }
 
     /// The place of the provider whose host it was: by the host, else by words that only its
@@ -333,7 +385,7 @@ impl Knowledge {
 
     /// A domain of a big receiver is said not to exist, and it does: so no look-up of this host
     /// tells the truth.
-    fn of_known_name(&self, seen: &Seen<'_>, rule: &Rule, found: &Found) -> Option<Verdict<'_>> {
+    fn of_known_name(&self, seen: &Seen<'_>, rule: &Rule) -> Option<Verdict<'_>> {
         let cause = self.causes.get(rule.cause)?;
         if cause.code != NO_DOMAIN || seen.host.is_some() {
             return None;
@@ -345,7 +397,7 @@ impl Knowledge {
             cause: Some(self.cause(NO_RESOLVER)?),
             signature: None,
             confidence: Confidence::Likely,
-            because: rule.because(seen, found),
+            because: Vec::new(),
             is_new: false,
         })
     }

@@ -83,9 +83,10 @@ impl Builder {
 }
 
 impl Phrases {
-    /// Finds all of them in a text.
-    pub(super) fn find(&self, text: &str) -> Found {
-        let mut places: Vec<(Id, Range<usize>)> = Vec::new();
+    /// Finds all of them in a text; what was found before is forgotten.
+    pub(super) fn find(&self, text: &str, found: &mut Found) {
+        let places = &mut found.places;
+        places.clear();
         for found in self.search.find_overlapping_iter(text) {
             // A phrase begins where a word does: there is no `spam` in a host's name that ends so.
             let is_letter = |at: Option<usize>| {
@@ -101,11 +102,15 @@ impl Phrases {
             }
         }
         places.sort_unstable_by_key(|(id, _)| *id);
-        Found { places }
     }
 }
 
 impl Found {
+    /// Which, by number.
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
+        self.places.iter().map(|(id, _)| *id)
+    }
+
     fn place(&self, id: Id) -> Option<&Range<usize>> {
         let at = self.places.binary_search_by_key(&id, |(held, _)| *held);
         self.places.get(at.ok()?).map(|(_, place)| place)
@@ -169,17 +174,22 @@ mod tests {
         let within = builder.wanted(&sign("has = ['ther']"));
         let phrases = builder.build();
         let text = "It is on our Block List, on our block list";
-        let found = phrases.find(text);
+        let mut found = Found::default();
+        phrases.find("our", &mut found);
+        phrases.find(text, &mut found);
         assert_eq!(inner.weight(&found), Some(10));
         assert_eq!(outer.weight(&found), Some(20));
         assert_eq!(all.weight(&found), Some(9));
         assert_eq!(lacks.weight(&found), None);
         assert_eq!(nothing.weight(&found), Some(0));
-        let inside = phrases.find("other 4ther");
+        let mut inside = Found::default();
+        phrases.find("other 4ther", &mut inside);
         assert_eq!(within.weight(&inside), None);
-        assert_eq!(within.weight(&phrases.find("o ther")), Some(4));
+        phrases.find("o ther", &mut inside);
+        assert_eq!(within.weight(&inside), Some(4));
         let said: Vec<_> = inner.places(&found).map(|place| text.get(place)).collect();
         assert_eq!(said, [Some("Block List")]);
-        assert_eq!(phrases.find("").places, []);
+        phrases.find("", &mut found);
+        assert_eq!(found.places, []);
     }
 }

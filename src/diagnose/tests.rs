@@ -107,7 +107,8 @@ fn no_signature_takes_what_another_receiver_says_for_something_else() {
     for (id, cause, reply) in said {
         with_line("example.org", reply, |delivery| {
             let seen = Seen::in_delivery(delivery);
-            let found = knowledge.phrases.find(&seen.words);
+            let mut found = Found::default();
+            knowledge.phrases.find(&seen.words, &mut found);
             for (other, own) in knowledge.providers.iter().zip(&knowledge.own) {
                 let taken = best(own, &seen.evidence, &found);
                 let taken = taken.map(|rule| &knowledge.causes[rule.cause].code);

@@ -4,17 +4,19 @@
 //! time and remembers nothing of it but names, so that parts of a log can be read side by side.
 //! Must not know what lines mean together.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use aho_corasick::packed::{self, Searcher};
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::Options;
 use super::note::{Class, Hash, Key, Note, Notes, Texts, What, hash};
-use crate::diagnose::{Knowledge, LOCAL, Seen};
+use crate::diagnose::phrases::Found;
+use crate::diagnose::{Knowledge, LOCAL, NO_DOMAIN, NO_RESOLVER, Seen};
 use crate::postfix::log::{
     Answer, Delivery, Event, Line, Manner, Severity, Sign, Status, Trouble, is_queue_id,
 };
@@ -51,6 +53,9 @@ const MAX_CLASSES: usize = 4000;
 
 /// Most wordings of warnings that are known to tell nothing.
 const MAX_DULL: usize = 20_000;
+
+/// Most verdicts that are remembered.
+const MAX_VERDICTS: usize = 10_000;
 
 /// How much of a line is kept as an example.
 const EXAMPLE: usize = 1500;
@@ -162,6 +167,20 @@ pub(super) struct Reader<'k> {
     dull: HashSet<u64>,
     /// The last domain, in lower case.
     domain: Vec<u8>,
+    /// The last words, as a person reads them, and the phrases they have.
+    words: String,
+    found: Found,
+    /// Verdicts by all that they hang on.
+    verdicts: HashMap<u64, Brief<'k>>,
+}
+
+/// What matters of a verdict.
+#[derive(Clone, Copy, Debug)]
+struct Brief<'k> {
+    provider: &'k str,
+    code: &'k str,
+    is_here: bool,
+    is_new: bool,
 }
 
 impl<'k> Reader<'k> {
@@ -183,6 +202,9 @@ impl<'k> Reader<'k> {
             is_resolved: false,
             dull: HashSet::new(),
             domain: Vec::new(),
+            words: String::new(),
+            found: Found::default(),
+            verdicts: HashMap::new(),
         }
     }
 
@@ -312,9 +334,8 @@ impl<'k> Reader<'k> {
         let (mut class, mut place, mut texts) = (None, 0, None);
         if matches!(what, What::Failed { .. }) {
             let answer = delivery.answer();
-            let seen = Seen::in_delivery(delivery);
             let is_here = is_here(line, delivery);
-            class = Some(self.class(text, &seen, &answer, tag, is_here, false));
+            class = Some(self.class(text, Some(delivery), &answer, tag, is_here));
             place = answer.peer.map_or(0, |peer| hash(&[peer.name]));
             if self.options.recipients {
                 texts = u32::try_from(self.notes.texts.len()).ok();
@@ -335,8 +356,7 @@ impl<'k> Reader<'k> {
     }
 
     fn attempt(&mut self, text: &[u8], answer: &Answer<'_>, message: u64, tag: u16) {
-        let seen = Seen::in_answer(answer, b"");
-        let class = self.class(text, &seen, answer, tag, false, true);
+        let class = self.class(text, None, answer, tag, false);
         self.push(What::Attempt, message, tag);
         if let Some(note) = self.notes.all.last_mut() {
             note.class = Some(class);
@@ -438,21 +458,57 @@ impl<'k> Reader<'k> {
         }
     }
 
-    /// The number of the kind of failure that a line tells of.
+    /// What is to be said of words, with the protocol. A verdict is made once for all lines that
+    /// it would be the same for.
+    fn verdict(
+        &mut self,
+        delivery: Option<&Delivery<'_>>,
+        answer: &Answer<'_>,
+    ) -> (Brief<'k>, Option<u8>) {
+        let knowledge = self.knowledge;
+        answer.plain_into(&mut self.words);
+        knowledge.phrases.find(&self.words, &mut self.found);
+        let words = Cow::Borrowed(self.words.as_str());
+        let seen = match delivery {
+            Some(delivery) => Seen::with_words(answer, delivery.dsn, words).of_delivery(delivery),
+            None => Seen::with_words(answer, b"", words),
+        };
+        let family = seen.evidence.family;
+        let number = knowledge.number(&seen, &self.found);
+        if let Some(brief) = self.verdicts.get(&number) {
+            return (*brief, family);
+        }
+        let (verdict, _) = knowledge.decide(&seen, &self.found);
+        let code = verdict.cause.map_or("", |cause| cause.code.as_str());
+        let brief = Brief {
+            provider: verdict.provider,
+            code,
+            is_here: knowledge.is_here(code),
+            is_new: verdict.is_new,
+        };
+        // Whether a name is one that must be there is not in the phrases.
+        let is_of_a_name = seen.host.is_none() && [NO_DOMAIN, NO_RESOLVER].contains(&code);
+        if !is_of_a_name && self.verdicts.len() < MAX_VERDICTS {
+            self.verdicts.insert(number, brief);
+        }
+        (brief, family)
+    }
+
+    /// The number of the kind of failure that a line tells of; without a delivery it is an
+    /// attempt.
     fn class(
         &mut self,
         text: &[u8],
-        seen: &Seen<'_>,
+        delivery: Option<&Delivery<'_>>,
         answer: &Answer<'_>,
         tag: u16,
         is_here: bool,
-        is_attempt: bool,
     ) -> u32 {
-        let verdict = self.knowledge.judge(seen);
-        let code = verdict.code();
-        let is_here = is_here || self.knowledge.is_here(code);
+        let (verdict, family) = self.verdict(delivery, answer);
+        let code = verdict.code;
+        let is_here = is_here || verdict.is_here;
         let provider = if is_here { LOCAL } else { verdict.provider };
-        let family = match seen.evidence.family {
+        let family = match family {
             _ if is_here => Family::None,
             Some(6) => Family::V6,
             Some(_) => Family::V4,
@@ -466,7 +522,7 @@ impl<'k> Reader<'k> {
             address,
             tag: if address.is_some() { 0 } else { tag },
             family,
-            is_attempt,
+            is_attempt: delivery.is_none(),
             is_greeting: refused && answer.code().is_some_and(|code| code >= 500),
             wording: if verdict.is_new || code.is_empty() {
                 wording(answer.said)
@@ -537,23 +593,35 @@ fn own_address(answer: &Answer<'_>, family: Family) -> Option<IpAddr> {
         return None;
     }
     let peer = answer.peer.and_then(|peer| peer.ip());
-    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
-    answer
-        .said
-        .split(|byte| !is_part(byte))
-        .filter(|word| (7..=40).contains(&word.len()))
-        .filter_map(|word| {
-            let word = std::str::from_utf8(word).ok()?;
-            word.trim_end_matches(['.', ':']).parse::<IpAddr>().ok()
-        })
-        .find(|address| {
-            let fits = match family {
-                Family::V4 => address.is_ipv4(),
-                Family::V6 => address.is_ipv6(),
-                Family::None => true,
-            };
-            fits && Some(*address) != peer && !address.is_loopback() && !address.is_unspecified()
-        })
+    let said = answer.said;
+    let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+    let fits = |address: &IpAddr| {
+        let fits = match family {
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+            Family::None => true,
+        };
+        fits && Some(*address) != peer && !address.is_loopback() && !address.is_unspecified()
+    };
+    // Every address has one of these; most replies have few of them.
+    let mut from = 0;
+    while let Some(at) = memchr2(b'.', b':', said.get(from..)?).map(|at| from + at) {
+        let before = said.get(from..at)?.iter().rev();
+        let start = at - before.take_while(|byte| is_part(**byte)).count();
+        let after = said.get(at..)?.iter();
+        let end = at + after.take_while(|byte| is_part(**byte)).count();
+        from = end;
+        let word = said.get(start..end)?;
+        if !(7..=40).contains(&word.len()) {
+            continue;
+        }
+        let word = std::str::from_utf8(word).ok()?;
+        let address = word.trim_end_matches(['.', ':']).parse::<IpAddr>().ok();
+        if address.is_some_and(|address| fits(&address)) {
+            return address;
+        }
+    }
+    None
 }
 
 /// A number for words, whatever ids, addresses and counts stand between them.

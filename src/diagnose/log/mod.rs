@@ -32,6 +32,8 @@ use join::Join;
 use lines::{Markers, Reader};
 use note::Notes;
 
+pub(in crate::diagnose) use note::Hash;
+
 pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN, is_recipients};
 pub use outage::cause_of_all;
 pub use tell::Known;

@@ -152,7 +152,7 @@ pub(super) fn hash(parts: &[&[u8]]) -> u64 {
 
 /// A number that grows out of parts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hash(u64);
+pub(in crate::diagnose) struct Hash(u64);
 
 impl Default for Hash {
     fn default() -> Self {
@@ -162,7 +162,7 @@ impl Default for Hash {
 
 impl Hash {
     /// Adds a part; no two ways to cut the same bytes are alike.
-    pub(super) fn add(&mut self, part: &[u8]) {
+    pub(in crate::diagnose) fn add(&mut self, part: &[u8]) {
         let mut words = part.chunks_exact(8);
         for word in &mut words {
             self.mix(u64::from_le_bytes(word.try_into().unwrap_or_default()));
@@ -176,14 +176,15 @@ impl Hash {
         self.mix(u64::try_from(part.len()).unwrap_or_default() ^ 0xE703_7ED1_A0B4_28DB);
     }
 
-    fn mix(&mut self, word: u64) {
+    /// Adds a number.
+    pub(in crate::diagnose) fn mix(&mut self, word: u64) {
         let wide = u128::from(self.0 ^ word) * 0xA076_1D64_78BD_642F_u128;
         let folded = (wide & u128::from(u64::MAX)) ^ (wide >> 64);
         self.0 = u64::try_from(folded).unwrap_or_default();
     }
 
     /// The number; never 0, which stands for none.
-    pub(super) fn number(self) -> u64 {
+    pub(in crate::diagnose) fn number(self) -> u64 {
         self.0.max(1)
     }
 }

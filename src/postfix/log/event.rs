@@ -409,9 +409,17 @@ impl<'a> Answer<'a> {
     /// that fill it up are left out, so that a phrase is found wherever the host broke its lines.
     #[must_use]
     pub fn plain(&self) -> String {
+        let mut plain = String::new();
+        self.plain_into(&mut plain);
+        plain
+    }
+
+    /// The same, put into a text that may have been used before.
+    pub fn plain_into(&self, plain: &mut String) {
+        plain.clear();
         let text = String::from_utf8_lossy(self.said);
         let code = code_of(self.said).and_then(|_| text.get(..3));
-        let mut words: Vec<&str> = Vec::new();
+        let mut is_first = true;
         let mut after_code = false;
         for word in text.split_ascii_whitespace() {
             let begun = code
@@ -422,11 +430,13 @@ impl<'a> Answer<'a> {
             if skipped && (begun.is_some() || after_code) {
                 after_code = rest.is_empty();
             } else {
-                words.push(rest);
+                if !std::mem::take(&mut is_first) {
+                    plain.push(' ');
+                }
+                plain.push_str(rest);
                 after_code = false;
             }
         }
-        words.join(" ")
     }
 
     /// All of the words, as text.
