@@ -47,24 +47,6 @@
 //!    moments after a reload; [`probe`]: a test message and what becomes of it.
 //! 5. [`apply`], [`undo`], [`receipt`]: changing the machine and taking it back; [`push`]: the
 //!    same for zones on a name server.
-//! 5. [`diff`], [`plan`]: what will be done, as data and as text.
-//! 6. [`target`], [`remedy`]: what should hold and why; one file a remedy.
-//! 7. [`check`]: faults Postfix is silent about, one file a check; the rehearsal.
-//!    [`dns_check`]: what DNS says of the addresses mail leaves from and of the domains it is
-//!    sent for, one file a check. [`diagnose`]: why a message was not taken;
-//!    [`explain`]: what a pasted text comes down to, and what to do. [`stats`]: what became
-//!    of mail, in numbers; [`log_files`]: the files of a log, what packed them,
-//!    and the journal written out.
-//! 8. [`excerpt`]: what people paste, and what was seen in it; [`departure`]: from which of our
-//!    addresses a delivery left; [`host`]: what is there; [`records`]: what DNS must say;
-//!    [`maillog`]: where the log is; [`mail_hosts`]: whose a mail host is.
-//! 9. Data: [`site`], [`profile`], [`provider`], [`cause`] and the [`catalogue`] of both,
-//!    [`remedy_sheet`], [`jail_keeper`], [`scheduler`], [`rewriter`], [`signer`], [`package`],
-//!    [`template`]; [`data_file`], [`embedded`]: how it is read, and what of it ships inside the
-//!    program.
-//! 10. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
-//! 11. [`mail`]: SPF, DKIM and DMARC records, addresses; [`dns`]: names, records, zone text, lookups.
-//! 12. [`finding`], [`system`]: what is shown, and the boundary to the machine; [`address`],
 //! 6. [`diff`], [`plan`]: what will be done, as data and as text.
 //! 7. [`target`], [`remedy`]: what should hold and why; one file a remedy.
 //! 8. [`log_files`]: the files of a log, what packed them, and the journal written out.

@@ -148,6 +148,20 @@ impl Witness {
     }
 }
 
+impl Witness {
+    /// A fix that names what it is for, unless the title does.
+    fn names(&self, fix: &str, title: &str) -> String {
+        let is_title = title
+            .strip_prefix(self.says.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(", and "));
+        if is_title {
+            fix.to_owned()
+        } else {
+            format!("{}: {fix}", self.says)
+        }
+    }
+}
+
 /// The protocol of the first address that a text names.
 fn family(text: &str) -> Option<u8> {
     let is_edge = |c: char| !c.is_ascii_hexdigit() && c != ':';
@@ -506,12 +520,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
     for (witness, fix) in told.iter().filter_map(|one| Some((one, one.fix.as_ref()?))) {
         let (typed, is_all) = typed(fix);
         // What is not in the title has to be named.
-        let fix = if witness.says == title || title.starts_with(&format!("{}, and ", witness.says))
-        {
-            fix.clone()
-        } else {
-            format!("{}: {fix}", witness.says)
-        };
+        let fix = witness.names(fix, &title);
         for command in typed {
             let command = match command.strip_prefix("mailfix ") {
                 Some(words) => standing.own(words),
