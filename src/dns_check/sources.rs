@@ -164,6 +164,8 @@ pub fn gather(
         found: BTreeMap::new(),
         unknown: BTreeSet::new(),
         hellos: BTreeSet::new(),
+        passed_over: BTreeSet::new(),
+        chosen_by_kernel: BTreeSet::new(),
     };
     for facts in instances {
         gathering.instance(facts)?;
@@ -196,6 +198,10 @@ struct Gathering<'a> {
     unknown: BTreeSet<Unknown>,
     /// Every name that this machine says in HELO.
     hellos: BTreeSet<String>,
+    /// Addresses of this machine, where all that sends over their protocol is bound.
+    passed_over: BTreeSet<IpAddr>,
+    /// Whether something that is not bound sends, for each protocol where it is so: IPv6 or not.
+    chosen_by_kernel: BTreeSet<bool>,
 }
 
 impl Gathering<'_> {
@@ -238,7 +244,12 @@ impl Gathering<'_> {
                 }
             }
             if is_loose {
+                self.chosen_by_kernel.insert(ipv6);
                 self.unbound(facts, ipv6, &loose)?;
+            } else if !clients.is_empty() {
+                let own = facts.addresses.iter().copied();
+                self.passed_over
+                    .extend(own.filter(|address| address.is_ipv6() == ipv6));
             }
         }
         Ok(())
@@ -337,6 +348,12 @@ impl Gathering<'_> {
             hello.insert(site.server.hostname.clone());
         }
         for address in site.addresses() {
+            let is_passed_over = self.passed_over.contains(&address)
+                && !self.chosen_by_kernel.contains(&address.is_ipv6());
+            // The host has it, and no mail leaves from it: `init` writes down all there are.
+            if is_passed_over && !self.found.contains_key(&address) {
+                continue;
+            }
             let source = self.add(address, KnownBy::Site);
             source.server = Some(site.server.hostname.clone());
             if source.hello.is_empty() {
@@ -486,6 +503,47 @@ ipv6 = [\"2001:db8::80\"]
                 "192.0.2.10 by what Postfix binds to as mail.example.org",
                 "192.0.2.99 by what Postfix binds to as bulk.example.org",
                 "2001:db8::10 by what Postfix binds to as mail.example.org",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_the_site_file_names_beside_the_bound_address_sends_nothing() {
+        let site = SITE.replace(
+            "[\"198.51.100.7\"]",
+            "[\"198.51.100.7\"]\nipv6 = [\"2001:db8::10\", \"2001:db8::11\", \"2001:db8::12\"]",
+        );
+        let site = site.replace(
+            "[[other_server]]\nname = \"web.example.org\"\nipv6 = [\"2001:db8::80\"]\n",
+            "",
+        );
+        let bound = Given {
+            main: "inet_protocols = all\nmyhostname = mail.example.org\nsmtp_bind_address6 = 2001:db8::10",
+            addresses: &["2001:db8::10", "2001:db8::11"],
+            site: Some(&site),
+            ..PLAIN
+        };
+        let named = "198.51.100.7 by the site file as mail.example.org";
+        check(
+            &bound,
+            &[
+                named,
+                "2001:db8::10 by the site file + what Postfix binds to as mail.example.org",
+                // No interface has it: a translator may put it there.
+                "2001:db8::12 by the site file as mail.example.org",
+            ],
+        );
+        check(
+            &Given {
+                master: "bulk unix - - n - - smtp -o smtp_bind_address6=",
+                routes: &[(FAR6, "2001:db8::10")],
+                ..bound
+            },
+            &[
+                named,
+                "2001:db8::10 by the site file + what Postfix binds to + the kernel's choice as mail.example.org",
+                "2001:db8::11 by the site file as mail.example.org",
+                "2001:db8::12 by the site file as mail.example.org",
             ],
         );
     }

@@ -162,16 +162,16 @@ impl Witness {
     }
 }
 
-/// The protocol of the first address that a text names.
+/// The protocol of the addresses that a text names, where it is one.
 fn family(text: &str) -> Option<u8> {
     let is_edge = |c: char| !c.is_ascii_hexdigit() && c != ':';
-    let addresses = text.split_whitespace().filter_map(|word| {
+    let mut families = text.split_whitespace().filter_map(|word| {
         let word = word.trim_matches(is_edge).trim_end_matches(':');
-        word.parse::<IpAddr>().ok()
+        let address = word.parse::<IpAddr>().ok()?;
+        Some(if address.is_ipv6() { 6 } else { 4 })
     });
-    addresses
-        .map(|address| if address.is_ipv6() { 6 } else { 4 })
-        .next()
+    let first = families.next()?;
+    families.all(|other| other == first).then_some(first)
 }
 
 /// What is wrong, with all that tells of it.
@@ -391,12 +391,14 @@ fn of_ailment(
     causes: &[Cause],
 ) -> Trouble {
     let cure = standing.cure.as_ref().filter(|_| {
-        // What the log tells from after the cure says that it does not help.
-        ailment.mend == Mend::Plan
-            && !standing.is_pending
-            && told
-                .iter()
-                .all(|witness| witness.by != By::Log || standing.is_past(Over::Apply, witness))
+        // What the log tells from after the cure says that it does not help, unless the mail has
+        // got through all the same: the reply filter lets IPv6 be tried first.
+        let is_helped = |witness: &Witness| {
+            witness.by != By::Log
+                || witness.severity == Severity::Note
+                || standing.is_past(Over::Apply, witness)
+        };
+        ailment.mend == Mend::Plan && !standing.is_pending && told.iter().all(is_helped)
     });
     if cure.is_some() {
         for witness in &mut told {
