@@ -18,6 +18,9 @@ const GOOD_BITS: usize = 2048;
 /// What a cell says where the key on disk cannot be compared.
 const UNREAD: &str = "unread";
 
+/// What is said of a key whose record is not there.
+const MISSING: &str = "none";
+
 /// A key that mail is signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -29,6 +32,8 @@ pub struct Key {
     pub path: Utf8PathBuf,
     /// The record it needs, or why that is not known.
     pub record: Result<KeyRecord, String>,
+    /// This host would have it, and has not: nobody has made it yet.
+    pub is_unmade: bool,
 }
 
 impl Key {
@@ -71,8 +76,13 @@ impl KeyReport {
     }
 }
 
-/// Asks for the record.
-pub(super) fn look(resolver: &dyn Resolver, domain: &Name, key: &Key) -> KeyReport {
+/// Asks for the record; gives nothing where neither that nor the key is there: then nobody signs.
+pub(super) fn look(resolver: &dyn Resolver, domain: &Name, key: &Key) -> Option<KeyReport> {
+    let report = ask(resolver, domain, key);
+    (!key.is_unmade || report.cell.says != MISSING).then_some(report)
+}
+
+fn ask(resolver: &dyn Resolver, domain: &Name, key: &Key) -> KeyReport {
     let mut report = KeyReport {
         selector: key.selector.clone(),
         name: format!("{}._domainkey.{}", key.selector, domain.host()),
@@ -128,7 +138,7 @@ pub(super) fn look(resolver: &dyn Resolver, domain: &Name, key: &Key) -> KeyRepo
         .collect();
     match texts.as_slice() {
         [] => report.wrong(
-            "none",
+            MISSING,
             Finding::error("dkim-missing", format!("there is no DKIM record `{name}`")).because(
                 format!("signatures made with `{}` cannot be verified", key.path),
             ),

@@ -22,7 +22,8 @@ const OPENDKIM: [&str; 2] = ["/etc/opendkim.conf", "/usr/local/etc/mail/opendkim
 #[must_use]
 pub fn gather(system: &dyn System, instances: &[Facts], site: Option<&Site>) -> Vec<Key> {
     if let Some((site, dkim)) = site.and_then(|site| Some((site, site.dkim.as_ref()?))) {
-        return declared(system, site, dkim);
+        // Elsewhere than on the server nobody expects its keys.
+        return declared(system, site, dkim, !instances.is_empty());
     }
     let is_milter = |facts: &Facts| {
         ["smtpd_milters", "non_smtpd_milters"]
@@ -43,16 +44,18 @@ pub fn gather(system: &dyn System, instances: &[Facts], site: Option<&Site>) -> 
 }
 
 /// Each key of the site file, for every domain of it.
-fn declared(system: &dyn System, site: &Site, dkim: &Dkim) -> Vec<Key> {
+fn declared(system: &dyn System, site: &Site, dkim: &Dkim, is_server: bool) -> Vec<Key> {
     let mut keys = Vec::new();
     for (selector, path) in dkim.keys() {
         let record = record(system, path);
+        let is_unmade = is_server && matches!(system.read(path), Ok(None));
         let domains = site.domains.iter().filter_map(|domain| domain.parse().ok());
         keys.extend(domains.map(|domain| Key {
             selector: selector.to_owned(),
             domain: Some(domain),
             path: path.to_owned(),
             record: record.clone(),
+            is_unmade,
         }));
     }
     keys
@@ -128,6 +131,7 @@ fn of_opendkim(system: &dyn System, text: &str) -> Vec<Key> {
             selector,
             domain,
             path,
+            is_unmade: false,
         })
         .collect()
 }
@@ -157,6 +161,25 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn only_the_server_misses_a_key_that_nobody_has_made() {
+        let site = "[server]\nhostname = \"mail.example.org\"\nipv4 = [\"192.0.2.1\"]\n[[domain]]\nname = \"example.org\"\n\
+                    [dkim]\nselector = \"s1\"\nkey = \"/k/one\"\n";
+        let site = Site::parse_with(site, "mailfix.toml".into(), true).unwrap();
+        let facts = [example::host("3.7.11", "", "").facts];
+        let unmade = |system: &MemorySystem, instances: &[Facts]| {
+            gather(system, instances, Some(&site))
+                .iter()
+                .map(|key| key.is_unmade)
+                .collect::<Vec<_>>()
+        };
+        let empty = MemorySystem::new();
+        assert_eq!(unmade(&empty, &facts), [true]);
+        assert_eq!(unmade(&empty, &[]), [false]);
+        // One that cannot be read as a key is there all the same.
+        assert_eq!(unmade(&empty.file("/k/one", "x"), &facts), [false]);
     }
 
     #[test]

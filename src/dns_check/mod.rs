@@ -216,7 +216,9 @@ pub fn check(resolver: &dyn Resolver, subject: &Subject, providers: &[Provider])
         report.receivers = receivers::judge(providers, report, &domains);
     }
     hello::find(&addresses, &mut findings);
-    if subject.keys.is_empty() && !domains.is_empty() {
+    let is_signed = subject.keys.iter().any(|key| !key.is_unmade)
+        || domains.iter().any(|domain| !domain.dkim.is_empty());
+    if !is_signed && !domains.is_empty() {
         findings.push(dkim::none_known());
     }
     for domain in &domains {
@@ -276,7 +278,7 @@ fn domain(resolver: &dyn Resolver, sender: &Sender, subject: &Subject) -> Domain
             sender: sender.clone(),
             mx: mx.join().expect("a lookup gives back what went wrong"),
             spf: spf.join().expect("a lookup gives back what went wrong"),
-            dkim: joined(keys),
+            dkim: joined(keys).into_iter().flatten().collect(),
             dmarc,
             tls: tls.join().expect("a lookup gives back what went wrong"),
         }

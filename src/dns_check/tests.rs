@@ -80,6 +80,7 @@ fn subject() -> Subject {
             domain: None,
             path: "/etc/mailfix/key".into(),
             record: Ok(key().clone()),
+            is_unmade: false,
         }],
         ..Subject::default()
     }
@@ -464,6 +465,31 @@ fn a_policy_turns_against_mail_that_nothing_proves() {
             "example.org: mx yes, dkim none, dmarc reject, reports yes",
             "wrong: spf-not-covered dkim-missing dmarc-refuses",
         ],
+    );
+}
+
+#[test]
+fn a_key_that_nobody_has_made_signs_nothing_and_lacks_no_record() {
+    let words_of = |zone: &str, is_unmade: bool| {
+        let mut subject = subject();
+        subject.keys[0].is_unmade = is_unmade;
+        let resolver = FixedResolver::from_zone(zone).unwrap();
+        let text = words(&check(&resolver, &subject, &Provider::demanding()));
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        lines.join("; ")
+    };
+    let without = zone(&["s1._domainkey"], "");
+    assert_eq!(
+        words_of(&without, true),
+        "example.org: mx yes, dkim , dmarc reject, reports yes; right: dkim-unknown"
+    );
+    assert_eq!(
+        words_of(&without, false),
+        "example.org: mx yes, dkim none, dmarc reject, reports yes; wrong: dkim-missing"
+    );
+    assert_eq!(
+        words_of(&zone(&[], ""), true),
+        "example.org: mx yes, dkim yes, dmarc reject, reports yes; right: "
     );
 }
 
