@@ -250,6 +250,7 @@ impl World {
                 domain: None,
                 path: "/etc/mailfix/dkim/s1.private".into(),
                 record: Ok(key.clone()),
+                is_unmade: false,
             }],
             ..Subject::default()
         }
