@@ -9,6 +9,8 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
 use camino::Utf8Path;
 use serde::Deserialize;
 
@@ -79,37 +81,34 @@ pub struct Reply {
     pub date: String,
 }
 
+/// What mailfix brings, read once: a site file is judged by it, and that is read often.
+static KNOWN: LazyLock<Vec<Provider>> = LazyLock::new(|| {
+    let read = |(id, text): &(&str, &str)| {
+        Provider::parse(text, Utf8Path::new(&format!("{id}.toml")))
+            .expect("a test reads every embedded provider")
+    };
+    PROVIDERS.iter().map(read).collect()
+});
+
 impl Provider {
     /// Lists every provider that mailfix brings, by id.
-    ///
-    /// # Panics
-    /// Never: the files are part of the program, and a test reads each.
     #[must_use]
     pub fn known() -> Vec<Self> {
-        PROVIDERS
-            .iter()
-            .map(|(id, text)| {
-                Self::parse(text, Utf8Path::new(&format!("{id}.toml")))
-                    .expect("a test reads every embedded provider")
-            })
-            .collect()
+        KNOWN.clone()
     }
 
     /// Lists those of them whose demands plans act on, by id.
     #[must_use]
     pub fn demanding() -> Vec<Self> {
-        let mut known = Self::known();
-        known.retain(Self::has_demands);
-        known
+        let demanding = KNOWN.iter().filter(|provider| provider.has_demands());
+        demanding.cloned().collect()
     }
 
     /// Lists the ids of the providers whose demands plans act on.
     #[must_use]
     pub fn demanding_ids() -> Vec<String> {
-        Self::demanding()
-            .into_iter()
-            .map(|provider| provider.id)
-            .collect()
+        let demanding = KNOWN.iter().filter(|provider| provider.has_demands());
+        demanding.map(|provider| provider.id.clone()).collect()
     }
 
     fn has_demands(&self) -> bool {
