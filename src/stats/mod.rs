@@ -8,28 +8,25 @@
 
 mod delays;
 mod leaving;
+mod parts;
 mod report;
 mod tally;
 mod time;
 
 use std::io::{self, Read};
-use std::num::NonZero;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::departure::Departures;
-use crate::postfix::log::{Marker, blocks};
+use crate::postfix::log::Marker;
 use crate::system::Pieces;
 
 pub use crate::mail_hosts::{MailHosts, OTHER};
 pub use delays::Delays;
+pub use parts::{Part, Parts, RANGE};
 pub use report::{By, Row};
 pub use tally::{Cell, Counted, Ends, Family, Tally};
 pub use time::{Hour, LastDay, Stamp};
-
-/// How much of a file a thread takes at a time.
-const RANGE: u64 = 16 << 20;
 
 /// What every line of a delivery has.
 const MARKER: &[u8] = b" status=";
@@ -88,12 +85,6 @@ impl Source {
     }
 }
 
-/// What one thread takes at a time.
-struct Job {
-    source: usize,
-    start: u64,
-}
-
 /// Counts the deliveries of all sources, by where they left from too where it is handed in how
 /// that is known; `done` is told how many more bytes were read.
 ///
@@ -106,56 +97,20 @@ pub fn read<'a>(
     departures: Option<&'a Departures>,
     done: &(dyn Fn(u64) + Sync),
 ) -> io::Result<Tally<'a>> {
-    let jobs: Vec<Job> = sources
-        .iter()
-        .enumerate()
-        .flat_map(|(source, log)| {
-            let length = match log {
-                Source::File(file) => file.length(),
-                Source::Stream { .. } => 1,
-            };
-            let step = usize::try_from(RANGE).unwrap_or(usize::MAX);
-            (0..length)
-                .step_by(step)
-                .map(move |start| Job { source, start })
-        })
-        .collect();
-    let next = AtomicUsize::new(0);
+    let parts = Parts::new(sources, RANGE);
     let marker = Marker::new(MARKER);
     let work = || -> io::Result<Tally<'a>> {
         let mut tally = Tally::new(mail_hosts, span, departures);
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match sources.get(job.source) {
-                Some(Source::File(file)) => {
-                    let last = LastDay::of(file.modified());
-                    let end = file.length().min(job.start + RANGE);
-                    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
-                    blocks(job.start..end, read, |block| {
-                        tally.block(block, &marker, last);
-                    })?;
-                    done(end - job.start);
-                }
-                Some(Source::Stream { bytes, last }) => {
-                    let mut bytes = bytes.lock().map_err(|_| io::ErrorKind::Other)?;
-                    let read = |buffer: &mut [u8], _| {
-                        let count = bytes.read(buffer)?;
-                        done(u64::try_from(count).unwrap_or_default());
-                        Ok(count)
-                    };
-                    blocks(0..u64::MAX, read, |block| {
-                        tally.block(block, &marker, *last);
-                    })?;
-                }
-                None => {}
-            }
+        while let Some(part) = parts.take() {
+            parts.read(part, done, |block, last| {
+                tally.block(block, &marker, last);
+                true
+            })?;
         }
         Ok(tally)
     };
-    let threads = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(jobs.len());
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..parts.threads()).map(|_| scope.spawn(work)).collect();
         let mut all = work()?;
         for other in others {
             all.join(&other.join().map_err(|_| io::ErrorKind::Other)??);

@@ -19,15 +19,12 @@ mod tell;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use crate::diagnose::{Knowledge, LOCAL, OTHER};
-use crate::postfix::log::blocks;
-use crate::stats::{LastDay, Source, Span};
+use crate::stats::{LastDay, Parts, RANGE, Source, Span};
 use join::Join;
 use lines::{Markers, Reader};
 use note::Notes;
@@ -37,9 +34,6 @@ pub(in crate::diagnose) use note::Hash;
 pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN, is_recipients};
 pub use outage::cause_of_all;
 pub use tell::Known;
-
-/// How much of a file a thread takes at a time.
-const RANGE: u64 = 16 << 20;
 
 /// How many notes of a stream are gathered before they are joined: some MiB.
 const GATHERED: usize = 1 << 16;
@@ -98,12 +92,6 @@ impl<'k> Reading<'k> {
     pub fn report(&self) -> Report {
         group::report(self.knowledge, &self.join)
     }
-}
-
-/// What one thread takes at a time.
-struct Job {
-    source: usize,
-    start: u64,
 }
 
 /// The notes of all threads, on their way into one order.
@@ -193,23 +181,7 @@ fn read_in_ranges(
     done: &(dyn Fn(u64) + Sync),
     range: u64,
 ) -> io::Result<Report> {
-    let jobs: Vec<Job> = sources
-        .iter()
-        .enumerate()
-        .flat_map(|(source, log)| {
-            let length = match log {
-                Source::File(file) => file.length(),
-                Source::Stream { .. } => 1,
-            };
-            let step = usize::try_from(range).unwrap_or(usize::MAX);
-            (0..length)
-                .step_by(step)
-                .map(move |start| Job { source, start })
-        })
-        .collect();
-    let threads = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(jobs.len());
+    let parts = Parts::new(sources, range);
     let order = Order {
         state: Mutex::new(State {
             next: 0,
@@ -218,57 +190,31 @@ fn read_in_ranges(
             is_broken: false,
         }),
         turned: Condvar::new(),
-        most: threads,
+        most: parts.threads(),
     };
-    let next = AtomicUsize::new(0);
     let markers = Arc::new(Markers::new());
     let work = || -> io::Result<()> {
         let mut ending = Ending(&order, false);
         let mut reader = Reader::new(knowledge, Arc::clone(&markers), options);
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(number) else {
-                break;
-            };
-            match sources.get(job.source) {
-                Some(Source::File(file)) => {
-                    let last = LastDay::of(file.modified());
-                    let end = file.length().min(job.start + range);
-                    let read = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
-                    blocks(job.start..end, read, |block| reader.block(block, last))?;
-                    done(end - job.start);
+        while let Some(part) = parts.take() {
+            let mut failed = None;
+            parts.read(part, done, |block, last| {
+                reader.block(block, last);
+                if !part.is_stream || reader.len() < GATHERED {
+                    return true;
                 }
-                Some(Source::Stream { bytes, last }) => {
-                    let mut bytes = bytes.lock().map_err(|_| io::ErrorKind::Other)?;
-                    let is_wanted = std::cell::Cell::new(true);
-                    let read = |buffer: &mut [u8], _| {
-                        if !is_wanted.get() {
-                            return Ok(0);
-                        }
-                        let count = bytes.read(buffer)?;
-                        done(u64::try_from(count).unwrap_or_default());
-                        Ok(count)
-                    };
-                    let mut failed = None;
-                    blocks(0..u64::MAX, read, |block| {
-                        reader.block(block, *last);
-                        if reader.len() >= GATHERED {
-                            match order.hand_over(number, reader.take(), false) {
-                                Ok(goes_on) => is_wanted.set(goes_on),
-                                Err(error) => {
-                                    failed = Some(error);
-                                    is_wanted.set(false);
-                                }
-                            }
-                        }
-                    })?;
-                    if let Some(error) = failed {
-                        return Err(error);
+                match order.hand_over(part.number, reader.take(), false) {
+                    Ok(goes_on) => goes_on,
+                    Err(error) => {
+                        failed = Some(error);
+                        false
                     }
                 }
-                None => {}
+            })?;
+            if let Some(error) = failed {
+                return Err(error);
             }
-            if !order.hand_over(number, reader.take(), true)? {
+            if !order.hand_over(part.number, reader.take(), true)? {
                 break;
             }
         }
@@ -276,7 +222,7 @@ fn read_in_ranges(
         Ok(())
     };
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..parts.threads()).map(|_| scope.spawn(work)).collect();
         let mut outcome = work();
         for other in others {
             let ended = other.join().map_err(|_| io::ErrorKind::Other)?;
