@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::catalogue::Catalogue;
 use crate::cli::{Failure, FailureKind, Session, json};
-use crate::dns::{Name, RecordData, RecordType};
+use crate::dns::{Name, RecordType};
 use crate::finding::escape;
 use crate::mail_hosts::MailHosts;
 use crate::provider::{Demand, Limits, Provider, Rule, Signature, Wanted};
@@ -112,16 +112,10 @@ fn find<'c>(
              them where DNS cannot be asked"
         ))
     })?;
-    let mut exchangers: Vec<(u16, String)> = answer
-        .records()
-        .iter()
-        .filter_map(|record| match &record.data {
-            RecordData::Mx {
-                preference,
-                exchange,
-            } if !exchange.is_root() => Some((*preference, exchange.host())),
-            _ => None,
-        })
+    let named = answer.exchanges().into_iter();
+    let hosts_of_mail = named.filter(|(_, exchange)| !exchange.is_root());
+    let mut exchangers: Vec<(u16, String)> = hosts_of_mail
+        .map(|(preference, exchange)| (preference, exchange.host()))
         .collect();
     exchangers.sort();
     let known = exchangers.iter().find_map(|(_, host)| {

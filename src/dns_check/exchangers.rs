@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::senders::KnownBy;
 use super::{Cell, Sender, State, listed, mend};
-use crate::dns::{Answer, Name, RecordData, RecordType, Resolver, addresses_of};
+use crate::dns::{Answer, Name, RecordType, Resolver, addresses_of};
 use crate::finding::{Finding, Severity};
 
 /// The code of a domain that does not exist.
@@ -38,18 +38,7 @@ pub(super) fn look(resolver: &dyn Resolver, domain: &Name) -> Exchangers {
         Ok(answer) => answer,
         Err(error) => return found.unasked(&text, &error),
     };
-    let mut hosts: Vec<(u16, Name)> = answer
-        .records()
-        .iter()
-        .filter_map(|record| match &record.data {
-            RecordData::Mx {
-                preference,
-                exchange,
-            } => Some((*preference, exchange.clone())),
-            _ => None,
-        })
-        .collect();
-    hosts.sort();
+    let hosts = answer.exchanges();
     found.hosts = hosts.iter().map(|(_, name)| name.host()).collect();
     if hosts.is_empty() {
         return found.without(resolver, domain, &answer);

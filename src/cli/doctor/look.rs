@@ -20,7 +20,7 @@ use crate::cli::prepare::Wished;
 use crate::cli::{Failure, FailureKind, Session};
 use crate::diagnose::log::Options;
 use crate::diagnose::{self, Knowledge};
-use crate::dns::{Name, RecordData, RecordType, Resolver, addresses_of};
+use crate::dns::{Name, RecordType, Resolver, addresses_of};
 use crate::dns_check::{self, AddressReport, Outcome, Verdict};
 use crate::doctor::applies::{self, Applies};
 use crate::doctor::port25::{self, Attempt, Host};
@@ -323,12 +323,10 @@ impl Looking<'_> {
         self.standing.is_pending = !draft.is_empty() && draft.refusals.is_empty();
         if !draft.target.remedies.is_empty() {
             let outcomes = draft.target.decisions.iter();
-            let said: Vec<String> = outcomes
+            self.standing.cure = outcomes
                 .filter(|decision| decision.outcome != "keep IPv6")
                 .map(|decision| format!("{}: {}", decision.about, decision.outcome))
-                .take(1)
-                .collect();
-            self.standing.cure = said.into_iter().next();
+                .next();
         }
         // A site file may leave IPv6 out altogether.
         if let Some(facts) = instances.first()
@@ -533,23 +531,11 @@ fn receivers(resolver: &dyn Resolver) -> Vec<Host> {
         let Ok(answer) = resolver.lookup(&domain, RecordType::Mx) else {
             continue;
         };
-        let mut exchangers: Vec<(u16, Name)> = answer
-            .records()
-            .iter()
-            .filter_map(|record| match &record.data {
-                RecordData::Mx {
-                    preference,
-                    exchange,
-                } => Some((*preference, exchange.clone())),
-                _ => None,
-            })
-            .collect();
-        exchangers.sort();
-        let first = exchangers.into_iter().map(|(_, name)| Host {
-            addresses: addresses(resolver, &name, port25::PORT),
+        let mut named = answer.exchanges().into_iter().map(|(_, name)| Host {
+            addresses: addresses(resolver, name, port25::PORT),
             name: name.host(),
         });
-        hosts.extend(first.into_iter().find(|host| !host.addresses.is_empty()));
+        hosts.extend(named.find(|host| !host.addresses.is_empty()));
     }
     hosts
 }

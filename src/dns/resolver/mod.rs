@@ -84,6 +84,24 @@ impl Answer {
             Self::NoData | Self::NoSuchName => &[],
         }
     }
+
+    /// The mail hosts that MX records name, the preferred ones first.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<(u16, &Name)> {
+        let mut exchanges: Vec<(u16, &Name)> = self
+            .records()
+            .iter()
+            .filter_map(|record| match &record.data {
+                RecordData::Mx {
+                    preference,
+                    exchange,
+                } => Some((*preference, exchange)),
+                _ => None,
+            })
+            .collect();
+        exchanges.sort();
+        exchanges
+    }
 }
 
 /// Why a lookup gave no answer.
