@@ -1,10 +1,16 @@
 //! Internet addresses: which of them the world can reach.
 //!
-//! Owns [`Scope`], and the finding of addresses in words. Must not know mail or DNS.
+//! Owns [`Scope`], [`family`], and the finding of addresses in words. Must not know mail or DNS.
 //! Follows the IANA special-purpose address registries (RFC 6890 and its updates).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The protocol of an address, 4 or 6.
+#[must_use]
+pub fn family(address: IpAddr) -> u8 {
+    if address.is_ipv6() { 6 } else { 4 }
+}
 
 /// What an address is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

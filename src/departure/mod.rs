@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use camino::Utf8Path;
 
-use crate::address::{Scope, named};
+use crate::address::{Scope, family, named};
 use crate::host::{Facts, Origin};
 use crate::postfix::log::{Answer, Line, Manner};
 use crate::site::Site;
@@ -159,7 +159,7 @@ impl Departures {
         if scope == Scope::Loopback {
             return Departure::Stayed;
         }
-        let family = if relay.is_ipv6() { 6 } else { 4 };
+        let family = family(relay);
         let is_inside = matches!(
             scope,
             Scope::Private | Scope::UniqueLocal | Scope::LinkLocal | Scope::Shared

@@ -14,6 +14,7 @@ mod tests;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::address::family;
 use crate::catalogue::Catalogue;
 use crate::cause::{Cause, Evidence, Sign};
 use crate::mail_hosts::MailHosts;
@@ -97,10 +98,6 @@ impl<'a> Seen<'a> {
         }
         seen
     }
-}
-
-fn family(address: std::net::IpAddr) -> u8 {
-    if address.is_ipv6() { 6 } else { 4 }
 }
 
 /// How sure a verdict is.

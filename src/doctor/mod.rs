@@ -26,6 +26,7 @@ use std::net::IpAddr;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
+use crate::address;
 use crate::cause::Cause;
 use crate::finding::{Finding, Place, Severity};
 
@@ -168,7 +169,7 @@ fn family(text: &str) -> Option<u8> {
     let mut families = text.split_whitespace().filter_map(|word| {
         let word = word.trim_matches(is_edge).trim_end_matches(':');
         let address = word.parse::<IpAddr>().ok()?;
-        Some(if address.is_ipv6() { 6 } else { 4 })
+        Some(address::family(address))
     });
     let first = families.next()?;
     families.all(|other| other == first).then_some(first)

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::queue::quoted;
 use super::{By, Witness};
+use crate::address::family;
 use crate::finding::{Finding, Severity};
 use crate::system::{Greeting, System, SystemError};
 
@@ -71,10 +72,6 @@ pub fn look(
         },
     });
     Ok(attempts.collect())
-}
-
-fn family(address: IpAddr) -> u8 {
-    if address.is_ipv6() { 6 } else { 4 }
 }
 
 /// What the attempts come down to; `ours` are the addresses of this machine.

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::{Report, Sent, Source};
+use crate::address::family;
 use crate::diagnose::{Diagnosis, Knowledge};
 use crate::host::Facts;
 use crate::postfix::log::{self, Answer, Delivery, Event, Line, Peer, Severity, Sign, Status, Tls};
@@ -377,7 +378,7 @@ impl Way {
             dsn: text(delivery.dsn),
             relay: shown(&delivery.relay),
             address,
-            family: address.map(|address| if address.is_ipv6() { 6 } else { 4 }),
+            family: address.map(family),
             source: None,
             tls: session.or_else(|| delivery.tls.map(protection)),
             reply,

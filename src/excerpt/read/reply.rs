@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::address::family;
 use crate::excerpt::wrap::is_enhanced;
 use crate::excerpt::{Client, Sighting};
 use crate::postfix::log::{Answer, Manner};
@@ -141,7 +142,7 @@ fn is_host(word: &str) -> bool {
 /// The protocol of an address, also of one that was made unreadable.
 pub(super) fn family_of(text: &str) -> Option<u8> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(if address.is_ipv6() { 6 } else { 4 });
+        return Some(family(address));
     }
     let lower = text.to_ascii_lowercase();
     if lower.contains("ipv6") || lower.contains("v6") {
@@ -170,7 +171,7 @@ fn client(text: &str) -> Option<Client> {
             .find_map(|word| {
                 let word = word.trim_matches(['.', ':', '\'', '<', '>', '[', ']']);
                 let address: IpAddr = word.parse().ok()?;
-                Some(made(word, if address.is_ipv6() { 6 } else { 4 }))
+                Some(made(word, family(address)))
             })
     })
 }
