@@ -3,6 +3,7 @@
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use jiff::SignedDuration;
 
 use crate::cli::moment::Moment;
 use crate::cli::progress::Measure;
@@ -12,7 +13,7 @@ use crate::host::{self, Facts, HostError, Interest};
 use crate::log_files;
 use crate::maillog;
 use crate::profile::Profile;
-use crate::stats::{LastDay, Source};
+use crate::stats::{LastDay, Source, Stamp};
 use crate::system::{JournalPart, System};
 
 /// The time of a file and that of its last line may differ: clocks, and zones of other machines.
@@ -32,6 +33,9 @@ impl Session {
         named: &[Utf8PathBuf],
         since: Option<Moment>,
     ) -> Result<Vec<Source>, Failure> {
+        // Lines come late, and from machines with other clocks.
+        let margin = SignedDuration::from_secs(DAY);
+        let from = since.map(|since| since.before(margin).stamp(self.now));
         let since = since.map(|since| since.second(self.now));
         let last = LastDay::of(self.now.as_second());
         let mut sources = Vec::new();
@@ -44,7 +48,7 @@ impl Session {
                 let opened = log_files::stream(input, last);
                 sources.push(opened.map_err(|error| cannot_read("-", &error))?);
             } else if !is_over(&self.outside, path, since)? {
-                sources.push(log_files::open(&self.outside, path)?);
+                sources.push(open(&self.outside, path, from)?);
             }
         }
         if !named.is_empty() {
@@ -58,7 +62,7 @@ impl Session {
                 let stat = self.system.stat(&file)?;
                 written = written.max(stat.map(|stat| stat.modified));
                 if !is_over(self.system.as_ref(), &file, since)? {
-                    sources.push(log_files::open(self.system.as_ref(), &file)?);
+                    sources.push(open(self.system.as_ref(), &file, from)?);
                 }
             }
         }
@@ -142,6 +146,10 @@ impl Session {
 
     /// All of this machine's Postfix, the one with the given configuration first.
     pub fn instances(&mut self, config: &Utf8Path) -> Result<Vec<Facts>, HostError> {
+        let is_known = |first: &Facts| first.config == config;
+        if self.observed.first().is_some_and(is_known) {
+            return Ok(self.observed.clone());
+        }
         let interest = Interest::default();
         let first = host::observe(self.system.as_ref(), config, &interest)?.facts;
         let mut all = vec![first];
@@ -158,6 +166,17 @@ impl Session {
             }
         }
         Ok(all)
+    }
+}
+
+/// Opens a log, and leaves out what was written long before a moment.
+fn open(system: &dyn System, path: &Utf8Path, from: Option<Stamp>) -> Result<Source, Failure> {
+    let source = log_files::open(system, path)?;
+    match from {
+        Some(from) => source
+            .from(from)
+            .map_err(|error| cannot_read(&format!("`{path}`"), &error)),
+        None => Ok(source),
     }
 }
 

@@ -46,6 +46,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::dns::Resolver;
+use crate::host::Facts;
 use crate::system::{RealSystem, System};
 use crate::wizard::quoted;
 pub use failure::{Failure, FailureKind};
@@ -216,6 +217,10 @@ pub(crate) struct Session {
     pub resolver: Option<Arc<dyn Resolver>>,
     /// Who is asked about DNS, once that was chosen.
     pub asked: Option<Arc<dyn Resolver>>,
+    /// All of this machine's Postfix, once a command that changes nothing has looked at it.
+    pub observed: Vec<Facts>,
+    /// Whether it was said where the configuration lies.
+    pub is_config_noted: bool,
     /// Standard input, until somebody takes it.
     pub input: Option<Box<dyn std::io::Read + Send>>,
     /// The time of the start.
@@ -261,6 +266,8 @@ pub fn run(world: World) -> u8 {
         program,
         resolver,
         asked: None,
+        observed: Vec::new(),
+        is_config_noted: false,
         input: Some(input),
         now,
         is_terminal,

@@ -28,6 +28,14 @@ impl Moment {
         then.as_second()
     }
 
+    /// So much earlier.
+    pub fn before(self, span: SignedDuration) -> Self {
+        match self {
+            Self::At(at) => Self::At(at.checked_sub(span).unwrap_or(at)),
+            Self::Ago(ago) => Self::Ago(ago.saturating_add(span)),
+        }
+    }
+
     /// The time of the log it stands for.
     pub fn stamp(self, now: Timestamp) -> Stamp {
         let at = match self {

@@ -358,7 +358,8 @@ impl Session {
 
     /// Says so where the configuration is not in the profile's directory.
     pub fn note_config(&mut self, profile: &Profile, config: &Utf8Path) {
-        if config != profile.paths.config {
+        if config != profile.paths.config && !self.is_config_noted {
+            self.is_config_noted = true;
             self.ui.say(&format!(
                 "note: Postfix has its configuration in `{config}`, not in the `{}` of the profile `{}`",
                 profile.paths.config, profile.name

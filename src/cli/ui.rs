@@ -83,7 +83,7 @@ impl Ui {
 
     /// Writes a heading of what was asked for.
     pub fn heading(&mut self, text: &str) {
-        let folded = fold(&escape(text), WIDTH, "  ");
+        let folded = fold(&escape(text), WIDTH - 2, "  ");
         self.data(&format!("{BOLD}{folded}{BOLD:#}\n"));
     }
 
@@ -108,7 +108,7 @@ impl Ui {
             Severity::Note => (CYAN.bold(), "note"),
         };
         let head = format!("{rank}. {word}[{code}]");
-        let folded = fold(&escape(&format!("{head}: {title}")), WIDTH, "   ");
+        let folded = fold(&escape(&format!("{head}: {title}")), WIDTH - 3, "   ");
         let rest = folded.strip_prefix(&head).unwrap_or_default();
         self.data(&format!("{style}{head}{style:#}{BOLD}{rest}{BOLD:#}\n"));
     }

@@ -74,6 +74,38 @@ pub fn look(
     Ok(checked)
 }
 
+/// Why a configuration could not be looked at, where that is a fault itself and not only ours.
+#[must_use]
+pub fn fault(error: &HostError, config: &Utf8Path, is_first: bool) -> Option<Finding> {
+    let (code, fix) = match error {
+        HostError::NoPostfix { .. } if !is_first => {
+            let title = format!("the instance in `{config}` has no `main.cf`");
+            let fix = "bring it back, or take its directory out of `multi_instance_directories` \
+                       in the first instance's main.cf";
+            let why = "postmulti(1), by which all instances are started and stopped, ends at it";
+            return Some(Finding::error("no-instance", title).because(why).mend(fix));
+        }
+        HostError::NoPostfix { .. } => (
+            "no-postfix",
+            "install it; or where it lies elsewhere, say so by `--profile`, and of a copied tree by \
+             `--root`",
+        ),
+        HostError::NoMaster { .. } => (
+            "no-master",
+            "bring it back, from a backup or from the package",
+        ),
+        HostError::Unreadable { .. } | HostError::Level { .. } => (
+            "postfix-fatal",
+            "mend what it names first: as it is, Postfix cannot be started or reloaded",
+        ),
+        HostError::System(_) | HostError::InTheWay { .. } | HostError::Version { .. } => {
+            return None;
+        }
+    };
+    let finding = Finding::error(code, error.to_string()).mend(fix);
+    Some(finding.because("no mail comes in, and none goes out"))
+}
+
 /// How many checks are made.
 #[must_use]
 pub fn checks() -> usize {

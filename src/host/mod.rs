@@ -734,6 +734,11 @@ fn postconf(
         .unwrap_or("it says nothing")
         .split_once("fatal: ")
         .map_or_else(|| errors.trim().to_owned(), |(_, said)| said.to_owned());
+    // It names files where they really lie.
+    let message = match system.root() {
+        Some(root) => message.replace(root.as_str(), ""),
+        None => message,
+    };
     Err(HostError::Unreadable {
         config: config.to_owned(),
         message,

@@ -7,6 +7,7 @@
 //! files are cut into ranges that threads take in turn; memory does not grow with their length.
 
 mod delays;
+mod late;
 mod leaving;
 mod parts;
 mod report;

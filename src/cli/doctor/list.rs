@@ -157,25 +157,29 @@ fn name(what: &str) -> &str {
     }
 }
 
-/// How it ended, in a line.
-pub fn summary(troubles: &[Trouble], outcome: Outcome) -> String {
+/// Says how it ended, in a line.
+pub fn summary(ui: &mut Ui, looked: &Looked, outcome: Outcome) {
     let count = |severity| {
-        let of = troubles.iter().filter(|one| one.severity == severity);
+        let of = looked
+            .troubles
+            .iter()
+            .filter(|one| one.severity == severity);
         of.count()
     };
-    let counts = format!(
-        "{}, {}",
-        many(count(Severity::Error), "error"),
-        many(count(Severity::Warning), "warning")
-    );
-    match outcome {
-        Outcome::Wrong => counts,
-        Outcome::Right if count(Severity::Warning) == 0 => format!("{counts}: nothing is wrong"),
-        Outcome::Right => format!("{counts}: mail goes, as far as can be known"),
-        Outcome::Unasked => {
-            format!("{counts}; DNS did not answer everything, so try again later")
+    let is_whole = looked.missed().next().is_none();
+    let verdict = match outcome {
+        Outcome::Wrong => "",
+        Outcome::Unasked if looked.is_unasked => {
+            "; DNS did not answer everything, so try again later"
         }
-    }
+        Outcome::Unasked => "; the configuration could not be looked at",
+        Outcome::Right if count(Severity::Warning) > 0 => ": mail goes, as far as can be known",
+        Outcome::Right if is_whole => ": nothing is wrong",
+        Outcome::Right => ": nothing is wrong in what could be looked at",
+    };
+    let errors = many(count(Severity::Error), "error");
+    let warnings = many(count(Severity::Warning), "warning");
+    ui.say(&format!("{errors}, {warnings}{verdict}"));
 }
 
 fn many(count: usize, what: &str) -> String {

@@ -75,14 +75,20 @@ impl Doctor {
         if self.news {
             return news::tell(session, &self, looked);
         }
-        let outcome = outcome(&looked.troubles, looked.is_unasked);
+        let outcome = looked.outcome();
         if self.json {
             let object = json::doctor(&looked, outcome);
             session.ui.data(&json::text(&object));
         } else {
             list::show(&mut session.ui, &looked.troubles);
             list::show_looked(&mut session.ui, &looked);
-            session.ui.say(&list::summary(&looked.troubles, outcome));
+            list::summary(&mut session.ui, &looked, outcome);
+            let is_here = |what| !matches!(what, "dns" | "port25");
+            if !session.system.is_root() && looked.missed().any(is_here) {
+                session
+                    .ui
+                    .hint("as root (`sudo mailfix doctor`) all of it can be looked at");
+            }
         }
         Ok(match outcome {
             Outcome::Right => 0,
@@ -96,23 +102,39 @@ impl Doctor {
     }
 }
 
-fn outcome(troubles: &[Trouble], is_unasked: bool) -> Outcome {
-    let is_error = |trouble: &Trouble| trouble.severity == Severity::Error;
-    if troubles.iter().any(is_error) {
-        Outcome::Wrong
-    } else if is_unasked {
-        Outcome::Unasked
-    } else {
-        Outcome::Right
-    }
-}
-
 impl Looked {
-    /// Says that something could not be looked at, and why.
+    /// Says that something is not there to be looked at, or not wanted, and why.
     fn skip(&mut self, what: &'static str, why: impl Into<String>) {
-        self.skipped.push(look::Skipped {
-            what,
-            why: why.into(),
-        });
+        self.pass_over(what, why.into(), false);
+    }
+
+    /// Says that something could not be looked at, and why.
+    fn miss(&mut self, what: &'static str, why: impl Into<String>) {
+        self.pass_over(what, why.into(), true);
+    }
+
+    fn pass_over(&mut self, what: &'static str, why: String, failed: bool) {
+        let skipped = look::Skipped { what, why, failed };
+        if !self.skipped.contains(&skipped) {
+            self.skipped.push(skipped);
+        }
+    }
+
+    /// What could not be looked at.
+    fn missed(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let failed = self.skipped.iter().filter(|skipped| skipped.failed);
+        failed.map(|skipped| skipped.what)
+    }
+
+    /// How all of it ended.
+    fn outcome(&self) -> Outcome {
+        let is_error = |trouble: &Trouble| trouble.severity == Severity::Error;
+        if self.troubles.iter().any(is_error) {
+            Outcome::Wrong
+        } else if self.is_unasked || self.missed().any(|what| what == "host") {
+            Outcome::Unasked
+        } else {
+            Outcome::Right
+        }
     }
 }

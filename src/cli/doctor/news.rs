@@ -42,7 +42,7 @@ pub fn tell(session: &mut Session, command: &Doctor, mut looked: Looked) -> Resu
             mail(session, address, &looked)?;
         }
         if command.json {
-            let outcome = super::outcome(&looked.troubles, false);
+            let outcome = looked.outcome();
             session
                 .ui
                 .data(&json::text(&json::doctor(&looked, outcome)));
