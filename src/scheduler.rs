@@ -43,6 +43,10 @@ pub struct Scheduler {
     pub id: String,
     /// Its name.
     pub title: String,
+    /// When it runs a job, words behind "it looks".
+    pub when: String,
+    /// Where what a job prints goes, words behind "to".
+    pub tells: String,
     /// Of several that a host has, the lowest is taken.
     pub rank: u32,
     /// Paths that are all there where it runs.
@@ -70,6 +74,8 @@ pub struct JobFile {
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct Data {
     title: String,
+    when: String,
+    tells: String,
     rank: u32,
     needs: Vec<Utf8PathBuf>,
     #[serde(default)]
@@ -124,6 +130,8 @@ impl Scheduler {
         faults.finish(Self {
             id: path.file_stem().unwrap_or_default().to_owned(),
             title: data.title,
+            when: data.when,
+            tells: data.tells,
             rank: data.rank,
             needs: data.needs,
             any: data.any,
@@ -213,7 +221,7 @@ mod tests {
 
     #[test]
     fn wrong_files_are_refused_with_the_place() {
-        let text = "title = \"x\"\nrank = 1\nneeds = []\n[[file]]\npath = \"/x\"\ntemplate = \"no\"\nmode = \"9\"\n";
+        let text = "title = \"x\"\nwhen = \"x\"\ntells = \"x\"\nrank = 1\nneeds = []\n[[file]]\npath = \"/x\"\ntemplate = \"no\"\nmode = \"9\"\n";
         let error = Scheduler::parse(text, Utf8Path::new("x.toml")).unwrap_err();
         let said: Vec<&str> = error
             .findings

@@ -270,8 +270,13 @@ fn only_what_is_new_is_told_and_what_comes_back_is_new_again() {
     }
     // Who could not be asked has not said that it is gone.
     assert_eq!(told.after(&[], &[By::Dns, By::Log]), told);
+    // Nor is what another run has told meanwhile.
+    let other = Told::default().after(&ranked(vec![no_ptr()], &standing), &[]);
+    let both = Told::default().after(&[], &[]).beside(&other);
+    assert_eq!(both.news(&ranked(vec![no_ptr()], &standing)), []);
     let mut system = MemorySystem::new();
     let state = camino::Utf8Path::new("/var/lib/mailfix");
+    told::hold(&mut system, state).unwrap();
     told.write(&mut system, state).unwrap();
     assert_eq!(Told::read(&system, state).unwrap(), told);
     let broken = system.file(told::path(state), "{");

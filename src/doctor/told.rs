@@ -3,7 +3,7 @@
 //! Owns the file below the state directory and by what a trouble is known again: its code, and
 //! for what does not change by itself the words of each witness. Counts and times do not make
 //! news. What is gone is forgotten, so that it is news when it comes back; what could not be
-//! looked at this time is neither.
+//! looked at this time is neither. Runs at the same time tell one after the other ([`hold`]).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{By, Trouble};
 use crate::finding::Severity;
-use crate::system::{File, System, SystemError};
+use crate::receipt::Receipts;
+use crate::system::{System, SystemError};
 
 /// The one format written and read.
 const FORMAT: u32 = 1;
@@ -22,6 +23,9 @@ const FOLDER: &str = "doctor";
 
 /// The file in it.
 const FILE: &str = "told.json";
+
+/// Held while something is told and noted.
+const LOCK: &str = "lock";
 
 /// What was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,21 @@ pub enum ToldError {
 #[must_use]
 pub fn path(state: &Utf8Path) -> Utf8PathBuf {
     state.join(FOLDER).join(FILE)
+}
+
+/// Keeps others from telling until the system is dropped; makes what that needs.
+///
+/// # Errors
+/// [`SystemError::Locked`] while another run tells; others when nothing can be noted here.
+pub fn hold(system: &mut dyn System, state: &Utf8Path) -> Result<(), SystemError> {
+    let receipts = Receipts::new(state);
+    // Another run may make the same folder at this moment.
+    if receipts.prepare_folder(system, FOLDER).is_err() {
+        receipts.prepare_folder(system, FOLDER)?;
+    }
+    system.lock(&state.join(FOLDER).join(LOCK))?;
+    system.remove_leftover(&path(state))?;
+    Ok(())
 }
 
 impl Told {
@@ -109,23 +128,20 @@ impl Told {
         }
     }
 
-    /// Writes it, with its folders.
+    /// The same, and nothing forgotten of what another run has noted meanwhile.
+    #[must_use]
+    pub fn beside(mut self, other: &Self) -> Self {
+        self.marks.extend(other.marks.iter().cloned());
+        self
+    }
+
+    /// Writes it; [`hold`] has gone before.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, system: &mut dyn System, state: &Utf8Path) -> Result<(), SystemError> {
-        let path = path(state);
-        let missing: Vec<Utf8PathBuf> = path
-            .ancestors()
-            .skip(1)
-            .filter(|folder| !matches!(system.stat(folder), Ok(Some(_))))
-            .map(Utf8Path::to_owned)
-            .collect();
-        for folder in missing.iter().rev() {
-            system.make_directory(folder, 0o700, 0, 0)?;
-        }
         let text = serde_json::to_vec(self).unwrap_or_default();
-        system.write(&path, &File::new(text, 0o600, 0, 0))
+        Receipts::new(state).keep(system, &Utf8Path::new(FOLDER).join(FILE), text)
     }
 }
 

@@ -497,7 +497,11 @@ impl Receipts {
         self.prepare_folder(system, APPLIES)
     }
 
-    fn prepare_folder(&self, system: &mut dyn System, folder: &str) -> Result<(), SystemError> {
+    /// Makes a folder of the state directory, as [`prepare`](Self::prepare) does.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn prepare_folder(&self, system: &mut dyn System, folder: &str) -> Result<(), SystemError> {
         let directory = self.state.join(folder);
         let mut missing = Vec::new();
         for path in ancestors(&directory) {
@@ -516,6 +520,21 @@ impl Receipts {
             system.make_directory(path, mode, uid, gid)?;
         }
         Ok(())
+    }
+
+    /// Writes a file below the state directory, whose folder is there, for its owner only.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(
+        &self,
+        system: &mut dyn System,
+        path: &Utf8Path,
+        bytes: Vec<u8>,
+    ) -> Result<(), SystemError> {
+        let path = self.state.join(path);
+        let file = private(system, &path, bytes)?;
+        system.write(&path, &file)
     }
 
     /// Chooses a name for a new receipt that sorts after all others, even if the clock was set

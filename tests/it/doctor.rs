@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
@@ -357,4 +358,83 @@ fn only_news_are_told_a_second_time() {
     let third = news();
     assert_eq!(third.status, 1, "{}", third.stderr);
     assert!(!third.stdout.contains("ipv6-no-ptr"), "{}", third.stdout);
+}
+
+/// Runs the daily look as it is installed; several at once if so many are asked for.
+fn news(tree: &Tree, several: usize) -> Vec<Shown> {
+    let root = tree.path().to_str().unwrap();
+    let words = [
+        "doctor",
+        "--new",
+        "--root",
+        root,
+        "--profile",
+        "linux",
+        "--offline",
+    ];
+    let spawned = (0..several).map(|_| {
+        let mut command = binary(Path::new("/"), &words);
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        piped.spawn().unwrap()
+    });
+    let running: Vec<_> = spawned.collect();
+    let ended = running.into_iter().map(Child::wait_with_output);
+    ended.map(|output| Shown::from(output.unwrap())).collect()
+}
+
+#[test]
+fn several_daily_looks_at_once_tell_everything_once() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = tree();
+    // The log of the others is of a day that the clock of this machine does not know.
+    fs::remove_file(tree.real("/var/log/mail.log")).unwrap();
+    let told = news(&tree, 4);
+    let all: String = told.iter().map(|one| one.stdout.as_str()).collect();
+    assert_eq!(all.matches("[hash-map-missing]").count(), 1, "{told:#?}");
+    assert_eq!(
+        told.iter().filter(|one| one.status == 1).count(),
+        1,
+        "{told:#?}"
+    );
+    assert!(told.iter().all(|one| one.stderr.is_empty()), "{told:#?}");
+    append(
+        &tree,
+        "main.cf",
+        "virtual_alias_maps = hash:/etc/postfix/gone\n",
+    );
+    let told = news(&tree, 4);
+    let is_told = |one: &&Shown| one.stdout.contains("/etc/postfix/gone");
+    assert_eq!(told.iter().filter(is_told).count(), 1, "{told:#?}");
+    assert!(news(&tree, 1)[0].stdout.is_empty());
+}
+
+#[test]
+fn what_cannot_be_noted_is_told_all_the_same() {
+    if !has_postfix() {
+        return;
+    }
+    for in_the_way in ["/var/lib/mailfix", "/var/lib/mailfix/doctor"] {
+        let tree = tree();
+        fs::remove_file(tree.real("/var/log/mail.log")).unwrap();
+        tree.write(in_the_way, "");
+        for _ in 0..2 {
+            let told = news(&tree, 1).remove(0);
+            assert_eq!(told.status, 1, "{told}");
+            assert!(told.stdout.contains("[hash-map-missing]"), "{told}");
+            assert!(
+                told.stderr.contains("what was told cannot be noted"),
+                "{told}"
+            );
+        }
+    }
+    // What is noted by a newer mailfix, or is broken, says nothing; it is begun anew.
+    let tree = tree();
+    fs::remove_file(tree.real("/var/log/mail.log")).unwrap();
+    tree.write("/var/lib/mailfix/doctor/told.json", "{");
+    let told = news(&tree, 1).remove(0);
+    assert!(told.stdout.contains("[hash-map-missing]"), "{told}");
+    assert!(told.stderr.contains("it is begun anew"), "{told}");
+    assert!(news(&tree, 1)[0].stdout.is_empty());
 }

@@ -47,5 +47,6 @@ mod stats;
 mod support;
 mod system;
 mod tidy;
+mod timer;
 mod trace;
 mod wizard;

@@ -71,10 +71,10 @@ impl Doctor {
         if let Some(switch) = self.timer {
             return timer::run(session, switch, self.mail.as_deref());
         }
-        let looked = look::look(session, &self)?;
         if self.news {
-            return news::tell(session, &self, looked);
+            return news::tell(session, &self);
         }
+        let looked = look::look(session, &self)?;
         let outcome = looked.outcome();
         if self.json {
             let object = json::doctor(&looked, outcome);

@@ -3,22 +3,39 @@
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anstream::adapter::strip_bytes;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use super::look::Looked;
+use super::look::{Looked, look};
 use super::{Doctor, list};
 use crate::cli::ui::Ui;
 use crate::cli::{Failure, FailureKind, Session, json};
-use crate::doctor::By;
-use crate::doctor::told::{Told, ToldError};
+use crate::doctor::told::{self, Told, ToldError};
+use crate::doctor::{By, Trouble};
 use crate::finding::Severity;
-use crate::system::Letter;
+use crate::system::{Letter, SystemError};
 
-/// Tells what is new of what was found, and takes note of all of it.
-pub fn tell(session: &mut Session, command: &Doctor, mut looked: Looked) -> Result<u8, Failure> {
+/// How long another run may take to tell what it has found.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is asked whether it is done.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Looks, tells what is new, and takes note of all of it.
+///
+/// Whatever keeps it from being noted, it is told: then it is told again the next time.
+pub fn tell(session: &mut Session, command: &Doctor) -> Result<u8, Failure> {
     let state = session.state()?;
+    let before = Told::read(session.system.as_ref(), &state).ok();
+    let mut looked = look(session, command)?;
+    let held = hold(session, &state);
+    if let Err(error @ SystemError::Locked { .. }) = held {
+        return Err(error.into());
+    }
+    let mut obstacle = held.err();
     let told = match Told::read(session.system.as_ref(), &state) {
         Ok(told) => told,
         // It is written anew; what was told is told once more.
@@ -28,38 +45,67 @@ pub fn tell(session: &mut Session, command: &Doctor, mut looked: Looked) -> Resu
                 .say(&format!("warning: {error}; it is begun anew"));
             Told::default()
         }
-        Err(ToldError::System(error)) => return Err(error.into()),
+        Err(ToldError::System(error)) => {
+            obstacle.get_or_insert(error);
+            Told::default()
+        }
     };
     let unseen: Vec<By> = looked
         .skipped
         .iter()
         .filter_map(|skipped| by(skipped.what))
         .collect();
-    let after = told.after(&looked.troubles, &unseen);
+    let mut after = told.after(&looked.troubles, &unseen);
+    if before.as_ref() != Some(&told) {
+        after = after.beside(&told);
+    }
     looked.troubles = told.news(&looked.troubles);
     if !looked.troubles.is_empty() {
-        if let Some(address) = &command.mail {
-            mail(session, address, &looked)?;
-        }
-        if command.json {
-            let outcome = looked.outcome();
-            session
-                .ui
-                .data(&json::text(&json::doctor(&looked, outcome)));
-        } else if command.mail.is_none() {
-            list::show(&mut session.ui, &looked.troubles);
-        }
+        say(session, command, &looked)?;
     }
     // Only what was told is known: a run that could not tell is made up for by the next.
-    if after != told {
-        after.write(session.system.as_mut(), &state)?;
+    if obstacle.is_none() && after != told {
+        obstacle = after.write(session.system.as_mut(), &state).err();
     }
-    let is_error = |trouble: &crate::doctor::Trouble| trouble.severity == Severity::Error;
+    if let Some(error) = obstacle {
+        let message = format!("what was told cannot be noted: {error}");
+        let hint = "until it can, every run tells all of it again";
+        session.ui.failure(&message, &[hint.to_owned()]);
+        return Ok(FailureKind::Failed.status());
+    }
+    let is_error = |trouble: &Trouble| trouble.severity == Severity::Error;
     Ok(if looked.troubles.iter().any(is_error) {
         FailureKind::Failed.status()
     } else {
         0
     })
+}
+
+/// Waits until no other run tells anything.
+fn hold(session: &mut Session, state: &Utf8Path) -> Result<(), SystemError> {
+    let begin = Instant::now();
+    loop {
+        match told::hold(session.system.as_mut(), state) {
+            Err(SystemError::Locked { .. }) if begin.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+}
+
+/// Tells it, as was asked for.
+fn say(session: &mut Session, command: &Doctor, looked: &Looked) -> Result<(), Failure> {
+    let mailed = match &command.mail {
+        Some(address) => mail(session, address, looked),
+        None => Ok(()),
+    };
+    if command.json {
+        let object = json::doctor(looked, looked.outcome());
+        session.ui.data(&json::text(&object));
+    } else if command.mail.is_none() || mailed.is_err() {
+        // What no mail brings may still be read where the job's output goes.
+        list::show(&mut session.ui, &looked.troubles);
+    }
+    mailed
 }
 
 /// The look that could not be taken.

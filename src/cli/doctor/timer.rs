@@ -86,6 +86,16 @@ pub fn run(session: &mut Session, switch: Switch, mail: Option<&str>) -> Result<
         undoes: None,
     };
     let applied = session.apply(&plan, &options, &mut |_| Vec::new())?;
+    if let Job::Wanted { scheduler, .. } = &job {
+        let tells = match mail {
+            Some(address) => format!("goes by mail to `{address}`"),
+            None => format!("goes to {}", scheduler.tells),
+        };
+        session.ui.say(&format!(
+            "from now on it looks {}; what is new {tells}",
+            scheduler.when
+        ));
+    }
     session.report_applied(&applied);
     Ok(0)
 }
@@ -125,7 +135,7 @@ fn wanted(found: &Jobs) -> Result<Job, Failure> {
     let texts = scheduler.texts(&scheduler::Job {
         name: NAME,
         about: "what is newly wrong with this server's mail",
-        instead: "run `mailfix doctor --timer` or `--timer=off` instead of editing.",
+        instead: "run `mailfix doctor` with its option `timer` instead of editing.",
         unasked: "the next time will do",
         words: &call.words,
     })?;

@@ -10,7 +10,7 @@ mod tree;
 
 pub use named::{Named, Zone};
 pub use properties::properties;
-pub use run::{Shown, binary, run};
+pub use run::{Shown, binary, run, run_from};
 pub use snapshot::{Snapshots, normalized};
 pub use tree::{Entry, Tree, has_postfix, postmap};
 

@@ -75,6 +75,16 @@ impl Kept {
 /// Runs the program within this process: at a time of our own, and with DNS as zone text
 /// has it. Without a terminal and without colour.
 pub fn run(words: &[&str], now: Timestamp, zone: Option<&str>) -> Shown {
+    run_from(None, words, now, zone)
+}
+
+/// The same of a program that lies somewhere.
+pub fn run_from(
+    program: Option<&str>,
+    words: &[&str],
+    now: Timestamp,
+    zone: Option<&str>,
+) -> Shown {
     let (out, err) = (Kept::default(), Kept::default());
     let resolver = zone.map(|text| FixedResolver::from_zone(text).expect("the zone text is right"));
     let status = cli::run(World {
@@ -89,7 +99,7 @@ pub fn run(words: &[&str], now: Timestamp, zone: Option<&str>) -> Shown {
             nix::unistd::geteuid().as_raw(),
             nix::unistd::getegid().as_raw(),
         ),
-        program: None,
+        program: program.map(Into::into),
         resolver: resolver.map(|resolver| Arc::new(resolver) as Arc<dyn Resolver>),
         input: Box::new(io::empty()),
         out: out.plain(),
