@@ -3,6 +3,8 @@
 //! Owns how postconf(1) is told to, and that Postfix has to hear of it. Must not know which faults
 //! there are. What would not survive a shell as it stands gets no command.
 
+use camino::Utf8Path;
+
 use super::Subject;
 use crate::postfix::{Argument, ArgumentKind, Service, Version};
 
@@ -14,18 +16,22 @@ const REMOVES_OPTIONS: Version = Version::new(3, 0, 0);
 
 /// What has Postfix read its files again, and its programs open their tables again.
 pub(super) fn reload(subject: &Subject) -> String {
-    format!("`postfix -c {} reload`", subject.directory)
+    reload_of(subject.directory)
+}
+
+fn reload_of(directory: &Utf8Path) -> String {
+    format!("`postfix -c {directory} reload`")
 }
 
 /// Sets a parameter of main.cf.
 pub(super) fn set(subject: &Subject, name: &str, value: &str) -> Option<String> {
-    postconf(subject, "-e", &format!("{name} = {value}"))
+    postconf(subject.directory, "-e", &format!("{name} = {value}"))
 }
 
 /// Takes a parameter out of main.cf, so that Postfix's own value counts.
 pub(super) fn unset(subject: &Subject, name: &str) -> Option<String> {
     (subject.version >= REMOVES)
-        .then(|| postconf(subject, "-X", name))
+        .then(|| postconf(subject.directory, "-X", name))
         .flatten()
 }
 
@@ -33,16 +39,23 @@ pub(super) fn unset(subject: &Subject, name: &str) -> Option<String> {
 pub(super) fn unset_option(subject: &Subject, service: &Service, name: &str) -> Option<String> {
     let option = format!("{}/{}/{name}", service.name, service.kind);
     (subject.version >= REMOVES_OPTIONS)
-        .then(|| postconf(subject, "-PX", &option))
+        .then(|| postconf(subject.directory, "-PX", &option))
         .flatten()
 }
 
-/// Writes a service that is not there yet.
-pub(super) fn add_service(subject: &Subject, name: &str, entry: &str) -> Option<String> {
+/// Writes a client of its own that is not there yet.
+#[must_use]
+pub fn add_client(directory: &Utf8Path, name: &str) -> Option<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    name.chars()
-        .all(is_plain)
-        .then(|| postconf(subject, "-M", &format!("{name}/unix={name} unix {entry}")))
+    // Such a name is given to a client that leaves IPv6 out.
+    let option = if name.contains("ipv4") {
+        " -o inet_protocols=ipv4"
+    } else {
+        ""
+    };
+    let entry = format!("{name}/unix={name} unix - - n - - smtp{option}");
+    (!name.is_empty() && name.chars().all(is_plain))
+        .then(|| postconf(directory, "-M", &entry))
         .flatten()
 }
 
@@ -75,7 +88,7 @@ pub(super) fn join_overrides(subject: &Subject, service: &Service) -> Option<Str
     }
     let entry = words.join(" ");
     let key = format!("{}/{}", service.name, service.kind);
-    postconf(subject, "-M", &format!("{key}={entry}"))
+    postconf(subject.directory, "-M", &format!("{key}={entry}"))
 }
 
 /// The words of an argument as they may be written.
@@ -97,7 +110,7 @@ fn written(argument: &Argument) -> Vec<String> {
     }
 }
 
-fn postconf(subject: &Subject, option: &str, word: &str) -> Option<String> {
+fn postconf(directory: &Utf8Path, option: &str, word: &str) -> Option<String> {
     let is_unsafe = |c: char| c.is_control() || "'`\u{fffd}".contains(c);
     if word.contains(is_unsafe) {
         return None;
@@ -109,8 +122,7 @@ fn postconf(subject: &Subject, option: &str, word: &str) -> Option<String> {
         format!("'{word}'")
     };
     Some(format!(
-        "`postconf -c {} {option} {word}`, then {}",
-        subject.directory,
-        reload(subject)
+        "`postconf -c {directory} {option} {word}`, then {}",
+        reload_of(directory)
     ))
 }

@@ -39,6 +39,7 @@ use std::ops::Range;
 use camino::Utf8Path;
 
 pub use lookup_tables::{Outdated, outdated_tables};
+pub use mend::add_client;
 pub use rehearse::{Candidate, Report, TriedTable, rehearse};
 pub use subject::{Document, Files, Presence, Subject};
 pub use transports::names_transport;

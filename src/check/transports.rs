@@ -211,14 +211,7 @@ fn unknown(subject: &Subject, services: &BTreeSet<String>, transport: &str, by: 
                 "add the service to `{}`, or name another",
                 subject.master.path
             );
-            // Such a name is given to a client that leaves IPv6 out.
-            let option = if transport.contains("ipv4") {
-                " -o inet_protocols=ipv4"
-            } else {
-                ""
-            };
-            let entry = format!("- - n - - smtp{option}");
-            finding.mend(match mend::add_service(subject, transport, &entry) {
+            finding.mend(match mend::add_client(subject.directory, transport) {
                 Some(command) => format!("{add}; for a client of its own: {command}"),
                 None => add,
             })

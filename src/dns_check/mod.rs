@@ -166,6 +166,20 @@ impl Report {
             Outcome::Right
         }
     }
+
+    /// Whether nothing at all was answered.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let of_domains = self.domains.iter().flat_map(DomainReport::cells);
+        let mut cells = self
+            .addresses
+            .iter()
+            .flat_map(AddressReport::cells)
+            .chain(of_domains);
+        let is_answer =
+            |cell: &Cell| matches!(cell.state, State::Right | State::Doubtful | State::Wrong);
+        self.unasked && !cells.any(is_answer)
+    }
 }
 
 /// Asks about all of it at once.

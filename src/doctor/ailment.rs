@@ -7,7 +7,7 @@
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::{By, Harm, Witness};
+use super::{By, Dns, Harm, Witness};
 use crate::data_file::{self, DataError};
 use crate::embedded::AILMENTS;
 use crate::finding::Severity;
@@ -38,8 +38,8 @@ pub struct Ailment {
     pub commands: Vec<String>,
     /// What else there is to do.
     pub steps: Vec<String>,
-    /// Whether DNS that is right contradicts a log that tells of it.
-    pub is_cleared_by_dns: bool,
+    /// What is said instead where DNS contradicts a log or a queue that tells of it.
+    pub cleared: Option<Cleared>,
     /// What makes it past if the log does not tell of it again.
     pub over: Over,
 }
@@ -55,6 +55,20 @@ pub enum Over {
     Apply,
     /// Any change of the configuration, also by hand.
     Change,
+}
+
+/// What is left of it once DNS answers as it should.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Cleared {
+    /// How much of DNS has to answer for that.
+    pub from: Dns,
+    /// What it is then, a phrase, where that is something else.
+    pub title: Option<String>,
+    /// Why it is still told.
+    pub why: String,
+    /// What to type, in order.
+    pub commands: Vec<String>,
 }
 
 /// What brings the command that mends it.
@@ -84,6 +98,9 @@ pub struct Sign {
     /// How much it matters at least.
     #[serde(default = "note")]
     severity: Severity,
+    /// Whether it tells of this only beside another sign of the same ailment.
+    #[serde(default)]
+    beside: bool,
 }
 
 fn note() -> Severity {
@@ -109,8 +126,7 @@ struct Data {
     commands: Vec<String>,
     #[serde(default)]
     steps: Vec<String>,
-    #[serde(default)]
-    cleared_by_dns: bool,
+    cleared: Option<Cleared>,
     #[serde(default)]
     over: Over,
 }
@@ -135,7 +151,7 @@ impl Ailment {
             mend: data.mend,
             commands: data.commands,
             steps: data.steps,
-            is_cleared_by_dns: data.cleared_by_dns,
+            cleared: data.cleared,
             over: data.over,
         })
     }
@@ -165,10 +181,16 @@ impl Ailment {
         place.unwrap_or(usize::MAX)
     }
 
-    /// Tells whether a witness tells of it.
-    #[must_use]
-    pub fn is_told_by(&self, witness: &Witness) -> bool {
-        self.signs.iter().any(|sign| sign.fits(witness))
+    /// Takes from witnesses those that tell of it.
+    pub fn take(&self, witnesses: &mut Vec<Witness>) -> Vec<Witness> {
+        let is_told = |witness: &Witness, beside: bool| {
+            let mut signs = self.signs.iter().filter(|sign| beside || !sign.beside);
+            signs.any(|sign| sign.fits(witness))
+        };
+        let stands_alone = witnesses.iter().any(|witness| is_told(witness, false));
+        witnesses
+            .extract_if(.., |witness| is_told(witness, stands_alone))
+            .collect()
     }
 }
 

@@ -1,25 +1,30 @@
 //! What the mail log of the last days tells.
 //!
-//! Owns how a group of failures becomes a witness. Must not know how logs are read.
+//! Owns how a group of failures becomes a witness, and the command that follows from what its
+//! words name. Must not know how logs are read.
 
 use jiff::civil::DateTime;
 
 use super::queue::quoted;
-use super::{By, Harm, Witness};
+use super::{By, Harm, Witness, typed};
 use crate::cause;
+use crate::check::add_client;
 use crate::diagnose::Knowledge;
-use crate::diagnose::log::{Group, Report, is_recipients};
+use crate::diagnose::log::{From, Group, Report, is_recipients};
 use crate::finding::Severity;
+use crate::host::Facts;
 use crate::stats::{Family, Stamp};
 
-/// What each group of failures tells.
+/// What each group of failures tells of these instances of Postfix.
 #[must_use]
-pub fn witnesses(report: &Report, knowledge: &Knowledge) -> Vec<Witness> {
+pub fn witnesses(report: &Report, knowledge: &Knowledge, instances: &[Facts]) -> Vec<Witness> {
     let groups = report.groups.iter();
-    groups.map(|group| witness(group, knowledge)).collect()
+    groups
+        .map(|group| witness(group, knowledge, instances))
+        .collect()
 }
 
-fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
+fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness {
     let mut says = quoted(&group.title(knowledge));
     let words = quoted(&group.quoted());
     if !words.is_empty() {
@@ -51,9 +56,37 @@ fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
             cause::Harm::Delayed => Harm::Delayed,
             cause::Harm::Harmless => Harm::Hygiene,
         }),
-        commands: group.commands(knowledge),
+        commands: match missing_client(group, instances) {
+            Some(command) => vec![command],
+            None => {
+                let own = group.commands(knowledge).into_iter();
+                own.map(|words| format!("mailfix {words}")).collect()
+            }
+        },
         steps: group.steps(knowledge),
     }
+}
+
+/// What makes the service that a line misses, where master.cf has none of that name.
+fn missing_client(group: &Group, instances: &[Facts]) -> Option<String> {
+    const SOCKET: &str = "connect to transport private/";
+    let (_, rest) = group.words.split_once(SOCKET)?;
+    let (name, _) = rest.split_once(':')?;
+    let From::Program(program) = &group.from else {
+        return None;
+    };
+    let is_of = |facts: &&Facts| {
+        let syslog_name = facts.parameters.get("syslog_name");
+        program
+            .rsplit_once('/')
+            .is_some_and(|(of, _)| of == syslog_name)
+    };
+    let facts = instances.iter().find(is_of)?;
+    let is_there = facts.services.iter().any(|service| service.name == name);
+    let words = (!is_there)
+        .then(|| add_client(&facts.config, name))
+        .flatten()?;
+    typed(&words).0.pop()
 }
 
 /// Whether it is nothing that this host could do better: mail for who is not there, mail that took

@@ -6,8 +6,9 @@
 //! printed, and nothing here changes the machine.
 //!
 //! The order is what a postmaster would mend first: errors before warnings, then by what it does
-//! to mail, from nothing goes at all down to what is merely untidy. What is explained by
-//! something else stands below that as its evidence.
+//! to mail: nothing goes at all, a fault of this host holds mail up, others refuse it, and so
+//! down to what is merely untidy. What is explained by something else stands below that as its
+//! evidence.
 
 pub mod ailment;
 pub mod applies;
@@ -23,6 +24,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use camino::Utf8PathBuf;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +32,7 @@ use crate::address;
 use crate::cause::Cause;
 use crate::finding::{Finding, Place, Severity};
 
-use ailment::{Ailment, Mend, Over, stands_for};
+use ailment::{Ailment, Mend, Over, holds_up, stands_for};
 
 /// Who looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,7 +119,7 @@ pub struct Witness {
     /// What it did to mail, where that was seen.
     #[serde(skip)]
     pub harm: Option<Harm>,
-    /// Commands of ours that go by the cause alone, without the word `mailfix`.
+    /// Commands for where no look at this host names one.
     #[serde(skip)]
     pub commands: Vec<String>,
     /// What else there is to do for the cause.
@@ -150,6 +152,11 @@ impl Witness {
 }
 
 impl Witness {
+    /// Whether it shows mail that waits for a fault of this host.
+    fn is_held_up(&self) -> bool {
+        is_of_mail(self.by) && self.severity == Severity::Error && holds_up(&self.code)
+    }
+
     /// A fix that names what it is for, unless the title does.
     fn names(&self, fix: &str, title: &str) -> String {
         let is_title = title
@@ -207,6 +214,21 @@ pub struct Trouble {
     over: Over,
 }
 
+/// How much of what it was asked DNS answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dns {
+    /// Nothing was asked.
+    #[default]
+    Unasked,
+    /// Nothing.
+    Silent,
+    /// Some of it.
+    Partly,
+    /// All of it.
+    Wholly,
+}
+
 /// What has to be known beside the witnesses.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
@@ -220,8 +242,10 @@ pub struct Standing {
     pub applied: Option<DateTime>,
     /// When the configuration was changed last, by anybody.
     pub changed: Option<DateTime>,
-    /// Whether DNS was asked about everything, and answered.
-    pub has_dns: bool,
+    /// How much of what DNS was asked it answered.
+    pub dns: Dns,
+    /// The configuration, where there is one alone.
+    pub config: Option<Utf8PathBuf>,
     /// The words behind `mailfix` and a command that mean the same files.
     pub options: Vec<String>,
 }
@@ -232,6 +256,21 @@ impl Standing {
         let words = std::iter::once("mailfix").chain(words.split(' '));
         let options = self.options.iter().map(String::as_str);
         words.chain(options).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Has Postfix read its files again and try all that waits.
+    fn afresh(&self) -> String {
+        let of = self.config.as_ref();
+        let of = of.map_or_else(String::new, |config| format!(" -c {config}"));
+        format!("postfix{of} reload && postqueue{of} -f")
+    }
+
+    /// Any command as it has to be typed here.
+    fn typed(&self, command: &str) -> String {
+        match command.strip_prefix("mailfix ") {
+            Some(words) => self.own(words),
+            None => command.to_owned(),
+        }
     }
 }
 
@@ -251,10 +290,7 @@ pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> F
     let mut troubles = Vec::new();
     let ailments = Ailment::all();
     for ailment in &ailments {
-        let (told, rest): (Vec<_>, Vec<_>) = left
-            .into_iter()
-            .partition(|witness| ailment.is_told_by(witness));
-        left = rest;
+        let told = ailment.take(&mut left);
         // What others have refused without harm is no news.
         let is_harmless =
             |witness: &Witness| witness.severity == Severity::Note && is_of_mail(witness.by);
@@ -325,8 +361,12 @@ fn sort(troubles: &mut [Trouble]) {
             std::cmp::Reverse(trouble.severity),
             std::cmp::Reverse(mails),
         );
+        // Nobody else can end what this host's own fault holds up, and one command does.
+        let is_held_up = trouble.evidence.iter().any(Witness::is_held_up);
         (
             severity,
+            trouble.harm != Harm::Everything,
+            !is_held_up,
             trouble.harm,
             trouble.weight,
             mails,
@@ -407,6 +447,13 @@ fn of_ailment(
         }
     }
     told.sort_by_key(|witness| ailment.place(witness));
+    // What is advised for a cause of another name goes by less than is known here.
+    for witness in &mut told {
+        if witness.code != ailment.code {
+            witness.commands.clear();
+            witness.steps.clear();
+        }
+    }
     let is_planned = ailment.mend == Mend::Plan && (standing.is_pending || !standing.has_site);
     let cause = causes.iter().find(|cause| cause.code == ailment.code);
     let is_of_others = told.iter().all(|witness| is_of_mail(witness.by));
@@ -442,10 +489,15 @@ fn of_ailment(
         _ => {}
     }
     for command in commands.rev() {
-        trouble.first(match command.strip_prefix("mailfix ") {
-            Some(words) => standing.own(words),
-            None => command,
-        });
+        trouble.first(standing.typed(&command));
+    }
+    // A program that runs goes by what it read as it began.
+    let is_held_up = trouble
+        .evidence
+        .iter()
+        .any(|one| one.by == By::Queue && one.is_held_up());
+    if is_of_others && is_held_up && ailment.harm == Harm::Stuck && trouble.commands.is_empty() {
+        trouble.first(standing.afresh());
     }
     if let Some(cure) = cure {
         trouble.harm = Harm::Hygiene;
@@ -453,15 +505,18 @@ fn of_ailment(
         trouble.steps = Vec::new();
         trouble.why = Some(format!("it does no harm at present: {cure}"));
     }
-    let is_of_log = |witness: &Witness| witness.by == By::Log;
-    if ailment.is_cleared_by_dns && standing.has_dns && trouble.evidence.iter().all(is_of_log) {
+    if let Some(cleared) = &ailment.cleared
+        && standing.dns >= cleared.from
+        && is_of_others
+    {
         trouble.severity = trouble.severity.min(Severity::Warning);
-        trouble.why = Some(
-            "DNS is right by now, so this may be over; receivers may remember the old records for \
-             a day"
-                .to_owned(),
-        );
-        trouble.commands = vec![standing.own("probe ADDRESS")];
+        trouble.harm = trouble.harm.max(Harm::Delayed);
+        if let Some(title) = &cleared.title {
+            trouble.title.clone_from(title);
+        }
+        trouble.why = Some(cleared.why.clone());
+        let commands = cleared.commands.iter();
+        trouble.commands = commands.map(|command| standing.typed(command)).collect();
         trouble.steps = Vec::new();
     }
     trouble
@@ -490,10 +545,13 @@ impl Trouble {
     }
 }
 
-/// Whether only DNS tells of it: what nobody has refused anything for yet stands behind what
-/// holds mail up now.
+/// Whether only DNS tells of harm: what nobody has refused anything for yet, but that it took
+/// another way, stands behind what holds mail up now.
 fn is_foreseen(told: &[Witness]) -> bool {
-    told.iter().all(|witness| witness.by == By::Dns)
+    let did_no_harm =
+        |witness: &Witness| is_of_mail(witness.by) && witness.severity == Severity::Note;
+    let mut all = told.iter();
+    all.all(|witness| witness.by == By::Dns || did_no_harm(witness))
 }
 
 /// What witnesses of one code come down to, by what they say themselves.
@@ -525,10 +583,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         // What is not in the title has to be named.
         let fix = witness.names(fix, &title);
         for command in typed {
-            let command = match command.strip_prefix("mailfix ") {
-                Some(words) => standing.own(words),
-                None => command,
-            };
+            let command = standing.typed(&command);
             if !commands.contains(&command) {
                 commands.push(command);
             }
@@ -551,7 +606,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         } else if advised.is_empty() {
             advised.extend(cause.steps.iter().chain(&cause.advice).cloned());
         }
-        mend.extend(cause.mend.iter().cloned());
+        mend.extend(cause.mend.iter().map(|words| format!("mailfix {words}")));
     }
     for step in advised {
         if !steps.contains(&step) {
@@ -560,9 +615,11 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
     }
     if commands.is_empty() {
         for words in mend {
-            let command = standing.own(&words);
-            let is_for_others = words.starts_with("init") && standing.has_site;
-            if !is_for_others && !commands.contains(&command) {
+            let command = standing.typed(&words);
+            let is_for_others = words == "mailfix init" && standing.has_site;
+            // What that shows has been looked at.
+            let is_done = words == "mailfix check";
+            if !is_for_others && !is_done && !commands.contains(&command) {
                 commands.push(command);
             }
         }
@@ -582,6 +639,13 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         commands.insert(0, init);
     }
     let harm = told.iter().filter_map(|witness| witness.harm).min();
+    let why = told.iter().find_map(|witness| witness.why.clone());
+    // The title has said as much.
+    let is_said = |why: &String| *why == title;
+    let why = match why {
+        Some(why) if is_said(&why) => cause.map(|cause| cause.means.clone()),
+        other => other,
+    };
     Trouble {
         rank: 0,
         severity,
@@ -593,7 +657,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         }),
         code: code.to_owned(),
         title,
-        why: told.iter().find_map(|witness| witness.why.clone()),
+        why,
         evidence: told,
         commands,
         steps,

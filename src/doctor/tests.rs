@@ -217,7 +217,7 @@ fn a_cure_in_place_makes_a_note_of_it_until_the_log_says_otherwise() {
 #[test]
 fn dns_that_is_right_by_now_takes_the_edge_off_an_old_refusal() {
     let standing = Standing {
-        has_dns: true,
+        dns: Dns::Wholly,
         ..Standing::default()
     };
     let found = ranked(
@@ -226,6 +226,106 @@ fn dns_that_is_right_by_now_takes_the_edge_off_an_old_refusal() {
     );
     assert_eq!(found[0].severity, Severity::Warning);
     assert_eq!(found[0].commands, ["mailfix probe ADDRESS"]);
+}
+
+#[test]
+fn without_a_fault_of_a_jail_it_is_the_name_servers() {
+    let nameless = || logged("chroot-dns", 4, "2026-11-25T11:00:00");
+    let waiting = || Witness {
+        by: By::Queue,
+        ..logged("dns-tempfail", 4, "2026-11-25T11:00:00")
+    };
+    let told = || vec![nameless(), waiting()];
+    let silent = Finding::warning("resolver-silent", "no question was answered");
+    let mut asked = told();
+    asked.push(Witness::of(By::Dns, silent));
+    let standing = |dns| Standing {
+        dns,
+        ..Standing::default()
+    };
+    check(asked, &standing(Dns::Silent), &["resolver-silent"]);
+    check(told(), &standing(Dns::Unasked), &["resolver-silent"]);
+    let again = "resolver-silent: postfix reload && postqueue -f";
+    check(told(), &standing(Dns::Partly), &[again]);
+    let found = ranked(told(), &standing(Dns::Wholly));
+    assert_eq!(found[0].severity, Severity::Warning);
+    let jail = "`etc/resolv.conf` is missing in the jail of `smtp`";
+    let mut jailed = told();
+    jailed.push(host("jail-incomplete", jail, "`cp /etc/resolv.conf /x`"));
+    let command = "chroot-dns > dns-tempfail: cp /etc/resolv.conf /x";
+    check(jailed, &standing(Dns::Wholly), &[command]);
+    // One domain alone may be at fault itself.
+    check(vec![waiting()], &standing(Dns::Wholly), &["dns-tempfail"]);
+}
+
+#[test]
+fn a_fault_that_the_files_do_not_show_may_be_one_that_postfix_has_not_been_told_is_mended() {
+    let waiting = || Witness {
+        by: By::Queue,
+        ..logged("transport-missing", 1, "2026-11-25T11:00:00")
+    };
+    let standing = Standing {
+        config: Some("/etc/postfix".into()),
+        ..Standing::default()
+    };
+    let afresh =
+        "transport-missing: postfix -c /etc/postfix reload && postqueue -c /etc/postfix -f";
+    check(vec![waiting()], &standing, &[afresh]);
+    let missing = host(
+        "unknown-transport",
+        "`slow` is no service",
+        "`postconf -M x`",
+    );
+    let shown = vec![waiting(), missing];
+    check(shown, &standing, &["transport-missing: postconf -M x"]);
+    // Of what does not wait nothing need be sent again.
+    let past = vec![logged("transport-missing", 1, "2026-11-25T11:00:00")];
+    check(past, &standing, &["transport-missing"]);
+}
+
+#[test]
+fn what_this_host_holds_up_goes_before_what_others_refuse() {
+    let refused = || Witness {
+        harm: Some(Harm::Lost),
+        ..logged("ipv6-no-ptr", 90, "2026-11-25T11:00:00")
+    };
+    let held = || Witness {
+        harm: Some(Harm::Stuck),
+        ..logged("transport-missing", 1, "2026-11-25T11:00:00")
+    };
+    let order = |witnesses| {
+        let found = ranked(witnesses, &Standing::default());
+        let codes = found.into_iter().map(|one| one.code);
+        codes.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        order(vec![refused(), held()]),
+        ["transport-missing", "ipv6-no-ptr"]
+    );
+    // Who took another way at once has lost nothing.
+    let detour = Witness {
+        severity: Severity::Note,
+        ..refused()
+    };
+    let no_ptr = dns("no-ptr", "2001:db8::10 has no PTR record");
+    let slowed = Witness {
+        harm: Some(Harm::Stuck),
+        ..logged("ip-reputation", 1, "2026-11-25T11:00:00")
+    };
+    assert_eq!(
+        order(vec![detour, no_ptr, slowed]),
+        ["ip-reputation", "ipv6-no-ptr"]
+    );
+    // What has held up nothing yet stands behind it.
+    let idle = host(
+        "table-not-indexed",
+        "`/x` has no index",
+        "run `postmap hash:/x`",
+    );
+    assert_eq!(
+        order(vec![refused(), idle]),
+        ["ipv6-no-ptr", "hash-map-missing"]
+    );
 }
 
 #[test]

@@ -147,11 +147,15 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
     }
     let draft = looking.plan(wished.as_ref(), &instances);
     looking.receipts(draft.as_ref(), site_path.as_deref(), &profile)?;
-    looking.log(command.since, &knowledge);
+    looking.log(command.since, &knowledge, &instances);
     looking.dns(!instances.is_empty())?;
     if let Some(host) = &command.port25 {
         looking.port25(host, command.patience(), &instances)?;
     }
+    looking.standing.config = match instances.as_slice() {
+        [only] => Some(only.config.clone()),
+        _ => None,
+    };
     looking.looked.sendmail = instances.first().map(|facts| Sendmail {
         path: facts.parameters.get("sendmail_path").into(),
         config: facts.config.clone(),
@@ -181,7 +185,7 @@ impl Looking<'_> {
     }
 
     /// What the mail log tells of the last days.
-    fn log(&mut self, since: Moment, knowledge: &Knowledge) {
+    fn log(&mut self, since: Moment, knowledge: &Knowledge, instances: &[Facts]) {
         let now = self.session.now;
         let sources = match self.session.logs(&[], Some(since)) {
             Ok(sources) => sources,
@@ -220,7 +224,8 @@ impl Looking<'_> {
                     last: last.map(|last| last.to_string()),
                     lines: report.lines,
                 });
-                self.witnesses.extend(log::witnesses(&report, knowledge));
+                self.witnesses
+                    .extend(log::witnesses(&report, knowledge, instances));
             }
             Err(error) => self.looked.miss("log", error.to_string()),
         }

@@ -7,9 +7,9 @@ use super::Looking;
 use crate::cli::Failure;
 use crate::cli::dns::check::subject;
 use crate::dns::{Name, RecordType, Resolver, addresses_of};
-use crate::dns_check::{self, AddressReport, Outcome, Verdict};
-use crate::doctor::By;
+use crate::dns_check::{self, AddressReport, Verdict};
 use crate::doctor::port25::{self, Host};
+use crate::doctor::{By, Dns};
 use crate::draft::silenced;
 use crate::finding::{Finding, Severity};
 use crate::host::Facts;
@@ -46,7 +46,13 @@ impl Looking<'_> {
         self.looked.at.addresses = Some(report.addresses.len());
         self.looked.at.domains = Some(report.domains.len());
         self.looked.is_unasked = report.unasked;
-        self.standing.has_dns = !report.unasked && report.outcome() != Outcome::Unasked;
+        self.standing.dns = if report.is_silent() {
+            Dns::Silent
+        } else if report.unasked {
+            Dns::Partly
+        } else {
+            Dns::Wholly
+        };
         let findings = match &site {
             Some(site) => silenced(site, report.findings),
             None => report.findings,
@@ -61,6 +67,12 @@ impl Looking<'_> {
             let open = findings.iter().filter(|one| is_unasked(one)).count();
             self.looked
                 .miss("dns", format!("{open} questions got no answer"));
+        }
+        if self.standing.dns == Dns::Silent {
+            let why = findings.iter().find_map(|one| one.why.as_deref());
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            let title = format!("no question was answered{why}");
+            self.found(By::Dns, [Finding::warning("resolver-silent", title)]);
         }
         self.found(By::Dns, findings);
         self.found(By::Dns, refusals(&report.addresses));
