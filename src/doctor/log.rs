@@ -56,15 +56,18 @@ fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness
             cause::Harm::Delayed => Harm::Delayed,
             cause::Harm::Harmless => Harm::Hygiene,
         }),
-        commands: match missing_client(group, instances) {
-            Some(command) => vec![command],
-            None => {
-                let own = group.commands(knowledge).into_iter();
-                own.map(|words| format!("mailfix {words}")).collect()
-            }
-        },
+        commands: commands(group, knowledge, instances),
         steps: group.steps(knowledge),
     }
+}
+
+/// What to type, by what its words name or else by the cause alone.
+fn commands(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Vec<String> {
+    if let Some(command) = missing_client(group, instances) {
+        return vec![command];
+    }
+    let own = group.commands(knowledge).into_iter();
+    own.map(|words| format!("mailfix {words}")).collect()
 }
 
 /// What makes the service that a line misses, where master.cf has none of that name.

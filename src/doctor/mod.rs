@@ -576,12 +576,50 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         (None, Some(cause)) => cause.says.clone(),
         (None, None) => told.first().map(|one| one.says.clone()).unwrap_or_default(),
     };
+    let (commands, steps) = mended_by(&told, &title, standing, cause);
+    let harm = told.iter().filter_map(|witness| witness.harm).min();
+    let why = told.iter().find_map(|witness| witness.why.clone());
+    // The title has said as much.
+    let is_said = |why: &String| *why == title;
+    let why = match why {
+        Some(why) if is_said(&why) => cause.map(|cause| cause.means.clone()),
+        other => other,
+    };
+    Trouble {
+        rank: 0,
+        severity,
+        harm: harm.unwrap_or(match severity {
+            Severity::Error if is_foreseen(&told) => Harm::Risk,
+            Severity::Error => Harm::Stuck,
+            Severity::Warning => Harm::Risk,
+            Severity::Note => Harm::Hygiene,
+        }),
+        code: code.to_owned(),
+        title,
+        why,
+        evidence: told,
+        commands,
+        steps,
+        explains: Vec::new(),
+        may_explain: Vec::new(),
+        weight: DEFAULT_WEIGHT,
+        over: Over::Never,
+    }
+}
+
+/// The commands and steps that mend what witnesses of one code tell of.
+fn mended_by(
+    told: &[Witness],
+    title: &str,
+    standing: &Standing,
+    cause: Option<&Cause>,
+) -> (Vec<String>, Vec<String>) {
     let mut commands: Vec<String> = Vec::new();
     let mut steps: Vec<String> = Vec::new();
     for (witness, fix) in told.iter().filter_map(|one| Some((one, one.fix.as_ref()?))) {
         let (typed, is_all) = typed(fix);
         // What is not in the title has to be named.
-        let fix = witness.names(fix, &title);
+        let fix = witness.names(fix, title);
         for command in typed {
             let command = standing.typed(&command);
             if !commands.contains(&command) {
@@ -638,34 +676,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         commands.retain(|command| *command != init);
         commands.insert(0, init);
     }
-    let harm = told.iter().filter_map(|witness| witness.harm).min();
-    let why = told.iter().find_map(|witness| witness.why.clone());
-    // The title has said as much.
-    let is_said = |why: &String| *why == title;
-    let why = match why {
-        Some(why) if is_said(&why) => cause.map(|cause| cause.means.clone()),
-        other => other,
-    };
-    Trouble {
-        rank: 0,
-        severity,
-        harm: harm.unwrap_or(match severity {
-            Severity::Error if is_foreseen(&told) => Harm::Risk,
-            Severity::Error => Harm::Stuck,
-            Severity::Warning => Harm::Risk,
-            Severity::Note => Harm::Hygiene,
-        }),
-        code: code.to_owned(),
-        title,
-        why,
-        evidence: told,
-        commands,
-        steps,
-        explains: Vec::new(),
-        may_explain: Vec::new(),
-        weight: DEFAULT_WEIGHT,
-        over: Over::Never,
-    }
+    (commands, steps)
 }
 
 /// The weight of what no file of an ailment names.
