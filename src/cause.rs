@@ -26,6 +26,10 @@ pub struct Cause {
     pub harm: Harm,
     /// Whether the fault lies on this host, whoever the mail was for.
     pub here: bool,
+    /// How far it is the recipient's own matter, whoever sends.
+    pub recipient: Option<Recipient>,
+    /// What a site file and its plan can do about it; of those that fit a host the first is taken.
+    pub plan: Vec<Cure>,
     /// What to do, a phrase, where no command of ours does it all.
     pub advice: Option<String>,
     /// Commands of ours that mend it or show what does, without the word `mailfix`.
@@ -40,6 +44,39 @@ pub struct Cause {
     pub look6: Vec<Look>,
     /// By what it is known, whoever the receiver is.
     pub signs: Vec<Sign>,
+}
+
+/// A cause that is the recipient's own matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recipient {
+    /// It may pass, or be taken for that while the fault is ours: no reason to strike anybody off
+    /// a list.
+    Concerned,
+    /// The mailbox is gone for good: nothing helps but to take the address off the list.
+    Gone,
+}
+
+/// What a site file and its plan can do about a cause, where it fits the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cure {
+    /// Send to the receiver over IPv4 only.
+    AvoidIpv6,
+    /// Name the domains that the receiver hosts, where they are listed one by one.
+    ListDomains,
+    /// Name the address that mail leaves from, so that the records are made for it.
+    NameAddress,
+    /// Have a signer that is installed sign.
+    Sign,
+    /// Rewrite the senders of forwarded mail.
+    RewriteSenders,
+    /// Publish a DMARC record.
+    PublishDmarc,
+    /// Fill the jail that clients are locked into.
+    FillJail,
+    /// Bring back what an earlier plan made and the log misses: a service, a table.
+    Restore,
 }
 
 /// What there is to look at of an address that mail leaves from.
@@ -78,6 +115,9 @@ struct Data {
     harm: Harm,
     #[serde(default)]
     here: bool,
+    recipient: Option<Recipient>,
+    #[serde(default)]
+    plan: Vec<Cure>,
     advice: Option<String>,
     #[serde(default)]
     mend: Vec<String>,
@@ -168,6 +208,8 @@ impl Cause {
             means: data.means,
             harm: data.harm,
             here: data.here,
+            recipient: data.recipient,
+            plan: data.plan,
             advice: data.advice,
             mend: data.mend,
             steps: data.steps,

@@ -127,16 +127,24 @@ impl MailLog {
         Ok(log)
     }
 
-    /// Marks the present end of one file more.
+    /// Marks the present end of one file more, which may still appear; gives whether it is one more.
     ///
     /// # Errors
     /// When it may not be read.
-    pub fn follow(&mut self, system: &dyn System, path: &Utf8Path) -> Result<(), MailLogError> {
+    pub fn follow(&mut self, system: &dyn System, path: &Utf8Path) -> Result<bool, MailLogError> {
         if self.files.iter().any(|file| file.path == path) {
-            return Ok(());
+            return Ok(false);
         }
         let marked = self.mark_file(system, path);
-        marked.map_err(|why| MailLogError::Refused { why: vec![why] })
+        marked.map_err(|why| MailLogError::Refused { why: vec![why] })?;
+        Ok(true)
+    }
+
+    /// Moves the mark of a file to where somebody has read it to.
+    pub fn is_read(&mut self, path: &Utf8Path, length: u64) {
+        for file in self.files.iter_mut().filter(|file| file.path == path) {
+            file.offset = length;
+        }
     }
 
     /// Marks the end of a file; one that is not there may appear.

@@ -318,6 +318,49 @@ fn elsewhere(
 }
 
 impl Session {
+    /// The place and the text of a site file for this host, where there is none yet: by what can be
+    /// known, by defaults, and by what the person says where somebody can be asked. `missing` is how
+    /// its lack was told.
+    ///
+    /// # Errors
+    /// When there is no Postfix here that it would be for, or something cannot be known.
+    pub fn first_site(&mut self, missing: Failure) -> Result<(Utf8PathBuf, String), Failure> {
+        let chosen = self.choose_profile(None)?;
+        if !self.has_postfix(&chosen.profile)? {
+            return Err(missing);
+        }
+        let path = self.site_path(&chosen.profile);
+        let detected = self.detect(&chosen.profile, chosen.reason.as_deref(), true)?;
+        let allow_non_global = self.common.allow_non_global;
+        let resolver = CachedResolver::new(self.resolver()?);
+        let look_up = |domain: &str| dns::published(&resolver, domain);
+        let mut given = Answers::default();
+        if let Some(name) = &self.common.profile {
+            given.insert(Id::Profile, name.clone());
+        }
+        let own_profile = self.common.profile.as_deref();
+        let own_profile = own_profile.filter(|name| Profile::is_path(name));
+        let wizard = Wizard {
+            given,
+            detected: &detected,
+            existing: None,
+            own_profile: own_profile.map(|_| &chosen.profile),
+            allow_non_global,
+            look_up: (!self.common.offline).then_some(&look_up),
+        };
+        self.ui.say(&format!(
+            "note: there is no `{path}` yet; the plan begins one"
+        ));
+        let answers = if self.common.no_input || !self.is_terminal {
+            let command = self.common.alike("init --no-input");
+            wizard.answer_silently(&command)?
+        } else {
+            wizard.ask(&mut TerminalAsker::new()?)?
+        };
+        let text = site_file(&answers, None, &path, allow_non_global)?;
+        Ok((path, text))
+    }
+
     /// Writes the site file where `--site` says.
     fn write_site(&mut self, site_file: SiteFile<'_>) -> Result<(), Failure> {
         let SiteFile {

@@ -78,6 +78,40 @@ impl Session {
         Ok(sources)
     }
 
+    /// The files of logs that were named, or else of this host, as they are: those that grow, and
+    /// those that were rotated away; what was last written before `since` is left alone.
+    pub fn files_since(
+        &mut self,
+        named: &[Utf8PathBuf],
+        since: Option<Moment>,
+    ) -> Result<(Vec<(Utf8PathBuf, Source)>, Vec<Source>), Failure> {
+        let since = since.map(|since| since.second(self.now));
+        let (mut live, mut rotated) = (Vec::new(), Vec::new());
+        for path in named.iter().filter(|path| *path != "-") {
+            if self.outside.stat(path)?.is_some() && !is_over(&self.outside, path, since)? {
+                live.push((path.clone(), log_files::open(&self.outside, path)?));
+            }
+        }
+        if !named.is_empty() {
+            return Ok((live, rotated));
+        }
+        let profile = self.choose_profile(None)?.profile;
+        for path in self.log_places(&profile)? {
+            for file in log_files::with_rotations(self.system.as_ref(), &path)? {
+                if is_over(self.system.as_ref(), &file, since)? {
+                    continue;
+                }
+                let source = log_files::open(self.system.as_ref(), &file)?;
+                if file == path {
+                    live.push((file, source));
+                } else {
+                    rotated.push(source);
+                }
+            }
+        }
+        Ok((live, rotated))
+    }
+
     /// Where this host's log may be: the files that the instances of Postfix name, and those of
     /// syslog daemons.
     pub fn log_places(&mut self, profile: &Profile) -> Result<Vec<Utf8PathBuf>, Failure> {
@@ -140,6 +174,22 @@ impl Session {
                 Vec::new()
             }
         };
+        let system = self.system.as_ref();
+        Ok(Departures::gather(system, &instances, site.as_ref())?)
+    }
+
+    /// The same, for who shows with each address whether it is known: what cannot be read, be it
+    /// the site file, tells nothing.
+    pub fn departures_if_known(&mut self) -> Result<Departures, Failure> {
+        let (site, profile) = match self.site() {
+            Ok((site, chosen)) => (Some(site), chosen.profile),
+            Err(failure) if failure.kind == FailureKind::Site => {
+                (None, self.choose_profile(None)?.profile)
+            }
+            Err(failure) => return Err(failure),
+        };
+        let config = self.config_directory(&profile)?;
+        let instances = self.instances(&config).unwrap_or_default();
         let system = self.system.as_ref();
         Ok(Departures::gather(system, &instances, site.as_ref())?)
     }

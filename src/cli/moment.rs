@@ -4,7 +4,31 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::stats::{Hour, Stamp};
+use clap::Args;
+
+use crate::stats::{Hour, Span, Stamp};
+
+/// From when to when a log is read.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct When {
+    /// Only what came from then on: a date such as 2026-11-20 or 2026-11-20T10:30, or how long ago,
+    /// 7d
+    #[arg(long, value_parser = moment, value_name = "WHEN")]
+    pub since: Option<Moment>,
+    /// Only what came before then
+    #[arg(long, value_parser = moment, value_name = "WHEN")]
+    pub until: Option<Moment>,
+}
+
+impl When {
+    /// The same in the time of the log.
+    pub fn span(self, now: Timestamp) -> Span {
+        Span {
+            since: self.since.map(|since| since.stamp(now)),
+            until: self.until.map(|until| until.stamp(now)),
+        }
+    }
+}
 
 /// A moment, as the clock of this machine shows it, or how long before now it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

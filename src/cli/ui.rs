@@ -4,14 +4,17 @@
 //! output, all else to standard error. Nothing is understandable by colour alone.
 //! Must not know what is being said.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 
 use crate::diff::{Kind, Line};
 use crate::finding::{Finding, Severity, escape, fold};
+use crate::mask::Mask;
 
 /// The width texts are folded to: every terminal has it.
 const WIDTH: usize = 80;
@@ -27,6 +30,7 @@ pub struct Ui {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     is_unread: bool,
+    mask: Option<Mask>,
 }
 
 impl Ui {
@@ -37,13 +41,35 @@ impl Ui {
             out,
             err,
             is_unread: false,
+            mask: None,
         }
+    }
+
+    /// Shows nobody's address from now on, if there is a mask; a text is masked without its colour,
+    /// which may stand in the midst of an address.
+    pub fn mask(&mut self, mask: Option<Mask>) {
+        self.mask = mask;
+    }
+
+    fn masked<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
+        match &mut self.mask {
+            Some(mask) => Cow::Owned(mask.text(&strip_str(text).to_string())),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// Writes on the side.
+    fn aside(&mut self, text: &str) {
+        let text = self.masked(text);
+        let _ = self.out.flush();
+        let _ = self.err.write_all(text.as_bytes());
     }
 
     /// Writes what was asked for.
     ///
     /// A reader that went away (`| head`) is no failure of ours.
     pub fn data(&mut self, text: &str) {
+        let text = self.masked(text);
         let written = self.out.write_all(text.as_bytes());
         self.is_unread |= written.and_then(|()| self.out.flush()).is_err();
     }
@@ -56,19 +82,16 @@ impl Ui {
 
     /// Says something on the side.
     pub fn say(&mut self, text: &str) {
-        let _ = self.out.flush();
-        let _ = writeln!(self.err, "{}", escape(text));
+        self.aside(&format!("{}\n", escape(text)));
     }
 
     /// Says what went wrong, and what to do.
     pub fn failure(&mut self, message: &str, hints: &[String]) {
-        let _ = self.out.flush();
         let red = RED.bold();
-        let _ = writeln!(
-            self.err,
-            "{red}error{red:#}{BOLD}: {}{BOLD:#}",
+        self.aside(&format!(
+            "{red}error{red:#}{BOLD}: {}{BOLD:#}\n",
             escape(message)
-        );
+        ));
         for hint in hints {
             self.hint(hint);
         }
@@ -78,7 +101,7 @@ impl Ui {
     pub fn hint(&mut self, text: &str) {
         let cyan = CYAN.bold();
         let text = fold(&escape(text), WIDTH - 6, "      ");
-        let _ = writeln!(self.err, "{cyan}hint{cyan:#}: {text}");
+        self.aside(&format!("{cyan}hint{cyan:#}: {text}\n"));
     }
 
     /// Writes a heading of what was asked for.
@@ -150,9 +173,8 @@ impl Ui {
 
     /// Writes findings to standard error: they are said on the side.
     pub fn remarks(&mut self, findings: &[Finding]) {
-        let _ = self.out.flush();
         for finding in findings {
-            let _ = self.err.write_all(render_finding(finding).as_bytes());
+            self.aside(&render_finding(finding));
         }
     }
 }

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use crate::address::family;
 use crate::catalogue::Catalogue;
-use crate::cause::{Cause, Evidence, Sign};
+use crate::cause::{Cause, Evidence, Recipient, Sign};
 use crate::mail_hosts::MailHosts;
 use crate::postfix::log::{Answer, Delivery, Manner, Status};
 use crate::provider::{Provider, Signature};
@@ -235,6 +235,12 @@ impl Knowledge {
     #[must_use]
     pub fn is_here(&self, code: &str) -> bool {
         self.cause(code).is_some_and(|cause| cause.here)
+    }
+
+    /// How far a cause is the recipient's own matter.
+    #[must_use]
+    pub fn recipients_matter(&self, code: &str) -> Option<Recipient> {
+        self.cause(code)?.recipient
     }
 
     /// All causes.

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::postfix::log::{Event, Line};
 use crate::provider::Reply;
+use crate::stats::LastDay;
 
 const GOOGLE: &str = "gmail-smtp-in.l.google.com[2001:db8::100]";
 
@@ -48,6 +49,15 @@ fn words(reply: &Reply) -> String {
 }
 
 fn with_line<T>(suffix: &str, reply: &Reply, then: impl FnOnce(&Delivery<'_>) -> T) -> T {
+    let line = format!("A1B2C3D: {}", with_text(suffix, reply));
+    let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
+        panic!("no delivery: {line}");
+    };
+    then(&delivery)
+}
+
+/// What a line says of a reply that a host of the receiver gives.
+fn with_text(suffix: &str, reply: &Reply) -> String {
     let address = if reply.family == Some(6) {
         "2001:db8::1"
     } else {
@@ -60,15 +70,11 @@ fn with_line<T>(suffix: &str, reply: &Reply, then: impl FnOnce(&Delivery<'_>) ->
         || format!("{}.0.0", reply.reply.chars().next().unwrap_or('5')),
         |dsn| (*dsn).to_owned(),
     );
-    let line = format!(
-        "A1B2C3D: to=<b@example.org>, relay={host}:25, dsn={dsn}, status=bounced (host {host} \
-         said: {} (in reply to end of DATA command))",
+    format!(
+        "to=<b@example.org>, relay={host}:25, dsn={dsn}, status=bounced (host {host} said: {} (in \
+         reply to end of DATA command))",
         reply.reply
-    );
-    let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
-        panic!("no delivery: {line}");
-    };
-    then(&delivery)
+    )
 }
 
 #[test]
@@ -570,5 +576,105 @@ fn warnings_of_postfix_name_its_own_faults() {
             words: words.into(),
         });
         assert_eq!(verdict.code(), cause, "{words}");
+    }
+}
+
+/// Lines with every sample of every receiver: from its own host, from another receiver's, from one
+/// of nobody's, for a domain of its own and for another; and names that were not found. An address
+/// is `TO`.
+static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let providers = &knowledge().providers;
+    let mut lines = Vec::new();
+    for (number, provider) in providers.iter().enumerate() {
+        let other = providers.get(number + 1).unwrap_or(&providers[0]);
+        let suffixes = [&provider.mx_suffixes, &other.mx_suffixes];
+        let suffixes = suffixes.into_iter().filter_map(|suffixes| suffixes.first());
+        let suffixes: Vec<&str> = suffixes
+            .map(String::as_str)
+            .chain(["example.org"])
+            .collect();
+        let own = provider.domains.first().map(String::as_str);
+        for reply in provider.signatures.iter().flat_map(|one| &one.samples) {
+            for suffix in &suffixes {
+                for domain in own.into_iter().chain(["example.org"]) {
+                    let line = with_text(suffix, reply);
+                    lines.push(line.replace("b@example.org", &format!("TO@{domain}")));
+                }
+            }
+        }
+    }
+    for name in ["gmail.com", "nowhere.example"] {
+        lines.push(format!(
+            "to=<TO@{name}>, relay=none, dsn=5.4.4, status=bounced (Host or domain name not found. Name service error for name={name} type=A: Host not found)"
+        ));
+    }
+    lines
+});
+
+/// What a log of these lines gives for each, and what each alone is judged to be.
+fn remembered(picked: &[&String]) -> Vec<((String, String), (String, String))> {
+    let knowledge = knowledge();
+    let options = log::Options {
+        recipients: true,
+        ..log::Options::default()
+    };
+    let mut reading = log::Reading::new(knowledge, options);
+    let mut alone = Vec::new();
+    for (number, line) in picked.iter().enumerate() {
+        let text = format!(
+            "{number:X}ABCDE: {}",
+            line.replace("TO@", &format!("u{number}@"))
+        );
+        let Event::Delivery(delivery) = Line::bare(text.as_bytes()).record().event else {
+            panic!("no delivery: {text}");
+        };
+        let verdict = knowledge.judge(&Seen::in_delivery(&delivery));
+        let is_here = knowledge.is_here(verdict.code());
+        let provider = if is_here { LOCAL } else { verdict.provider };
+        alone.push((provider.to_owned(), verdict.code().to_owned()));
+        // Mail that gets through between them, so that they are not many faults of one reason.
+        let sent = format!(
+            "{number:X}FFFFF: to=<x@example.org>, relay=mx.example.org[192.0.2.7]:25, dsn=2.0.0, status=sent (250 ok)"
+        );
+        let head = "2026-03-03T10:00:00+00:00 m postfix/smtp[9]: ";
+        let lines = format!("{head}{text}\n{head}{sent}\n");
+        reading.feed(lines.as_bytes(), LastDay::of(1_775_000_000));
+    }
+    let report = reading.report();
+    let given = |number: usize| {
+        let name = format!("u{number}@");
+        let one = report
+            .bounced
+            .iter()
+            .find(|one| one.address.starts_with(&name));
+        let one = one.unwrap_or_else(|| panic!("u{number} is not there"));
+        (one.provider.clone(), one.cause.clone())
+    };
+    let all = alone.into_iter().enumerate();
+    all.map(|(number, alone)| (given(number), alone)).collect()
+}
+
+#[test]
+fn what_is_remembered_is_what_would_be_judged() {
+    let all: Vec<&String> = LINES.iter().collect();
+    assert!(all.len() > 500, "{}", all.len());
+    // Each is met twice: made, and remembered.
+    for part in all.chunks(500) {
+        let twice: Vec<&String> = part.iter().chain(part).copied().collect();
+        for (line, (given, alone)) in twice.iter().zip(remembered(&twice)) {
+            assert_eq!(given, alone, "{line}");
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_was_met_before_changes_no_verdict(
+        picked in proptest::collection::vec(0..LINES.len(), 1..60),
+    ) {
+        let lines: Vec<&String> = picked.iter().map(|&at| &LINES[at]).collect();
+        for (line, (given, alone)) in lines.iter().zip(remembered(&lines)) {
+            proptest::prop_assert_eq!(given, alone, "{}", line);
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{By, Harm, Witness, typed};
 use crate::cause;
 use crate::check::add_client;
 use crate::diagnose::Knowledge;
-use crate::diagnose::log::{From, Group, Report, is_recipients};
+use crate::diagnose::log::{From, Group, Report};
 use crate::finding::Severity;
 use crate::host::Facts;
 use crate::stats::{Family, Stamp};
@@ -33,7 +33,7 @@ fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness
     Witness {
         by: By::Log,
         code: group.code().to_owned(),
-        severity: if is_theirs(group) {
+        severity: if is_theirs(group, knowledge) {
             Severity::Note
         } else {
             group.severity()
@@ -94,9 +94,9 @@ fn missing_client(group: &Group, instances: &[Facts]) -> Option<String> {
 
 /// Whether it is nothing that this host could do better: mail for who is not there, mail that took
 /// the next address at once, or that has arrived by now.
-fn is_theirs(group: &Group) -> bool {
+fn is_theirs(group: &Group, knowledge: &Knowledge) -> bool {
     let has_arrived = group.recipients > 0 && group.ends.delivered == group.recipients;
-    group.is_detour || has_arrived || is_recipients(&group.cause)
+    group.is_detour || has_arrived || knowledge.recipients_matter(&group.cause).is_some()
 }
 
 /// The time of a log as a calendar has it.

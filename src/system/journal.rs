@@ -41,7 +41,12 @@ pub(super) fn stream(
     let which = match part {
         JournalPart::Since(None) => vec![],
         JournalPart::Since(Some(second)) => vec![format!("--since=@{second}")],
-        JournalPart::Coming => vec!["--follow".to_owned(), "--lines=0".to_owned()],
+        JournalPart::Coming(None) => vec!["--follow".to_owned(), "--lines=0".to_owned()],
+        JournalPart::Coming(Some(second)) => vec![
+            "--follow".to_owned(),
+            "--no-tail".to_owned(),
+            format!("--since=@{second}"),
+        ],
     };
     let how = [
         "--no-pager",
@@ -50,6 +55,6 @@ pub(super) fn stream(
         "--output=short-iso",
         MAIL_FACILITY,
     ];
-    let waits = part != JournalPart::Coming;
+    let waits = !matches!(part, JournalPart::Coming(_));
     program.arguments(&which).arguments(&how).stream(waits)
 }

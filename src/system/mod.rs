@@ -231,9 +231,10 @@ pub enum Query {
 pub enum JournalPart {
     /// All there is, from a moment on (seconds since 1970) if one is given.
     Since(Option<i64>),
-    /// What comes from now on. It does not end by itself, and where nothing has come reading gives
+    /// What comes from now on, or from a moment on (seconds since 1970) if one is given. It does
+    /// not end by itself, and where nothing has come reading gives
     /// [`ErrorKind::WouldBlock`](std::io::ErrorKind::WouldBlock).
-    Coming,
+    Coming(Option<i64>),
 }
 
 /// A private copy of a configuration, laid out in a temporary directory and tried there.

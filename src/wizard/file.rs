@@ -3,6 +3,8 @@
 //! Owns the editing of the file in place: what an answer does not change keeps its bytes,
 //! comments stay where they are, and the same answers again change nothing.
 
+use std::net::IpAddr;
+
 use camino::Utf8Path;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, TableLike, Value};
 
@@ -59,10 +61,18 @@ pub fn site_file(
 pub enum SiteChange {
     /// No mail goes over IPv6 to a provider, by its id.
     AvoidIpv6(String),
+    /// Domains that a provider hosts, beside those that are named already.
+    ListDomains(String, Vec<String>),
+    /// An address that mail leaves from, beside those that are named already.
+    NameAddress(IpAddr),
+    /// Who signs, by its id.
+    Sign(String),
     /// Envelope senders of forwarded mail are rewritten.
     RewriteSenders,
     /// The DMARC record asks for nothing, but is there.
     PublishDmarc,
+    /// What kind of host it is, by the profile's name.
+    Profile(String),
 }
 
 impl SiteChange {
@@ -71,6 +81,15 @@ impl SiteChange {
     pub fn in_words(&self) -> String {
         match self {
             Self::AvoidIpv6(provider) => format!("[providers.{provider}] ipv6 = \"avoid\""),
+            Self::ListDomains(provider, domains) => format!(
+                "[providers.{provider}] hosted_domains = [\"{}\"]",
+                domains.join("\", \"")
+            ),
+            Self::NameAddress(address) => {
+                format!("[server] {} = [\"{address}\"]", addresses_of(*address))
+            }
+            Self::Sign(signer) => format!("[dkim] signer = \"{signer}\""),
+            Self::Profile(name) => format!("profile = \"{name}\""),
             Self::RewriteSenders => "[forwarding] srs = \"postsrsd\"".to_owned(),
             Self::PublishDmarc => "[dmarc] policy = \"none\"".to_owned(),
         }
@@ -90,16 +109,18 @@ pub fn changed(
     let mut document = parse(text, path)?;
     for change in changes {
         match change {
-            SiteChange::AvoidIpv6(provider) => {
-                if document.get("providers").is_none() {
-                    // `[providers.google]` alone: above it nothing is said.
-                    let mut providers = Table::new();
-                    providers.set_implicit(true);
-                    document.insert("providers", Item::Table(providers));
-                }
-                let providers = table(&mut document, "providers");
-                set(inner(providers, provider), "ipv6", "avoid");
+            SiteChange::AvoidIpv6(id) => set(provider(&mut document, id), "ipv6", "avoid"),
+            SiteChange::ListDomains(id, domains) => {
+                let domains = domains.iter().map(String::as_str);
+                add_to_list(provider(&mut document, id), "hosted_domains", domains);
             }
+            SiteChange::NameAddress(address) => {
+                let text = address.to_string();
+                let server = table(&mut document, "server");
+                add_to_list(server, addresses_of(*address), [text.as_str()].into_iter());
+            }
+            SiteChange::Sign(signer) => set(table(&mut document, "dkim"), "signer", signer),
+            SiteChange::Profile(name) => set(document.as_table_mut(), "profile", name),
             SiteChange::RewriteSenders => {
                 set(table(&mut document, "forwarding"), "srs", "postsrsd");
             }
@@ -109,6 +130,38 @@ pub fn changed(
     let text = like(text, document.to_string());
     Site::parse_with(&text, path, allow_non_global)?;
     Ok(text)
+}
+
+/// The list that an address of ours stands in.
+fn addresses_of(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "ipv4",
+        IpAddr::V6(_) => "ipv6",
+    }
+}
+
+/// The table of what is wished about one provider.
+fn provider<'a>(document: &'a mut DocumentMut, id: &str) -> &'a mut dyn TableLike {
+    if document.get("providers").is_none() {
+        // `[providers.google]` alone: above it nothing is said.
+        let mut providers = Table::new();
+        providers.set_implicit(true);
+        document.insert("providers", Item::Table(providers));
+    }
+    inner(table(document, "providers"), id)
+}
+
+/// Adds values to a list, those that it has not yet.
+fn add_to_list<'a>(table: &mut dyn TableLike, key: &str, more: impl Iterator<Item = &'a str>) {
+    let held = table.get(key).and_then(Item::as_array);
+    let held: Vec<String> = held
+        .into_iter()
+        .flat_map(Array::iter)
+        .filter_map(|value| value.as_str().map(ToOwned::to_owned))
+        .collect();
+    let more: Vec<&str> = more.collect();
+    let all = held.iter().map(String::as_str).chain(more);
+    set_list(table, key, all);
 }
 
 fn parse(text: &str, path: &Utf8Path) -> Result<DocumentMut, DataError> {

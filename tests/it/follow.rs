@@ -12,7 +12,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::binary;
+use serde_json::Value;
+
+use crate::support::{Tree, binary, has_postfix};
 
 /// How long a line may take to be told of, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -240,4 +242,105 @@ fn at_a_terminal_ctrl_c_ends_it_with_a_summary() {
         rest.contains("mailbox-unknown") && !rest.contains('\u{1b}'),
         "{rest:?}"
     );
+}
+
+/// The objects that were told, by what each is about.
+fn objects(lines: &[String]) -> Vec<(String, Value)> {
+    let of = |line: &String| {
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert_eq!(object["format"], 1, "{line}");
+        let known = ["finding", "worse", "more", "summary"];
+        let what = known.into_iter().find(|what| object.get(what).is_some());
+        let what = what.unwrap_or_else(|| panic!("{line}"));
+        (what.to_owned(), object[what].clone())
+    };
+    lines.iter().map(of).collect()
+}
+
+#[test]
+fn programs_are_told_in_lines_of_json_as_things_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("mail.log");
+    append(&log, &refusal(1, UNKNOWN));
+    let words = ["mail.log", "--json", "--mask", "--top", "1"];
+    let run = Run::new(folder.path(), &words, Stdio::null());
+    Run::wait_for(&run.err, "following");
+    append(&log, &refusal(2, GREY).replace("bounced", "deferred"));
+    let first = run.out.recv_timeout(PATIENCE).unwrap();
+    append(&log, &refusal(3, LISTED));
+    let second = run.out.recv_timeout(PATIENCE).unwrap();
+    // What was late is lost in the end.
+    append(&log, &refusal(2, GREY));
+    let third = run.out.recv_timeout(PATIENCE).unwrap();
+    let (rest, status) = run.end();
+    let mut all = vec![first, second, third];
+    all.extend(rest.lines().map(ToOwned::to_owned));
+    let told = objects(&all);
+    let codes: Vec<(&str, &str)> = told
+        .iter()
+        .map(|(what, value)| (what.as_str(), value["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            ("finding", "greylisted"),
+            ("finding", "ip-blocklist"),
+            ("worse", "greylisted"),
+            ("summary", "")
+        ],
+        "{all:?}"
+    );
+    assert_eq!(told[3].1["groups"].as_array().unwrap().len(), 1, "{all:?}");
+    assert!(!all.join("").contains("joe"), "{all:?}");
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn what_was_there_is_told_first_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("mail.log");
+    append(&log, &refusal(1, GREY).replace("T10:", "T09:"));
+    append(&log, &refusal(2, UNKNOWN));
+    let words = ["mail.log", "--since", "2026-03-03T10:00"];
+    let run = Run::new(folder.path(), &words, Stdio::null());
+    let block = Run::wait_for(&run.out, "[mailbox-unknown]");
+    assert!(!block.contains("greylisted"), "{block}");
+    append(&log, &refusal(3, UNKNOWN));
+    append(&log, &refusal(4, FULL));
+    Run::wait_for(&run.out, "[mailbox-full]");
+    let (rest, _) = run.end();
+    let line = rest.lines().find(|line| line.contains("mailbox-unknown"));
+    let line = line.unwrap_or_else(|| panic!("{rest}"));
+    assert!(line.trim_start().starts_with("2 "), "nothing twice: {line}");
+}
+
+#[test]
+fn another_maillog_file_is_taken_up() {
+    if !has_postfix() {
+        return;
+    }
+    let profile = mailfix::profile::Profile::built_in("linux").expect("it is one of ours");
+    let tree = Tree::new();
+    let main = |name: &str| format!("{}maillog_file = /var/log/{name}\n", profile.stock.main_cf);
+    tree.write("/etc/postfix/main.cf", main("one.log"));
+    tree.write("/etc/postfix/master.cf", profile.stock.master_cf);
+    tree.write("/var/log/one.log", refusal(1, GREY));
+    tree.settle();
+    let words = ["--root", ".", "--profile", "linux"];
+    let run = Run::new(tree.path(), &words, Stdio::null());
+    let said = Run::wait_for(&run.err, "following");
+    assert!(said.contains("following `/var/log/one.log`;"), "{said}");
+    append(&tree.real("/var/log/one.log"), &refusal(2, UNKNOWN));
+    Run::wait_for(&run.out, "[mailbox-unknown]");
+    tree.write("/etc/postfix/main.cf", main("two.log"));
+    let said = Run::wait_for(&run.err, "main.cf was changed");
+    assert!(said.contains("following `/var/log/two.log` too"), "{said}");
+    append(&tree.real("/var/log/two.log"), &refusal(3, FULL));
+    Run::wait_for(&run.out, "[mailbox-full]");
+    // What still comes into the old one is not lost.
+    append(&tree.real("/var/log/one.log"), &refusal(4, LISTED));
+    Run::wait_for(&run.out, "[ip-blocklist]");
+    let (rest, status) = run.end();
+    assert!(!rest.contains("greylisted"), "{rest}");
+    assert_eq!(status, 1);
 }

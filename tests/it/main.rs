@@ -33,6 +33,7 @@ mod move_tables;
 mod oracle;
 mod page;
 mod plan_changes_nothing;
+mod plan_from_log;
 mod providers;
 mod push;
 mod receipts;

@@ -7,10 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
+use serde_json::Value;
 
-use super::forms::count;
-use crate::cli::logs::cannot_read;
-use crate::cli::{Failure, FailureKind, Session};
+use super::forms::{self, count};
+use super::shown;
+use crate::cli::logs::{cannot_read, measure};
+use crate::cli::moment::Moment;
+use crate::cli::{Failure, FailureKind, Session, json};
+use crate::departure::Departures;
 use crate::diagnose::Knowledge;
 use crate::diagnose::log::{From, Group, Options, Reading, Report};
 use crate::finding::Severity;
@@ -18,7 +22,7 @@ use crate::log_files;
 use crate::maillog::{self, MailLog};
 use crate::mask::Mask;
 use crate::stats::{Family, LastDay, Source};
-use crate::system::{Attention, JournalPart, System};
+use crate::system::{Attention, JournalPart, Stat, System};
 
 /// How long to wait between two looks at a log that does not grow.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -54,29 +58,47 @@ fn key(group: &Group) -> Key {
     )
 }
 
+/// How a log is followed.
+pub struct Wanted {
+    pub options: Options,
+    /// What was there before is told too, from then on.
+    pub since: Option<Moment>,
+    /// How many kinds the summary has; 0 is all.
+    pub top: usize,
+    /// A line of JSON each in place of text.
+    pub is_json: bool,
+    pub mask: Option<Mask>,
+}
+
 /// Follows the logs that were named, or the one of this host, until told to stop.
 pub fn follow(
     session: &mut Session,
     logs: &[Utf8PathBuf],
     knowledge: &Knowledge,
-    options: Options,
-    mask: Option<Mask>,
+    wanted: Wanted,
 ) -> Result<u8, Failure> {
     let attention = Attention::new()
         .map_err(|error| Failure::failed(format!("signals cannot be caught: {error}")))?;
-    let mut coming = Coming::of(session, logs)?;
+    let past = Past::of(session, logs, wanted.since)?;
+    let mut coming = Coming::of(session, logs, wanted.since)?;
+    let departures = session.departures_if_known()?;
     session.ui.say(&format!(
         "following {}; Ctrl-C ends it with a summary",
         coming.names.join(", ")
     ));
     let begun = Instant::now();
-    let mut reading = Reading::new(knowledge, options);
+    let mut reading = Reading::new(knowledge, wanted.options);
     let mut told = Told {
-        mask,
-        ..Told::default()
+        knowledge,
+        departures,
+        top: wanted.top,
+        is_json: wanted.is_json,
+        mask: wanted.mask,
+        severities: BTreeMap::new(),
+        tries: BTreeMap::new(),
     };
     let (mut summed_up, mut counted) = (begun, begun);
-    let mut is_new = false;
+    let mut is_new = past.read(session, &mut reading, &mut coming)?;
     loop {
         let more = match coming.more(session) {
             Err(failure) if attention.is_called() => {
@@ -85,6 +107,9 @@ pub fn follow(
             }
             other => other?,
         };
+        if std::mem::take(&mut coming.is_configured_anew) {
+            told.departures = session.departures_if_known()?;
+        }
         let is_over = more.is_none() || attention.is_called() || session.ui.is_unread();
         let more = more.unwrap_or_default();
         if !more.is_empty() {
@@ -93,7 +118,7 @@ pub fn follow(
             is_new = true;
         }
         if is_new && (is_over || summed_up.elapsed() >= SUM_UP) {
-            told.tell(session, &reading.report(), knowledge);
+            told.tell(session, reading.report());
             (summed_up, is_new) = (Instant::now(), false);
         }
         if is_over {
@@ -108,7 +133,7 @@ pub fn follow(
         }
     }
     let report = reading.report();
-    summary(session, &report);
+    told.sum_up(session, report.clone());
     Ok(if report.has_errors() {
         FailureKind::Failed.status()
     } else {
@@ -116,39 +141,106 @@ pub fn follow(
     })
 }
 
-/// What was told already.
-#[derive(Default)]
-struct Told {
+/// What was there before, and is told too.
+struct Past {
+    sources: Vec<Source>,
+    /// How far each file is read by that which is followed as well.
+    read: Vec<(Utf8PathBuf, u64)>,
+}
+
+impl Past {
+    /// Opens it, where it is asked for. What comes of the journal begins there by itself.
+    fn of(
+        session: &mut Session,
+        logs: &[Utf8PathBuf],
+        since: Option<Moment>,
+    ) -> Result<Self, Failure> {
+        let mut past = Self {
+            sources: Vec::new(),
+            read: Vec::new(),
+        };
+        if since.is_none() {
+            return Ok(past);
+        }
+        let (live, rotated) = session.files_since(logs, since)?;
+        past.sources.extend(rotated);
+        for (path, source) in live {
+            past.read.push((path, source.length()));
+            past.sources.push(source);
+        }
+        Ok(past)
+    }
+
+    /// Reads it; gives whether there was any.
+    fn read(
+        self,
+        session: &mut Session,
+        reading: &mut Reading<'_>,
+        coming: &mut Coming,
+    ) -> Result<bool, Failure> {
+        let progress = session.progress(measure(&self.sources));
+        let read = reading.feed_all(&self.sources, &|bytes| progress.more(bytes));
+        read.map_err(|error| cannot_read("the log", &error))?;
+        for (path, length) in &self.read {
+            if let Some(files) = &mut coming.files {
+                files.is_read(path, *length);
+            }
+        }
+        Ok(!self.sources.is_empty())
+    }
+}
+
+/// What was told already, and how it is told.
+struct Told<'k> {
+    knowledge: &'k Knowledge,
+    departures: Departures,
+    top: usize,
+    is_json: bool,
+    mask: Option<Mask>,
     severities: BTreeMap<Key, Severity>,
     /// How often each was tried when it was counted last.
     tries: BTreeMap<Key, u64>,
-    mask: Option<Mask>,
 }
 
-impl Told {
+impl Told<'_> {
     /// Tells what is new.
-    fn tell(&mut self, session: &mut Session, report: &Report, knowledge: &Knowledge) {
-        for group in &report.groups {
-            let severity = group.severity();
-            match self.severities.insert(key(group), severity) {
+    fn tell(&mut self, session: &mut Session, mut report: Report) {
+        report.locate(&self.departures);
+        for mut group in report.groups {
+            let (key, severity) = (key(&group), group.severity());
+            let before = self.severities.insert(key.clone(), severity);
+            if before.is_some_and(|before| severity <= before) {
+                continue;
+            }
+            if let Some(mask) = &mut self.mask {
+                group.mask(mask);
+            }
+            match before {
                 None => {
-                    let mut group = group.clone();
-                    if let Some(mask) = &mut self.mask {
-                        group.mask(mask);
+                    if self.is_json {
+                        self.line(session, "finding", &forms::of_group(&group, self.knowledge));
+                    } else {
+                        session.ui.findings(&[group.finding(self.knowledge)]);
+                        session.ui.data("\n");
                     }
-                    session.ui.findings(&[group.finding(knowledge)]);
-                    session.ui.data("\n");
-                    self.tries.insert(key(&group), group.tries);
+                    self.tries.insert(key, group.tries);
                 }
-                Some(before) if severity > before => session.ui.say(&format!(
+                Some(_) if self.is_json => {
+                    self.line(session, "worse", &forms::of_group(&group, self.knowledge));
+                }
+                Some(before) => session.ui.say(&format!(
                     "{}: more than {} by now: {}",
                     group.code(),
                     word(before),
-                    group.title(knowledge)
+                    group.title(self.knowledge)
                 )),
-                Some(_) => {}
             }
         }
+    }
+
+    fn line(&self, session: &mut Session, what: &str, value: &Value) {
+        let object = json::object(what, value);
+        session.ui.data(&json::line(&object));
     }
 
     /// Tells how much more of the same came since this was last asked.
@@ -161,8 +253,35 @@ impl Told {
                 *more.entry((group.code(), &group.provider)).or_default() += since;
             }
         }
-        if let Some(line) = counts(&more) {
+        if more.is_empty() {
+            return;
+        }
+        if self.is_json {
+            let all = more.iter().map(|((code, provider), tries)| {
+                serde_json::json!({ "code": code, "provider": provider, "tries": tries })
+            });
+            self.line(session, "more", &all.collect());
+        } else if let Some(line) = counts(&more) {
             session.ui.say(&line);
+        }
+    }
+
+    /// Tells what all of it came to.
+    fn sum_up(&mut self, session: &mut Session, mut report: Report) {
+        if let Some(mask) = &mut self.mask {
+            report.mask(mask);
+        }
+        report.locate_all(&self.departures);
+        let all = report.groups.len();
+        report.groups.truncate(shown(all, self.top));
+        if self.is_json {
+            self.line(session, "summary", &forms::as_json(&report, self.knowledge));
+            return;
+        }
+        summary(session, &report);
+        if report.groups.len() < all {
+            let left = all - report.groups.len();
+            session.ui.say(&format!("{left} more; `--top 0` shows all"));
         }
     }
 }
@@ -244,17 +363,24 @@ struct Coming {
     /// What it is called.
     names: Vec<String>,
     configuration: Option<Configuration>,
+    /// That changed just now.
+    is_configured_anew: bool,
 }
 
 /// The main.cf whose `maillog_file` counts.
 struct Configuration {
     main: Utf8PathBuf,
-    modified: i64,
+    /// See [`mark`].
+    mark: (u64, i64, u64),
     looked: Instant,
 }
 
 impl Coming {
-    fn of(session: &mut Session, logs: &[Utf8PathBuf]) -> Result<Self, Failure> {
+    fn of(
+        session: &mut Session,
+        logs: &[Utf8PathBuf],
+        since: Option<Moment>,
+    ) -> Result<Self, Failure> {
         let mut coming = Self {
             files: None,
             is_own: logs.is_empty(),
@@ -264,9 +390,10 @@ impl Coming {
             is_in_line: false,
             names: logs.iter().map(|path| format!("`{path}`")).collect(),
             configuration: None,
+            is_configured_anew: false,
         };
         if logs.is_empty() {
-            coming.take_own(session)?;
+            coming.take_own(session, since)?;
             return Ok(coming);
         }
         let (inputs, files): (Vec<_>, Vec<_>) = logs.iter().cloned().partition(|log| log == "-");
@@ -285,7 +412,7 @@ impl Coming {
     }
 
     /// Takes this host's own log: its files, or the journal where there is none.
-    fn take_own(&mut self, session: &mut Session) -> Result<(), Failure> {
+    fn take_own(&mut self, session: &mut Session, since: Option<Moment>) -> Result<(), Failure> {
         let profile = session.choose_profile(None)?.profile;
         let places = session.log_places(&profile)?;
         let main = session.config_directory(&profile)?.join("main.cf");
@@ -293,7 +420,7 @@ impl Coming {
         let stat = system.stat(&main)?;
         self.configuration = stat.map(|stat| Configuration {
             main,
-            modified: stat.modified,
+            mark: mark(&stat),
             looked: Instant::now(),
         });
         let mut there = Vec::new();
@@ -305,7 +432,10 @@ impl Coming {
         self.names = there.iter().map(|path| format!("`{path}`")).collect();
         if there.is_empty() {
             match maillog::has_journal(system) {
-                Ok(true) => self.journal = Some(system.journal(JournalPart::Coming)?),
+                Ok(true) => {
+                    let since = since.map(|since| since.second(session.now));
+                    self.journal = Some(system.journal(JournalPart::Coming(since))?);
+                }
                 Ok(false) => return Err(Failure::failed("there is no mail log to follow")),
                 Err(why) => {
                     return Err(Failure::failed(format!(
@@ -383,24 +513,30 @@ impl Coming {
         }
         configuration.looked = Instant::now();
         let stat = session.system.stat(&configuration.main)?;
-        let modified = stat.map_or(configuration.modified, |stat| stat.modified);
-        if modified == configuration.modified {
+        let Some(mark) = stat.map(|stat| mark(&stat)) else {
+            return Ok(());
+        };
+        if mark == configuration.mark {
             return Ok(());
         }
-        configuration.modified = modified;
+        configuration.mark = mark;
+        self.is_configured_anew = true;
         let profile = session.choose_profile(None)?.profile;
         let places = session.log_places(&profile)?;
-        if let (Some(files), Some(named)) = (&mut self.files, places.first()) {
-            let before = files.places().len();
-            files.follow(session.system.as_ref(), named)?;
-            if files.places().len() > before {
-                session
-                    .ui
-                    .say(&format!("following `{named}` too: main.cf was changed"));
-            }
+        if let (Some(files), Some(named)) = (&mut self.files, places.first())
+            && files.follow(session.system.as_ref(), named)?
+        {
+            session
+                .ui
+                .say(&format!("following `{named}` too: main.cf was changed"));
         }
         Ok(())
     }
+}
+
+/// What tells a file from what it was a moment ago.
+fn mark(stat: &Stat) -> (u64, i64, u64) {
+    (stat.inode, stat.modified, stat.size)
 }
 
 /// Reads standard input beside us, so that Ctrl-C is heard meanwhile.

@@ -20,12 +20,18 @@ pub fn as_json(report: &Report, knowledge: &Knowledge) -> Value {
     json!({ "last": shown(report.last), "groups": groups })
 }
 
-fn of_group(group: &Group, knowledge: &Knowledge) -> Value {
+/// One group.
+pub fn of_group(group: &Group, knowledge: &Knowledge) -> Value {
     let known = group.known(knowledge);
-    let (address, program) = match &group.from {
-        From::Address(address) => (Some(address.to_string()), None),
-        From::Program(tag) => (None, Some(tag)),
+    let (program, known_by) = match &group.from {
+        From::Address(_) => (None, Some("reply")),
+        From::Program(tag) => (Some(tag), group.address().map(|_| "configuration")),
     };
+    let forms: Vec<Value> = group
+        .forms(knowledge)
+        .into_iter()
+        .map(|form| json!({ "place": form.place, "says": form.says }))
+        .collect();
     let commands = group.commands(knowledge);
     let commands: Vec<String> = commands
         .into_iter()
@@ -45,7 +51,8 @@ fn of_group(group: &Group, knowledge: &Knowledge) -> Value {
         "title": group.title(knowledge),
         "way": group.way(),
         "means": group.meaning(knowledge),
-        "address": address,
+        "address": group.address(),
+        "known_by": known_by,
         "program": program,
         "protocol": (group.family != Family::None).then(|| group.family.word()),
         "detour": group.is_detour,
@@ -63,6 +70,7 @@ fn of_group(group: &Group, knowledge: &Knowledge) -> Value {
         "further": group.further,
         "steps": group.steps(knowledge),
         "commands": commands,
+        "forms": forms,
     })
 }
 
@@ -73,7 +81,7 @@ pub fn bounced_json(report: &Report) -> Value {
             "address": one.address,
             "provider": one.provider,
             "cause": (!one.cause.is_empty()).then_some(&one.cause),
-            "gone": one.is_gone(),
+            "gone": one.is_gone,
             "times": one.times,
             "first": shown(one.first),
             "last": shown(one.last),
@@ -113,7 +121,7 @@ pub fn bounced_text(report: &Report) -> String {
         ),
         (true, "Mailboxes that are gone: take them off the list"),
     ] {
-        let of_kind = report.bounced.iter().filter(|one| one.is_gone() == is_gone);
+        let of_kind = report.bounced.iter().filter(|one| one.is_gone == is_gone);
         let of_kind: Vec<&Bounced> = of_kind.collect();
         if of_kind.is_empty() {
             continue;
@@ -148,7 +156,7 @@ pub fn bounced_text(report: &Report) -> String {
 
 /// Whether the mailbox is gone, in a word for scripts.
 fn what(one: &Bounced) -> &'static str {
-    if one.is_gone() { "gone" } else { "refused" }
+    if one.is_gone { "gone" } else { "refused" }
 }
 
 fn name(cause: &str) -> &str {

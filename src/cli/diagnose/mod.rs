@@ -1,5 +1,6 @@
 //! `mailfix diagnose`: what the log says of mail that did not get through, and what mends it.
 
+mod cure;
 mod follow;
 mod forms;
 mod plan;
@@ -8,13 +9,12 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use crate::cli::logs::{self, cannot_read};
-use crate::cli::moment::{Moment, moment};
+use crate::cli::moment::{Moment, When};
 use crate::cli::{Failure, FailureKind, Session, json};
 use crate::diagnose::Knowledge;
 use crate::diagnose::log::{self, Options, Report};
 use crate::finding::{Severity, escape};
 use crate::mask::Mask;
-use crate::stats::Span;
 
 pub use plan::from_log;
 
@@ -29,12 +29,8 @@ pub struct Diagnose {
     /// and its rotations]
     #[arg(value_name = "LOG")]
     pub logs: Vec<Utf8PathBuf>,
-    /// Look from then on: a date such as 2026-11-20 or 2026-11-20T10:30, or how long ago, 7d
-    #[arg(long, value_parser = moment, value_name = "WHEN")]
-    since: Option<Moment>,
-    /// Look until then
-    #[arg(long, value_parser = moment, value_name = "WHEN")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    when: When,
     /// The most findings to show; 0 shows all
     #[arg(long, default_value_t = 10, value_name = "NUMBER")]
     top: usize,
@@ -46,10 +42,10 @@ pub struct Diagnose {
     #[arg(long, conflicts_with_all = ["recipients", "json"])]
     plan: bool,
     /// Follow the log as it grows, through rotations, and tell what is new; Ctrl-C ends it
-    #[arg(long, conflicts_with_all = ["recipients", "plan", "json", "csv", "since", "until", "top"])]
+    #[arg(long, conflicts_with_all = ["recipients", "plan", "csv", "until"])]
     follow: bool,
     /// Show nobody's address: numbers stand in for what is before the `@`
-    #[arg(long, conflicts_with = "plan")]
+    #[arg(long)]
     mask: bool,
     /// Print it as JSON
     #[arg(long, conflicts_with = "csv")]
@@ -64,22 +60,29 @@ impl Diagnose {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let knowledge = session.knowledge()?;
         let options = Options {
-            span: Span {
-                since: self.since.map(|since| since.stamp(session.now)),
-                until: self.until.map(|until| until.stamp(session.now)),
-            },
+            span: self.when.span(session.now),
             recipients: self.recipients,
         };
         let mut mask = self.mask.then(Mask::new);
         if self.follow {
-            return follow::follow(session, &self.logs, &knowledge, options, mask);
+            let wanted = follow::Wanted {
+                options,
+                since: self.when.since,
+                top: self.top,
+                is_json: self.json,
+                mask,
+            };
+            return follow::follow(session, &self.logs, &knowledge, wanted);
         }
-        let mut report = session.report(&self.logs, self.since, &knowledge, options)?;
+        let mut report = session.report(&self.logs, self.when.since, &knowledge, options)?;
         if let Some(mask) = &mut mask {
             report.mask(mask);
         }
+        if !self.recipients {
+            session.locate(&mut report)?;
+        }
         if self.plan {
-            return plan::carry_out(session, &report, &knowledge);
+            return plan::carry_out(session, &report, &knowledge, mask);
         }
         if self.recipients {
             let text = if self.json {
@@ -108,11 +111,7 @@ impl Diagnose {
 
     fn show(&self, session: &mut Session, report: &Report, knowledge: &Knowledge) {
         let all = report.groups.len();
-        let shown = if self.top == 0 {
-            all
-        } else {
-            all.min(self.top)
-        };
+        let shown = shown(all, self.top);
         for group in report.groups.iter().take(shown) {
             session.ui.findings(&[group.finding(knowledge)]);
             session.ui.data("\n");
@@ -149,6 +148,16 @@ impl Session {
         Ok(Knowledge::new(catalogue))
     }
 
+    /// Fills in from which address mail left where no reply names it, if this host's configuration
+    /// tells; a configuration or site file that cannot be read tells nothing.
+    fn locate(&mut self, report: &mut Report) -> Result<(), Failure> {
+        let is_open = |group: &log::Group| matches!(group.from, log::From::Program(_));
+        if report.groups.iter().any(is_open) {
+            report.locate_all(&self.departures_if_known()?);
+        }
+        Ok(())
+    }
+
     /// What the logs say of mail that did not get through.
     pub fn report(
         &mut self,
@@ -162,6 +171,11 @@ impl Session {
         let report = log::read(&sources, knowledge, options, &|bytes| progress.more(bytes));
         report.map_err(|error| cannot_read("the log", &error))
     }
+}
+
+/// How many of all are shown where `top` are wanted; 0 stands for all.
+fn shown(all: usize, top: usize) -> usize {
+    if top == 0 { all } else { all.min(top) }
 }
 
 /// Text of strangers, on one line.

@@ -6,7 +6,7 @@ mod page;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
 
-use crate::cli::moment::{Moment, moment};
+use crate::cli::moment::When;
 use crate::cli::{Failure, Session, json, logs};
 use crate::departure::Departures;
 use crate::stats::{self, By, MailHosts, Row, Source, Span, Tally};
@@ -20,16 +20,12 @@ pub struct Stats {
     /// journal]
     #[arg(value_name = "LOG")]
     logs: Vec<Utf8PathBuf>,
-    /// Tell deliveries apart by this; can be given several times [default: instance, provider and
-    /// domain]
-    #[arg(long, value_enum, value_name = "WHAT")]
+    /// Tell deliveries apart by this; several with commas between them [default: instance, provider
+    /// and domain]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     by: Vec<What>,
-    /// Count from then on: a date such as 2026-11-20 or 2026-11-20T10:30, or how long ago, 7d
-    #[arg(long, value_parser = moment, value_name = "WHEN")]
-    since: Option<Moment>,
-    /// Count until then
-    #[arg(long, value_parser = moment, value_name = "WHEN")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    when: When,
     /// The most domains to show; 0 shows all
     #[arg(long, default_value_t = 10, value_name = "NUMBER")]
     top: usize,
@@ -45,7 +41,8 @@ pub struct Stats {
     /// Write a page with plots too, which needs no network; for a browser
     #[arg(long, value_name = "FILE")]
     html: Option<Utf8PathBuf>,
-    /// Write the counts as OpenMetrics text too, for the textfile collector of a node exporter
+    /// Write the counts as OpenMetrics text too, for the textfile collector of a node exporter; to
+    /// `-`, standard output, and nothing else
     #[arg(long, value_name = "FILE")]
     openmetrics: Option<Utf8PathBuf>,
 }
@@ -101,11 +98,8 @@ struct Section {
 impl Stats {
     /// Runs the command.
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
-        let span = Span {
-            since: self.since.map(|since| since.stamp(session.now)),
-            until: self.until.map(|until| until.stamp(session.now)),
-        };
-        let sources = session.logs(&self.logs, self.since)?;
+        let span = self.when.span(session.now);
+        let sources = session.logs(&self.logs, self.when.since)?;
         let hosts = MailHosts::new(&session.catalogue()?.providers);
         let departures = if self.by.contains(&What::Source) {
             Some(session.departures()?)
@@ -132,7 +126,16 @@ impl Stats {
                 Section { what, rows, more }
             })
             .collect();
-        let text = if self.json {
+        let metrics = self.openmetrics.as_ref();
+        let metrics = metrics.map(|path| {
+            (
+                path,
+                forms::as_openmetrics(&tally, &hosts, departures.is_some()),
+            )
+        });
+        let text = if let Some((_, text)) = metrics.as_ref().filter(|(path, _)| *path == "-") {
+            text.clone()
+        } else if self.json {
             json::text(&json::object(
                 "stats",
                 &forms::as_json(&all, &sections, &tally),
@@ -158,8 +161,7 @@ impl Stats {
                 names.join(", ")
             ));
         }
-        if let Some(path) = &self.openmetrics {
-            let text = forms::as_openmetrics(&tally, &hosts, departures.is_some());
+        if let Some((path, text)) = metrics.filter(|(path, _)| *path != "-") {
             session.write_whole(path, &text)?;
         }
         if let Some(path) = &self.html {

@@ -11,7 +11,8 @@ use super::counts::{Counted, Slot};
 use super::join::Join;
 use super::note::Key;
 use super::outage::{Outage, cause_of_all};
-use crate::cause::Harm;
+use crate::cause::{Harm, Recipient};
+use crate::departure::Departure;
 use crate::diagnose::{Knowledge, LOCAL};
 use crate::finding::Severity;
 use crate::stats::{Family, Stamp};
@@ -72,6 +73,9 @@ pub struct Group {
     pub cause: String,
     /// Where mail left from.
     pub from: From,
+    /// From which address a program sends, by the configuration; none before anybody has looked
+    /// there, and where a reply named the address.
+    pub source: Option<Departure>,
     /// Over which protocol.
     pub family: Family,
     /// One address refused, and another was tried at once.
@@ -121,30 +125,8 @@ pub struct Bounced {
     pub last: Option<Stamp>,
     /// The last reply.
     pub reply: String,
-}
-
-impl Bounced {
-    /// Tells whether the mailbox is gone: then nothing helps but to take the address off the list.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        is_gone(&self.cause)
-    }
-}
-
-/// Tells whether a cause says that the mailbox is gone for good.
-fn is_gone(cause: &str) -> bool {
-    matches!(
-        cause,
-        "mailbox-unknown" | "mailbox-disabled" | "dns-nxdomain"
-    )
-}
-
-/// Tells whether a cause is the recipient's matter, whoever sends.
-#[must_use]
-pub fn is_recipients(cause: &str) -> bool {
-    // A full mailbox is emptied some day, and a host without an address may be our own
-    // `inet_protocols`: neither is a reason to strike anybody off a list.
-    is_gone(cause) || matches!(cause, "mailbox-full" | "dns-no-data")
+    /// The mailbox is gone for good: nothing helps but to take the address off the list.
+    pub is_gone: bool,
 }
 
 impl Group {
@@ -196,6 +178,7 @@ impl Group {
 /// Sums up.
 pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
     let names = Names {
+        knowledge,
         providers: super::providers(knowledge),
         causes: super::causes(knowledge),
         join,
@@ -212,6 +195,17 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
         let cause = knowledge.cause(&group.cause);
         group.harm = group.weigh(cause.map(|cause| cause.harm));
     }
+    rank(&mut groups);
+    Report {
+        groups,
+        bounced: names.bounced(&renamed),
+        last: join.clock,
+        lines: join.lines,
+    }
+}
+
+/// Puts the worst first.
+pub(super) fn rank(groups: &mut [Group]) {
     groups.sort_by(|one, two| {
         let names = |group: &Group| {
             (
@@ -225,16 +219,11 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
             .then_with(|| names(one).cmp(&names(two)))
             .then_with(|| (one.family, one.is_detour).cmp(&(two.family, two.is_detour)))
     });
-    Report {
-        groups,
-        bounced: names.bounced(&renamed),
-        last: join.clock,
-        lines: join.lines,
-    }
 }
 
 /// What numbers stand for.
 struct Names<'j> {
+    knowledge: &'j Knowledge,
     providers: Vec<&'j str>,
     causes: Vec<&'j str>,
     join: &'j Join,
@@ -285,6 +274,7 @@ impl Names<'_> {
             provider: provider.to_owned(),
             cause: self.cause(key).to_owned(),
             from: self.from(key),
+            source: None,
             family: key.family,
             is_detour: key.is_attempt,
             is_greeting: key.is_greeting,
@@ -385,6 +375,7 @@ impl Names<'_> {
                     first: bounce.first,
                     last: bounce.last,
                     reply: String::from_utf8_lossy(&bounce.reply).into_owned(),
+                    is_gone: self.knowledge.recipients_matter(cause) == Some(Recipient::Gone),
                 });
             }
         }
@@ -414,7 +405,7 @@ impl Names<'_> {
 
 impl Group {
     /// Adds another that has the same reason.
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.tries += other.tries;
         self.messages += other.messages;
         self.recipients += other.recipients;

@@ -14,6 +14,7 @@ mod lines;
 mod masked;
 mod note;
 mod outage;
+mod source;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use note::Notes;
 
 pub(in crate::diagnose) use note::Hash;
 
-pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN, is_recipients};
+pub use group::{Bounced, Ends, From, Group, Report, UNKNOWN};
 pub use outage::cause_of_all;
 pub use tell::Known;
 
@@ -85,6 +86,22 @@ impl<'k> Reading<'k> {
     pub fn feed(&mut self, lines: &[u8], last: LastDay) {
         self.reader.block(lines, last);
         self.join.take(&self.reader.take());
+    }
+
+    /// Takes all that is in these logs already, in their order; `done` is told how many more bytes
+    /// were read.
+    ///
+    /// # Errors
+    /// When one cannot be read to its end.
+    pub fn feed_all(&mut self, sources: &[Source], done: &(dyn Fn(u64) + Sync)) -> io::Result<()> {
+        let parts = Parts::new(sources, RANGE);
+        while let Some(part) = parts.take() {
+            parts.read(part, done, |lines, last| {
+                self.feed(lines, last);
+                true
+            })?;
+        }
+        Ok(())
     }
 
     /// What the lines so far come to.

@@ -4,11 +4,12 @@
 //! mends it. Must not know how they are laid out; texts of the log stand in them as they are.
 
 use super::{Ends, From, Group};
-use crate::cause::{Cause, Harm};
+use crate::cause::{Cause, Cure, Harm};
+use crate::departure::Departure;
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
 use crate::finding::Finding;
 use crate::postfix::log::{Answer, Event, Line, Manner};
-use crate::provider::Signature;
+use crate::provider::{Form, Signature};
 use crate::stats::Family;
 
 /// How much of a reply is quoted where it is known.
@@ -102,9 +103,18 @@ impl Group {
     /// Over which protocol, and where it left from.
     #[must_use]
     pub fn way(&self) -> String {
-        let from = match &self.from {
-            From::Address(address) => format!("from {address}"),
-            From::Program(tag) => format!("by `{tag}`"),
+        let from = match (&self.from, self.source) {
+            (From::Address(address), _) => format!("from {address}"),
+            (From::Program(tag), Some(Departure::From(address))) => {
+                format!("from {address}, by `{tag}`")
+            }
+            (From::Program(tag), Some(Departure::Hidden(_))) => {
+                format!("by `{tag}` (address outside the NAT not known)")
+            }
+            (From::Program(tag), Some(Departure::Unknown(_))) => {
+                format!("by `{tag}` (address not known)")
+            }
+            (From::Program(tag), Some(Departure::Stayed) | None) => format!("by `{tag}`"),
         };
         match self.family {
             Family::None => from,
@@ -125,8 +135,9 @@ impl Group {
                 tries => format!("tried {}", times(tries)),
             });
         }
+        let is_once = self.recipients == 0 && self.tries < 2;
         match (self.first, self.last) {
-            (Some(first), Some(last)) if first == last => parts.push(first.to_string()),
+            (Some(first), Some(last)) if is_once || first == last => parts.push(first.to_string()),
             (Some(first), Some(last)) => parts.push(format!("from {first} to {last}")),
             _ => {}
         }
@@ -249,7 +260,14 @@ impl Group {
         })
     }
 
-    /// What mends it, a line each: steps, or else commands.
+    /// Where the receiver can be asked about it.
+    pub fn forms<'k>(&'k self, knowledge: &'k Knowledge) -> Vec<&'k Form> {
+        let provider = knowledge.provider(&self.provider).filter(|_| !self.is_new);
+        let forms = provider.map(|provider| provider.forms_for(self.cause.as_str()));
+        forms.into_iter().flatten().collect()
+    }
+
+    /// What mends it, a line each: a plan where there may be one, then what is left to do.
     #[must_use]
     pub fn fixes(&self, knowledge: &Knowledge) -> Vec<String> {
         let mut fixes = Vec::new();
@@ -257,7 +275,20 @@ impl Group {
             fixes.push(format!(
                 "run `mailfix {PLAN}`: it plans here what mends this"
             ));
+        } else if !self.cures(knowledge).is_empty() {
+            fixes.push(format!(
+                "`mailfix {PLAN}` looks whether mailfix.toml can mend it here"
+            ));
         }
+        fixes.extend(self.by_hand(knowledge));
+        fixes
+    }
+
+    /// What there is to do beside a plan, a line each: steps, or else commands, and the receiver's
+    /// forms.
+    #[must_use]
+    pub fn by_hand(&self, knowledge: &Knowledge) -> Vec<String> {
+        let mut fixes = Vec::new();
         let steps = self.steps(knowledge);
         if steps.is_empty() {
             let commands = self.commands(knowledge).into_iter();
@@ -265,17 +296,31 @@ impl Group {
             fixes.extend(commands.map(|command| format!("`mailfix {command}`")));
         }
         fixes.extend(steps);
+        let forms = self.forms(knowledge).into_iter();
+        fixes.extend(forms.map(|form| format!("{}: {}", form.says, form.place)));
         fixes
     }
 
-    /// Tells whether changes of the site file mend it: the receiver's demands are known, and it
-    /// is over IPv6 that it makes them.
+    /// Tells whether changes of the site file mend it on any host: the receiver's demands are
+    /// known, and it is over IPv6 that it makes them.
     #[must_use]
     pub fn may_be_planned(&self, knowledge: &Knowledge) -> bool {
-        let provider = knowledge.provider(&self.provider);
-        self.family == Family::V6
-            && ["ipv6-no-ptr", "no-ptr", "unauthenticated"].contains(&self.cause.as_str())
-            && provider.is_some_and(|provider| provider.demands.ipv6.is_some())
+        self.cures(knowledge).contains(&Cure::AvoidIpv6)
+    }
+
+    /// What a site file and its plan may do about it, on a host that it fits.
+    #[must_use]
+    pub fn cures(&self, knowledge: &Knowledge) -> Vec<Cure> {
+        let cause = knowledge.cause(&self.cause).filter(|_| !self.is_new);
+        let demands = knowledge
+            .provider(&self.provider)
+            .is_some_and(|provider| self.family == Family::V6 && provider.demands.ipv6.is_some());
+        let fits = |cure: &Cure| match cure {
+            Cure::AvoidIpv6 | Cure::ListDomains => demands,
+            _ => true,
+        };
+        let cures = cause.into_iter().flat_map(|cause| cause.plan.iter());
+        cures.copied().filter(fits).collect()
     }
 
     /// All of it as a finding.
@@ -287,11 +332,15 @@ impl Group {
         } else {
             format!("{}: {}", self.way(), self.numbers())
         });
-        if self.is_greeting {
+        if self.is_greeting && !self.is_detour {
             why.push("the greeting itself is a refusal for good; Postfix keeps such mail and tries again in vain".to_owned());
         }
         if self.is_detour {
-            why.push("another address took it at once, so it is only slow".to_owned());
+            why.push(if self.ends.delivered == self.recipients {
+                "another address took it at once, so it is only slow".to_owned()
+            } else {
+                "another address was tried at once".to_owned()
+            });
         }
         why.push(format!("it says: {}", self.quoted()));
         if let Some(domains) = self.named_domains() {
