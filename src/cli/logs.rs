@@ -22,6 +22,15 @@ const DAY: i64 = 24 * 60 * 60;
 /// How long after its last line a log counts as one that nobody writes any more.
 const LEFT: i64 = 7 * DAY;
 
+/// The files of logs.
+#[derive(Default)]
+pub struct LogFiles {
+    /// Those that are written to, by their paths.
+    pub growing: Vec<(Utf8PathBuf, Source)>,
+    /// Those that are not any more, the oldest first.
+    pub rotated: Vec<Source>,
+}
+
 impl Session {
     /// Opens the logs that were named, or else the mail log of this host with its rotations, or
     /// the journal where there is none. What was last written before `since` is left alone.
@@ -84,16 +93,17 @@ impl Session {
         &mut self,
         named: &[Utf8PathBuf],
         since: Option<Moment>,
-    ) -> Result<(Vec<(Utf8PathBuf, Source)>, Vec<Source>), Failure> {
+    ) -> Result<LogFiles, Failure> {
         let since = since.map(|since| since.second(self.now));
-        let (mut live, mut rotated) = (Vec::new(), Vec::new());
+        let mut files = LogFiles::default();
         for path in named.iter().filter(|path| *path != "-") {
             if self.outside.stat(path)?.is_some() && !is_over(&self.outside, path, since)? {
-                live.push((path.clone(), log_files::open(&self.outside, path)?));
+                let source = log_files::open(&self.outside, path)?;
+                files.growing.push((path.clone(), source));
             }
         }
         if !named.is_empty() {
-            return Ok((live, rotated));
+            return Ok(files);
         }
         let profile = self.choose_profile(None)?.profile;
         for path in self.log_places(&profile)? {
@@ -103,13 +113,13 @@ impl Session {
                 }
                 let source = log_files::open(self.system.as_ref(), &file)?;
                 if file == path {
-                    live.push((file, source));
+                    files.growing.push((file, source));
                 } else {
-                    rotated.push(source);
+                    files.rotated.push(source);
                 }
             }
         }
-        Ok((live, rotated))
+        Ok(files)
     }
 
     /// Where this host's log may be: the files that the instances of Postfix name, and those of

@@ -162,10 +162,13 @@ impl Past {
         if since.is_none() {
             return Ok(past);
         }
-        let (live, rotated) = session.files_since(logs, since)?;
-        past.sources.extend(rotated);
-        for (path, source) in live {
-            past.read.push((path, source.length()));
+        let files = session.files_since(logs, since)?;
+        past.sources.extend(files.rotated);
+        for (path, source) in files.growing {
+            // Nobody writes to what is packed.
+            if let Source::File(file) = &source {
+                past.read.push((path, file.length()));
+            }
             past.sources.push(source);
         }
         Ok(past)
@@ -218,7 +221,7 @@ impl Told<'_> {
             match before {
                 None => {
                     if self.is_json {
-                        self.line(session, "finding", &forms::of_group(&group, self.knowledge));
+                        line(session, "finding", &forms::of_group(&group, self.knowledge));
                     } else {
                         session.ui.findings(&[group.finding(self.knowledge)]);
                         session.ui.data("\n");
@@ -226,7 +229,7 @@ impl Told<'_> {
                     self.tries.insert(key, group.tries);
                 }
                 Some(_) if self.is_json => {
-                    self.line(session, "worse", &forms::of_group(&group, self.knowledge));
+                    line(session, "worse", &forms::of_group(&group, self.knowledge));
                 }
                 Some(before) => session.ui.say(&format!(
                     "{}: more than {} by now: {}",
@@ -236,11 +239,6 @@ impl Told<'_> {
                 )),
             }
         }
-    }
-
-    fn line(&self, session: &mut Session, what: &str, value: &Value) {
-        let object = json::object(what, value);
-        session.ui.data(&json::line(&object));
     }
 
     /// Tells how much more of the same came since this was last asked.
@@ -260,7 +258,7 @@ impl Told<'_> {
             let all = more.iter().map(|((code, provider), tries)| {
                 serde_json::json!({ "code": code, "provider": provider, "tries": tries })
             });
-            self.line(session, "more", &all.collect());
+            line(session, "more", &all.collect());
         } else if let Some(line) = counts(&more) {
             session.ui.say(&line);
         }
@@ -275,7 +273,7 @@ impl Told<'_> {
         let all = report.groups.len();
         report.groups.truncate(shown(all, self.top));
         if self.is_json {
-            self.line(session, "summary", &forms::as_json(&report, self.knowledge));
+            line(session, "summary", &forms::as_json(&report, self.knowledge));
             return;
         }
         summary(session, &report);
@@ -347,6 +345,12 @@ fn summary(session: &mut Session, report: &Report) {
     let lines: String = rows.iter().map(line).collect();
     let text = format!("summary\n{lines}");
     session.ui.data(&text);
+}
+
+/// Tells something to a program.
+fn line(session: &mut Session, what: &str, value: &Value) {
+    let object = json::object(what, value);
+    session.ui.data(&json::line(&object));
 }
 
 /// What grows.

@@ -261,6 +261,7 @@ impl Group {
     }
 
     /// Where the receiver can be asked about it.
+    #[must_use]
     pub fn forms<'k>(&'k self, knowledge: &'k Knowledge) -> Vec<&'k Form> {
         let provider = knowledge.provider(&self.provider).filter(|_| !self.is_new);
         let forms = provider.map(|provider| provider.forms_for(self.cause.as_str()));
