@@ -10,11 +10,12 @@ use crate::cli::progress::Measure;
 use crate::cli::{Failure, FailureKind, Session};
 use crate::departure::Departures;
 use crate::host::{self, Facts, HostError, Interest};
-use crate::log_files;
+use crate::log_files::{self, Damaged};
 use crate::maillog;
 use crate::profile::Profile;
 use crate::stats::{LastDay, Source, Stamp};
-use crate::system::{JournalPart, System};
+use crate::system::{JournalPart, System, SystemError};
+use crate::wizard::quoted;
 
 /// The time of a file and that of its last line may differ: clocks, and zones of other machines.
 const DAY: i64 = 24 * 60 * 60;
@@ -98,7 +99,7 @@ impl Session {
         let mut files = LogFiles::default();
         for path in named.iter().filter(|path| *path != "-") {
             if self.outside.stat(path)?.is_some() && !is_over(&self.outside, path, since)? {
-                let source = log_files::open(&self.outside, path)?;
+                let source = open(&self.outside, path, None)?;
                 files.growing.push((path.clone(), source));
             }
         }
@@ -111,7 +112,7 @@ impl Session {
                 if is_over(self.system.as_ref(), &file, since)? {
                     continue;
                 }
-                let source = log_files::open(self.system.as_ref(), &file)?;
+                let source = open(self.system.as_ref(), &file, None)?;
                 if file == path {
                     files.growing.push((file, source));
                 } else {
@@ -231,7 +232,14 @@ impl Session {
 
 /// Opens a log, and leaves out what was written long before a moment.
 fn open(system: &dyn System, path: &Utf8Path, from: Option<Stamp>) -> Result<Source, Failure> {
-    let source = log_files::open(system, path)?;
+    let opened = log_files::open(system, path);
+    let source = opened.map_err(|error| match &error {
+        // What is damaged at its very beginning is told as what is so later.
+        SystemError::Read { source, .. } if damage(source).is_some() => {
+            cannot_read(&format!("`{path}`"), source)
+        }
+        _ => error.into(),
+    })?;
     match from {
         Some(from) => source
             .from(from)
@@ -262,10 +270,26 @@ pub fn measure(sources: &[Source]) -> Measure {
     Measure::Bytes(Some(all))
 }
 
+/// What is wrong with an archive, where that is the error.
+fn damage(error: &io::Error) -> Option<&Damaged> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// That a log could not be read to its end.
 pub fn cannot_read(what: &str, error: &io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Failed,
-        format!("cannot read {what} to its end: {error}"),
-    )
+    let damaged = damage(error);
+    let path = damaged.and_then(|damaged| damaged.path.as_ref());
+    let what = path.map_or_else(|| what.to_owned(), |path| format!("`{path}`"));
+    let failure = Failure::failed(format!("cannot read {what} to its end: {error}"));
+    match damaged {
+        Some(damaged) => {
+            let name = path.map_or("FILE", |path| path.as_str());
+            failure.hint(format!(
+                "`{} {} | mailfix … -` reads as much of it as is whole",
+                damaged.unpacker,
+                quoted(name)
+            ))
+        }
+        None => failure,
+    }
 }

@@ -47,6 +47,51 @@ impl Packing {
         let found = MAGIC.iter().find(|(magic, _)| first.starts_with(magic));
         found.map(|(_, packing)| *packing)
     }
+
+    /// The program that packs so, and the one that unpacks it.
+    fn programs(self) -> [&'static str; 2] {
+        match self {
+            Self::Gzip => ["gzip", "zcat"],
+            Self::Zstd => ["zstd", "zstdcat"],
+            Self::Xz => ["xz", "xzcat"],
+        }
+    }
+}
+
+/// A packed log that cannot be unpacked to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the {packer} archive is cut off or damaged")]
+pub struct Damaged {
+    /// The program that packs so.
+    pub packer: &'static str,
+    /// The program that unpacks as much of it as is whole.
+    pub unpacker: &'static str,
+    /// The file, where it is one.
+    pub path: Option<Utf8PathBuf>,
+}
+
+/// What comes out of a decoder, whose own errors are about blocks and streams.
+struct Unpacked<R> {
+    from: R,
+    packing: Packing,
+    path: Option<Utf8PathBuf>,
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.from.read(buffer).map_err(|error| {
+            if error.kind() == io::ErrorKind::Interrupted || error.raw_os_error().is_some() {
+                return error;
+            }
+            let [packer, unpacker] = self.packing.programs();
+            let path = self.path.clone();
+            io::Error::other(Damaged {
+                packer,
+                unpacker,
+                path,
+            })
+        })
+    }
 }
 
 /// Opens a log, packed or not, or a journal that was written to a file.
@@ -68,7 +113,7 @@ pub fn open(system: &dyn System, path: &Utf8Path) -> Result<Source, SystemError>
     if Packing::of(first).is_none() && Form::of(first).is_none() {
         return Ok(Source::File(file));
     }
-    stream(as_it_stands(file), last).map_err(read)
+    opened(as_it_stands(file), last, Some(path)).map_err(read)
 }
 
 /// Takes what comes in order, such as standard input, packed or not; it ends on the day given.
@@ -76,10 +121,22 @@ pub fn open(system: &dyn System, path: &Utf8Path) -> Result<Source, SystemError>
 /// # Errors
 /// When it cannot be read.
 pub fn stream(from: Box<dyn Read + Send>, last: LastDay) -> io::Result<Source> {
+    opened(from, last, None)
+}
+
+fn opened(
+    from: Box<dyn Read + Send>,
+    last: LastDay,
+    path: Option<&Utf8Path>,
+) -> io::Result<Source> {
     let (first, whole) = begin(from)?;
     let plain = match Packing::of(&first) {
         None => whole,
-        Some(packing) => unpacked(whole, packing),
+        Some(packing) => Box::new(Unpacked {
+            from: unpacked(whole, packing),
+            packing,
+            path: path.map(Utf8Path::to_owned),
+        }),
     };
     let (first, whole) = begin(plain)?;
     let bytes = match Form::of(&first) {
@@ -251,7 +308,11 @@ mod tests {
                 };
                 bytes.into_inner().unwrap().read_to_end(&mut Vec::new())
             });
-            assert!(read.is_err());
+            let error = read.unwrap_err();
+            assert!(
+                error.to_string().ends_with("archive is cut off or damaged"),
+                "{error}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Counted, Ends, Family, Hour, MailHosts, Tally};
+use super::{Cell, Counted, Ends, Family, Hour, MailHosts, Tally};
 
 /// By what deliveries are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum By {
 pub struct Row {
     /// Which kind.
     pub name: String,
-    /// Counts and delays; an hour, a day or a protocol has no delays of its own.
+    /// Counts and delays; an hour or a day has no delays of its own.
     pub counted: Counted,
     /// The same over time; empty by domain and by time itself.
     pub hours: BTreeMap<Hour, Ends>,
@@ -70,28 +70,25 @@ impl Tally<'_> {
         if by == By::Domain {
             return self.domains();
         }
+        let name = |cell: &Cell| match by {
+            By::Instance => instance(cell.instance),
+            By::Provider => hosts.id(cell.provider).to_owned(),
+            By::Protocol => cell.family.word().to_owned(),
+            By::Source => self.departure(cell),
+            By::Hour => format!("{} {:02}", cell.hour.date(), cell.hour.of_day()),
+            By::Day | By::Domain => cell.hour.date(),
+        };
+        let is_time = matches!(by, By::Hour | By::Day);
         for (cell, ends) in self.cells() {
-            let name = match by {
-                By::Instance => instance(cell.instance),
-                By::Provider => hosts.id(cell.provider).to_owned(),
-                By::Protocol => cell.family.word().to_owned(),
-                By::Source => self.departure(&cell),
-                By::Hour => format!("{} {:02}", cell.hour.date(), cell.hour.of_day()),
-                By::Day | By::Domain => cell.hour.date(),
-            };
-            let row = rows.entry(name).or_default();
+            let row = rows.entry(name(&cell)).or_default();
             row.counted.ends += ends;
-            if !matches!(by, By::Hour | By::Day) {
+            if !is_time {
                 *row.hours.entry(cell.hour).or_default() += ends;
             }
         }
-        for ((number, provider), delays) in self.delays() {
-            let name = match by {
-                By::Instance => instance(number),
-                By::Provider => hosts.id(provider).to_owned(),
-                _ => continue,
-            };
-            rows.entry(name).or_default().counted.delays.join(delays);
+        for (cell, delays) in self.delays().filter(|_| !is_time) {
+            let row = rows.entry(name(&cell)).or_default();
+            row.counted.delays.join(delays);
         }
         let mut rows: Vec<Row> = rows
             .into_iter()

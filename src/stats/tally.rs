@@ -77,6 +77,16 @@ pub struct Cell {
     pub departure: u16,
 }
 
+impl Cell {
+    /// What it has in common with those of other hours.
+    fn of_all_hours(self) -> Self {
+        Self {
+            hour: Hour::default(),
+            ..self
+        }
+    }
+}
+
 /// Counts and delays of a kind of deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -107,7 +117,7 @@ impl Counted {
 struct InCell {
     cell: Cell,
     ends: Ends,
-    /// The number of the delays that its instance and provider have.
+    /// The number of the delays that the cells like it of all hours have.
     delays: usize,
 }
 
@@ -141,9 +151,9 @@ pub struct Tally<'a> {
     cell_numbers: HashMap<Cell, usize>,
     /// The numbers of the cells that came last.
     cell_memo: Vec<usize>,
-    /// By instance and provider.
-    delays: Vec<((u16, u16), Delays)>,
-    delays_numbers: HashMap<(u16, u16), usize>,
+    /// The same of all hours.
+    delays: Vec<(Cell, Delays)>,
+    delays_numbers: HashMap<Cell, usize>,
     /// By the recipient's domain.
     domains: Vec<InDomain>,
     domain_numbers: HashMap<Box<[u8]>, u32>,
@@ -185,8 +195,8 @@ impl<'a> Tally<'a> {
         self.cells.iter().map(|held| (held.cell, held.ends))
     }
 
-    /// How long what was sent took, by instance and provider.
-    pub fn delays(&self) -> impl Iterator<Item = ((u16, u16), &Delays)> {
+    /// How long what was sent took, by cells that stand for all hours.
+    pub fn delays(&self) -> impl Iterator<Item = (Cell, &Delays)> {
         self.delays.iter().map(|(of, delays)| (*of, delays))
     }
 
@@ -354,7 +364,7 @@ impl<'a> Tally<'a> {
             return number;
         }
         let number = *self.cell_numbers.entry(cell).or_insert_with(|| {
-            let of = (cell.instance, cell.provider);
+            let of = cell.of_all_hours();
             let delays = *self.delays_numbers.entry(of).or_insert_with(|| {
                 self.delays.push((of, Delays::default()));
                 self.delays.len() - 1
@@ -384,20 +394,22 @@ impl<'a> Tally<'a> {
             (Some(leaving), Some(other)) => leaving.join(other),
             _ => Vec::new(),
         };
-        for held in &other.cells {
-            let departure = departures.get(usize::from(held.cell.departure));
-            let at = self.cell(Cell {
-                instance: number(held.cell.instance),
+        let renumbered = |cell: Cell| {
+            let departure = departures.get(usize::from(cell.departure));
+            Cell {
+                instance: number(cell.instance),
                 departure: departure.copied().unwrap_or_default(),
-                ..held.cell
-            });
+                ..cell
+            }
+        };
+        for held in &other.cells {
+            let at = self.cell(renumbered(held.cell));
             if let Some(joined) = self.cells.get_mut(at) {
                 joined.ends += held.ends;
             }
         }
-        for ((instance, provider), delays) in &other.delays {
-            let of = (number(*instance), *provider);
-            if let Some(&at) = self.delays_numbers.get(&of)
+        for (cell, delays) in &other.delays {
+            if let Some(&at) = self.delays_numbers.get(&renumbered(*cell))
                 && let Some((_, joined)) = self.delays.get_mut(at)
             {
                 joined.join(delays);

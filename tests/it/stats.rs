@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::made::{self, Ends, Shape, Truth};
-use crate::support::{Tree, binary, has_postfix};
+use crate::support::{Tree, binary, has_postfix, skip};
 
 /// Makes a log and the truth of it.
 pub fn make(path: &Path, shape: Shape) -> Truth {
@@ -317,11 +318,11 @@ fn deliveries_are_counted_by_the_address_they_left_from() {
     assert_eq!(
         lines,
         [
-            "source,none,2,1,1,0,,",
-            "source,unknown IPv6,2,2,0,0,,",
-            "source,192.0.2.10,1,1,0,0,,",
-            "source,192.0.2.11,1,1,0,0,,",
-            "source,192.0.2.12,1,1,0,0,,",
+            "source,none,2,1,1,0,0.992,0.992",
+            "source,unknown IPv6,2,2,0,0,0.992,0.992",
+            "source,192.0.2.10,1,1,0,0,0.992,0.992",
+            "source,192.0.2.11,1,1,0,0,0.992,0.992",
+            "source,192.0.2.12,1,1,0,0,0.992,0.992",
             "source,2001:db8::11,1,0,0,1,,",
         ]
     );
@@ -375,4 +376,101 @@ fn rotations_from_before_the_span_are_not_opened() {
     assert!(!run(&[]).status.success());
     aged("1 day ago");
     assert!(!run(&["--since", "2d"]).status.success());
+}
+
+/// Reads an exposition as Prometheus does: in its own format, as the textfile collector of a node
+/// exporter, and as OpenMetrics. Gives a line of labels and value for each sample.
+const PARSE: &str = r#"
+import sys
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client import parser as classic
+text = sys.stdin.read()
+def lines(families):
+    return sorted(
+        f"{sample.labels!r} {int(sample.value)}"
+        for family in families for sample in family.samples
+        if sample.name == "mailfix_deliveries_total")
+new = lines(openmetrics.text_string_to_metric_families(text))
+old = lines(classic.text_string_to_metric_families(text))
+assert new == old, (new, old)
+print("\n".join(new))
+"#;
+
+#[test]
+fn prometheus_reads_what_is_written_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |tag: &str, number: u32| {
+        format!(
+            "2026-03-03T10:00:00+00:00 m {tag}/smtp[9]: A1B2C3{number}: to=<a@gmail.com>, \
+             relay=gmail-smtp-in.l.google.com[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, \
+             status=sent (250 ok)\n"
+        )
+    };
+    // A name that is anybody's to choose.
+    let log = line("postfix", 1) + &line("postfix", 2) + &line("a\"b\\c{d}\u{e9}", 3);
+    fs::write(folder.path().join("mail.log"), log).unwrap();
+    let words = ["stats", "mail.log", "--openmetrics", "-"];
+    let output = binary(folder.path(), &words).output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let is_there = Command::new("/usr/bin/python3")
+        .args(["-c", "import prometheus_client.openmetrics.parser"])
+        .output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        return skip("no Python package `prometheus_client`");
+    }
+    let mut python = Command::new("/usr/bin/python3")
+        .args(["-c", PARSE])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(&output.stdout)
+        .unwrap();
+    let parsed = python.wait_with_output().unwrap();
+    assert!(parsed.status.success());
+    let parsed = String::from_utf8(parsed.stdout).unwrap();
+    let sent: Vec<&str> = parsed
+        .lines()
+        .filter(|line| line.contains("'sent'"))
+        .collect();
+    assert_eq!(
+        sent,
+        [
+            "{'instance': 'a\"b\\\\c{d}\u{e9}', 'provider': 'google', 'protocol': 'IPv4', 'status': 'sent'} 1",
+            "{'instance': 'postfix', 'provider': 'google', 'protocol': 'IPv4', 'status': 'sent'} 2",
+        ]
+    );
+}
+
+#[test]
+fn several_ways_to_tell_apart_are_one_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = "2026-03-03T10:00:00+00:00 m =cmd|x,\"y/smtp[9]: A1B2C3: to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, delay=2, delays=0/0/0/2, dsn=2.0.0, status=sent (250 ok)\n";
+    fs::write(folder.path().join("mail.log"), log).unwrap();
+    let words = [
+        "stats",
+        "mail.log",
+        "--csv",
+        "--by",
+        "protocol,hour,instance,source",
+    ];
+    let output = binary(folder.path(), &words).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    // RFC 4180, and no field that a spreadsheet would run.
+    assert_eq!(
+        text.lines().skip(1).collect::<Vec<_>>(),
+        [
+            "protocol,IPv4,1,1,0,0,1.984,1.984",
+            "hour,2026-03-03 10,1,1,0,0,,",
+            "instance,\"'=cmd|x,\"\"y\",1,1,0,0,1.984,1.984",
+            "source,unknown IPv4,1,1,0,0,1.984,1.984",
+        ]
+    );
 }

@@ -525,6 +525,7 @@ impl Coming {
         }
         configuration.mark = mark;
         self.is_configured_anew = true;
+        session.observed.clear();
         let profile = session.choose_profile(None)?.profile;
         let places = session.log_places(&profile)?;
         if let (Some(files), Some(named)) = (&mut self.files, places.first())

@@ -36,6 +36,14 @@ pub fn lines(count: u64) -> String {
     }
 }
 
+fn deliveries(count: u64) -> String {
+    if count == 1 {
+        "1 delivery".to_owned()
+    } else {
+        format!("{} deliveries", grouped(count))
+    }
+}
+
 /// A number with its thousands apart.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -55,8 +63,8 @@ pub fn as_tables(all: &Row, sections: &[Section]) -> String {
     if let (Some(first), Some(last)) = (hours.clone().next(), hours.clone().next_back()) {
         let _ = writeln!(
             text,
-            "{} deliveries, {} {:02}:00 to {} {:02}:59",
-            grouped(all.counted.ends.total()),
+            "{}, {} {:02}:00 to {} {:02}:59",
+            deliveries(all.counted.ends.total()),
             first.date(),
             first.of_day(),
             last.date(),
