@@ -126,8 +126,8 @@ fn held(messages: &mut ByHash<Vec<Message>>, message: u64, at: usize) -> Option<
 struct Pending {
     /// The message; 0 where no line told it yet.
     message: u64,
-    /// A delivery line came.
-    is_done: bool,
+    /// The recipients whose delivery lines came.
+    done: Vec<u64>,
     attempts: Vec<Attempts>,
 }
 
@@ -360,12 +360,12 @@ impl Join {
         }
         let fresh = || Pending {
             message: note.message,
-            is_done: false,
+            done: Vec::new(),
             attempts: Vec::new(),
         };
         let pending = self.pending.entry(note.process).or_insert_with(fresh);
         let is_other = note.message != 0 && pending.message != 0 && note.message != pending.message;
-        if is_other || pending.is_done {
+        if is_other || !pending.done.is_empty() {
             *pending = fresh();
         }
         if note.message != 0 {
@@ -393,12 +393,14 @@ impl Join {
         let Some(pending) = self.pending.get_mut(&note.process) else {
             return (Vec::new(), false);
         };
-        if pending.message != 0 && pending.message != note.message {
+        let is_other = pending.message != 0 && pending.message != note.message;
+        // Who has had a line of this delivery is tried anew, by the same process.
+        if is_other || pending.done.contains(&note.recipient) {
             self.pending.remove(&note.process);
             return (Vec::new(), false);
         }
-        let is_first = !pending.is_done;
-        pending.is_done = true;
+        let is_first = pending.done.is_empty();
+        pending.done.push(note.recipient);
         pending.message = note.message;
         let unreachable = self.causes.unreachable6;
         let attempts = pending.attempts.clone();

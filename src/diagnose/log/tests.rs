@@ -275,6 +275,25 @@ fn a_refusal_over_ipv6_before_delivery_over_ipv4_is_a_detour() {
 }
 
 #[test]
+fn a_process_that_tries_a_message_again_later_has_met_nothing_yet() {
+    let silent = format!("connect to {G6}:25: Connection timed out");
+    let waiting = |to: &str| {
+        format!(
+            "A1B2C3: to=<{to}>, relay=none, delay=2, delays=0/0/2/0, dsn=4.4.1, status=deferred (connect to {G4}:25: Connection timed out)"
+        )
+    };
+    log()
+        .smtp(&silent)
+        .smtp(&waiting("a@gmail.com"))
+        .smtp(&waiting("b@gmail.com"))
+        .later(300)
+        .sent("A1B2C3", "a@gmail.com")
+        .sent("A1B2C3", "b@gmail.com")
+        .removed("A1B2C3")
+        .check(&["google connect-timeout postfix/smtp IPv4 2/1/2 2+0+0+0"]);
+}
+
+#[test]
 fn a_detour_that_is_taken_again_counts_nobody_twice() {
     let refused = format!("A1B2C3: host {G6} said: {RATE} (in reply to end of DATA command)");
     let greylisted = |to: &str| {
