@@ -26,6 +26,8 @@ pub struct Cause {
     pub harm: Harm,
     /// Whether the fault lies on this host, whoever the mail was for.
     pub here: bool,
+    /// Whether it is about another host, even where none is named.
+    pub there: bool,
     /// How far it is the recipient's own matter, whoever sends.
     pub recipient: Option<Recipient>,
     /// What a site file and its plan can do about it; of those that fit a host the first is taken.
@@ -115,6 +117,8 @@ struct Data {
     harm: Harm,
     #[serde(default)]
     here: bool,
+    #[serde(default)]
+    there: bool,
     recipient: Option<Recipient>,
     #[serde(default)]
     plan: Vec<Cure>,
@@ -153,6 +157,13 @@ pub struct Sign {
     /// Phrases, in lower case, of which none is missing in the words.
     #[serde(default)]
     pub all: Vec<String>,
+    /// Whether what it names is a code of the receiver's own, such as `OFR_535`: however much the
+    /// words around it say, the code says it.
+    #[serde(default)]
+    pub decides: bool,
+    /// Whether it was this host that said so, whoever the mail was for: its own tables, say.
+    #[serde(default)]
+    pub here: bool,
 }
 
 /// The word for a [`Manner`] in files.
@@ -208,6 +219,7 @@ impl Cause {
             means: data.means,
             harm: data.harm,
             here: data.here,
+            there: data.there,
             recipient: data.recipient,
             plan: data.plan,
             advice: data.advice,
@@ -245,6 +257,9 @@ impl Cause {
     }
 }
 
+/// What a code of the receiver's own counts: more than all words of a reply.
+const OWN_CODE: usize = 100_000;
+
 impl Sign {
     /// How well the codes, the protocol and the manner fit; `None` where they do not. What the
     /// words say counts far more: see the module that looks for them.
@@ -262,7 +277,8 @@ impl Sign {
             + usize::from(!self.dsn.is_empty())
             + usize::from(!self.code.is_empty())
             + usize::from(self.family.is_some())
-            + usize::from(self.manner.is_some());
+            + usize::from(self.manner.is_some())
+            + usize::from(self.decides) * OWN_CODE;
         fits.then_some(named)
     }
 
@@ -332,7 +348,13 @@ impl Sign {
     /// Tells whether it names anything at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { decides, here, .. } = *self;
+        *self
+            == Self {
+                decides,
+                here,
+                ..Self::default()
+            }
     }
 }
 
@@ -454,5 +476,11 @@ mod tests {
         let weights: Vec<_> = rising.iter().map(|sign| text(sign)).collect();
         assert!(weights.is_sorted() && weights[0].is_some(), "{weights:?}");
         assert_ne!(weights[0], weights[1]);
+        // A code of the receiver's own counts more than any words could.
+        assert!(text("family = 6\ndecides = true") >= Some(OWN_CODE));
+        let alone = ["decides = true", "here = true"];
+        for sign in alone.map(|text| toml::from_str::<Sign>(text).unwrap()) {
+            assert!(sign.is_empty() && sign.fault().is_some(), "{sign:?}");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Seen<'a> {
     /// The recipient's domain. With a host of nobody's that we know it still tells whose mail it
     /// was, unless that host is a relay of one's own: who knows that leaves the domain out.
     pub domain: Option<Cow<'a, str>>,
+    /// Whether the message was handed to a service of this host, and to no other one.
+    pub here: bool,
     /// The codes and the manner.
     pub evidence: Evidence<'a>,
     /// The words, as a person reads them: see [`Answer::plain`].
@@ -64,6 +66,7 @@ impl<'a> Seen<'a> {
         Self {
             host: answer.peer.map(|peer| text(peer.name)),
             domain: None,
+            here: answer.peer.is_some_and(|peer| peer.is_here()),
             evidence: Evidence {
                 dsn: std::str::from_utf8(dsn).unwrap_or_default(),
                 enhanced: answer
@@ -87,6 +90,7 @@ impl<'a> Seen<'a> {
     fn of_delivery(self, delivery: &Delivery<'a>) -> Self {
         let mut seen = self;
         let relay = delivery.relay;
+        seen.here |= seen.host.is_none() && relay.is_here();
         if seen.host.is_none() && relay.ip().is_some() {
             seen.host = Some(String::from_utf8_lossy(relay.name));
         }
@@ -305,10 +309,12 @@ impl Knowledge {
         for number in [
             by_host.map_or(u64::MAX, u64::from),
             place(self.of_domain(seen)),
+            place(self.of_looked_up(seen)),
             u64::from(host.is_some())
                 | u64::from(is_loopback) << 1
                 | u64::from(seen.domain.is_some()) << 2
                 | u64::from(evidence.enhanced.is_some()) << 3
+                | u64::from(seen.here) << 4
                 | (evidence.manner as u64) << 8
                 | u64::from(evidence.family.unwrap_or_default()) << 16
                 | u64::from(evidence.code.unwrap_or_default()) << 32,
@@ -333,11 +339,13 @@ impl Knowledge {
         };
         let provider = self.provider_of(seen, found).or_else(|| {
             // A host of nobody's that we know: the recipient's provider, if it speaks like that.
-            let provider = self.of_domain(seen)?;
+            let provider = self.of_domain(seen).filter(|_| !seen.here)?;
             (!spoke || own(provider).is_some()).then_some(provider)
         });
         let own = provider.and_then(own);
         let rule = own.or_else(|| best(&self.general, &seen.evidence, found));
+        let says_here = rule.is_some_and(|rule| rule.sign.here);
+        let provider = provider.filter(|_| !says_here);
         if let Some(rule) = rule
             && let Some(verdict) = self.of_known_name(seen, rule)
         {
@@ -349,8 +357,13 @@ impl Knowledge {
         });
         let provider_data = provider.and_then(|number| self.providers.get(number));
         let is_here = match seen.host.as_deref() {
+            _ if seen.here || says_here => true,
             Some(host) => is_loopback(host),
-            None => seen.evidence.manner == Manner::Own && seen.domain.is_none(),
+            None => {
+                let cause = rule.and_then(|rule| self.causes.get(rule.cause));
+                let is_there = cause.is_some_and(|cause| cause.there);
+                seen.evidence.manner == Manner::Own && seen.domain.is_none() && !is_there
+            }
         };
         let nobody = if is_here { LOCAL } else { OTHER };
         let confidence = rule.map_or(Confidence::Guess, |rule| match rule {
@@ -371,9 +384,12 @@ impl Knowledge {
         (verdict, rule)
     }
 
-    /// The place of the provider whose host it was: by the host, else by words that only its
-    /// replies hold, else by the recipient where no host is named.
+    /// The place of the provider whose host it was: by the host; where none is named, by the
+    /// recipient or the host that was looked up; else by words that only its replies hold.
     fn provider_of(&self, seen: &Seen<'_>, found: &Found) -> Option<usize> {
+        if seen.here {
+            return None;
+        }
         let host = seen.host.as_deref();
         let by_host = host.and_then(|host| self.hosts.of_host(host.as_bytes()));
         let by_mark = || {
@@ -382,8 +398,23 @@ impl Knowledge {
         };
         by_host
             .and_then(place)
-            .or_else(by_mark)
             .or_else(|| self.of_domain(seen).filter(|_| host.is_none()))
+            .or_else(|| self.of_looked_up(seen))
+            .or_else(by_mark)
+    }
+
+    /// The place of the provider of a mail host whose address Postfix asked DNS for.
+    fn of_looked_up(&self, seen: &Seen<'_>) -> Option<usize> {
+        if seen.host.is_some() || seen.evidence.manner != Manner::Own {
+            return None;
+        }
+        let (_, name) = seen.words.split_once("name=")?;
+        let name = name.split_ascii_whitespace().next()?;
+        // The recipient's own domain is no mail host.
+        if seen.domain.as_deref() == Some(name) {
+            return None;
+        }
+        place(self.hosts.of_host(name.as_bytes())?)
     }
 
     /// A domain of a big receiver is said not to exist, and it does: so no look-up of this host

@@ -319,6 +319,7 @@ fn reply<'a>(
     Seen {
         host: named(host),
         domain: named(domain),
+        here: false,
         evidence: Evidence {
             dsn: "",
             enhanced: Some(enhanced).filter(|code| !code.is_empty()),
@@ -560,12 +561,116 @@ const WARNINGS: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn a_number_of_the_receivers_own_says_more_than_its_words() {
+    let orange = |number: &str| {
+        let words = format!("Mail rejete. Mail rejected. OFR_{number} [{number}]");
+        let seen = reply("smtp-in.orange.fr", "", 550, "5.7.1", &words);
+        knowledge().judge(&seen).code().to_owned()
+    };
+    assert_eq!(orange("506"), "content-spam");
+    assert_eq!(orange("535"), "unauthenticated");
+}
+
+#[test]
+fn what_a_service_of_this_host_says_is_no_receivers() {
+    let judged = |line: &str| {
+        let line = format!("A1B2C3D: {line}");
+        let Event::Delivery(delivery) = Line::bare(line.as_bytes()).record().event else {
+            panic!("no delivery: {line}");
+        };
+        let verdict = knowledge().judge(&Seen::in_delivery(&delivery));
+        (verdict.provider.to_owned(), verdict.code().to_owned())
+    };
+    let check = |line: &str, provider: &str, cause: &str| {
+        assert_eq!(
+            judged(line),
+            (provider.to_owned(), cause.to_owned()),
+            "{line}"
+        );
+    };
+    let socket = "mail.example.org[private/dovecot-lmtp]";
+    check(
+        "to=<b@gmail.com>, relay=local, dsn=5.1.1, status=bounced (unknown user: \"b\")",
+        LOCAL,
+        "mailbox-unknown",
+    );
+    check(
+        &format!(
+            "to=<b@example.org>, relay={socket}, dsn=5.2.2, status=bounced (host {socket} said: 552 5.2.2 <b@example.org> Quota exceeded (in reply to end of DATA command))"
+        ),
+        LOCAL,
+        "mailbox-full",
+    );
+    check(
+        &format!(
+            "to=<b@example.org>, relay=none, dsn=4.4.1, status=deferred (connect to {socket}: No such file or directory)"
+        ),
+        LOCAL,
+        "local-misconfig",
+    );
+    // Tables of this host, whoever it was for; and what only looks as if it were a service.
+    check(
+        "to=<b@gmail.com>, relay=none, dsn=5.1.1, status=bounced (User unknown in virtual alias table)",
+        LOCAL,
+        "mailbox-unknown",
+    );
+    check(
+        "to=<b@gmail.com>, relay=none, dsn=4.3.0, status=deferred (unknown mail transport error)",
+        "google",
+        "transport-broken",
+    );
+    // Whose host it was that DNS was asked for.
+    check(
+        "to=<b@example.org>, relay=none, dsn=4.4.3, status=deferred (Host or domain name not found. Name service error for name=example-org.mail.protection.outlook.com type=A: Host not found, try again)",
+        "microsoft-eop",
+        "dns-tempfail",
+    );
+    check(
+        "to=<b@e.mail.com>, relay=none, dsn=4.4.3, status=deferred (Host or domain name not found. Name service error for name=e.mail.com type=A: Host not found, try again)",
+        OTHER,
+        "dns-tempfail",
+    );
+}
+
+#[test]
+fn a_list_that_is_asked_wrongly_lists_nobody() {
+    let words = "Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org";
+    let judged = |words: &str| {
+        let seen = reply("mx.example.org", "", 554, "5.7.1", words);
+        knowledge().judge(&seen).code().to_owned()
+    };
+    assert_eq!(judged(words), "ip-blocklist");
+    let wrongly =
+        format!("{words}; Error: open resolver; https://check.spamhaus.org/returnc/pub/192.0.2.1/");
+    assert_eq!(judged(&wrongly), "policy-reject");
+}
+
+#[test]
+fn the_recipient_says_more_than_words_that_others_quote() {
+    let words = "Blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.25";
+    for (domain, provider) in [("icloud.com", "apple"), ("example.org", "proofpoint")] {
+        let seen = reply("", domain, 554, "5.7.0", words);
+        assert_eq!(knowledge().judge(&seen).provider, provider, "{domain}");
+    }
+}
+
+#[test]
+fn a_session_that_cannot_be_encrypted_is_somebody_elses_too() {
+    let mut seen = reply("", "", 0, "", "Cannot start TLS: handshake failure");
+    seen.evidence.manner = Manner::Own;
+    assert_eq!(knowledge().judge(&seen).provider, OTHER);
+    seen.words = "mail transport unavailable".into();
+    assert_eq!(knowledge().judge(&seen).provider, LOCAL);
+}
+
+#[test]
 fn warnings_of_postfix_name_its_own_faults() {
     let knowledge = knowledge();
     for &(words, cause) in WARNINGS {
         let verdict = knowledge.judge(&Seen {
             host: None,
             domain: None,
+            here: false,
             evidence: Evidence {
                 dsn: "",
                 enhanced: None,

@@ -36,6 +36,8 @@ pub struct Sighting {
     pub address: Option<IpAddr>,
     /// The protocol, 4 or 6, also where the address was made unreadable.
     pub family: Option<u8>,
+    /// Whether the message was handed to a service of this host, and to no other one.
+    pub here: bool,
     /// Our address, as the reply names it.
     pub client: Option<Client>,
     /// The reply's code.
@@ -118,6 +120,7 @@ impl Default for Sighting {
             host: None,
             address: None,
             family: None,
+            here: false,
             client: None,
             code: None,
             enhanced: None,

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Lines as they stand in logs, reports and queues.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 18] = [
     "Feb 26 21:58:24 services02 postfix/smtp[10251]: 2F6FA6AB68: to=<recipient3@gmail.example.com>, orig_to=<distribution@example.com>, relay=gmail-smtp-in.l.google.com[2001:db8:400d:c00::1a]:25, delay=8.7, delays=8/0.01/0.06/0.58, dsn=5.7.1, status=bounced (host gmail-smtp-in.l.google.com[2001:db8:400d:c00::1a] said: 550-5.7.1 [2001:db8::f03c:91ff:fe6e:423f 12] Our system has detected that 550-5.7.1 this message is likely unsolicited mail. To reduce the amount of spam 550-5.7.1 sent to Gmail, this message has been blocked. Please visit 550-5.7.1 http://support.google.com/mail/bin/answer.py?hl=en&answer=188131 for 550 5.7.1 more information. r6si610718qcl.69 - gsmtp (in reply to end of DATA command))",
     "Jan 27 19:51:31 web01 postfix/smtp[5111]: EB2FEA0216: host ASPMX.L.GOOGLE.com[2001:db8:4008:c01::1b] said: 421-4.7.0 [2001:db8:102:2b04:111:222:333:444 15] Our system has detected an 421-4.7.0 unusual rate of unsolicited mail originating from your IP address. To 421-4.7.0 protect our users from spam, mail sent from your IP address has been 421-4.7.0 temporarily rate limited. Please visit 421-4.7.0 http://www.google.com/mail/help/bulk_mail.html to review our Bulk 421 4.7.0 Email Senders Guidelines. mz9si1019871pdb.205 - gsmtp (in reply to end of DATA command)",
     "2026-06-22T17:01:14.999216+00:00 mail postfix/smtp[54675]: BCC9083ED5: to=<user@example.ru>, relay=mxs.example.ru[192.0.2.180]:25, delay=1.2, delays=0.11/0.01/0.02/1.1, dsn=2.0.0, status=sent (250 OK id=1wbi1J-00000000BmK-3yPw)",
@@ -18,6 +18,10 @@ const KNOWN: [&str; 14] = [
     "Diagnostic-Code: smtp; 550 5.7.515 Access denied, sending domain EXAMPLE.JP doesn't meet the required authentication level. The sender's domain in the 5322.From address doesn't meet the authentication requirements defined for the sender.",
     "(host mail2.example.fr[192.0.2.121] said: 421 4.7.0 mail2.example.fr Error: too many errors (in reply to MAIL FROM command))",
     "554 5.7.1 Service unavailable; Client host [192.0.2.7] blocked using zen.spamhaus.org",
+    "<b@example.net>: host mx.example.net[192.0.2.30] said: 450 4.1.7 <a@example.org>: Sender address rejected: unverified address: connect to mail.example.org[192.0.2.25]:25: Connection timed out (in reply to RCPT TO command)",
+    "Oct 11 03:58:22 box postfix/lmtp[1885]: 7356ABD12E: to=<b@example.org>, relay=box.example.org[private/dovecot-lmtp], delay=1, delays=0.8/0.08/0.02/0.1, dsn=5.2.2, status=bounced (host box.example.org[private/dovecot-lmtp] said: 552 5.2.2 <b@example.org> Quota exceeded (mailbox for user is full) (in reply to end of DATA command))",
+    "<b@yahoo.com>: host mta7.am0.yahoodns.net[192.0.2.26] said: 554 delivery error: dd This account has been disabled or discontinued [#102]. - mta1234.mail.sp2.yahoo.com (in reply to end of DATA command)",
+    "<b@example.net>: host mx.example.net[192.0.2.30] said: 554 5.4.4 <b@example.net>: Recipient address rejected: undeliverable address: host mail.example.net[192.0.2.31] said: 550 5.1.1 User doesn't exist (in reply to RCPT TO command)",
 ];
 
 /// Wraps as mail programs do: at blanks.
@@ -57,6 +61,37 @@ fn without_words(found: Vec<Sighting>, others: &[Sighting]) -> Vec<Sighting> {
         ..found
     });
     mixed.collect()
+}
+
+#[test]
+fn a_host_that_a_reply_tells_of_said_nothing() {
+    let unverified = KNOWN[14];
+    let (_, reply) = unverified.split_once(" said: ").unwrap();
+    let (reply, _) = reply.split_once(" (in reply").unwrap();
+    let report = format!("Remote-MTA: dns; mx.example.net\nDiagnostic-Code: smtp; {reply}");
+    for text in [unverified, &report] {
+        let found = read(text.as_bytes());
+        assert_eq!(found.len(), 1, "{found:?}");
+        let one = &found[0];
+        assert_eq!(one.host.as_deref(), Some("mx.example.net"));
+        assert_eq!((one.code, one.manner), (Some(450), Manner::Said));
+        assert!(one.words.ends_with("Connection timed out"), "{one:?}");
+    }
+}
+
+#[test]
+fn a_service_of_this_host_is_none_of_another() {
+    let here = |text: &str| read(text.as_bytes())[0].here;
+    assert!(here(KNOWN[15]));
+    let line = |relay: &str| {
+        format!(
+            "to=<b@example.org>, relay={relay}, dsn=5.1.1, status=bounced (unknown user: \"b\")"
+        )
+    };
+    assert!(here(&line("local")) && here(&line("dovecot")));
+    for other in ["none", "mx.example.org", "mx.example.org[192.0.2.1]:25"] {
+        assert!(!here(&line(other)), "{other}");
+    }
 }
 
 #[test]

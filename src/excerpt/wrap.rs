@@ -115,7 +115,7 @@ fn begins(text: &str, group: &[&str]) -> bool {
             && name.len() < 24
             && FIELDS.contains(&name.to_ascii_lowercase().as_str())
     };
-    if is_field(text) || is_time(text) || is_trouble(text) {
+    if is_field(text) || is_time(text) || (is_trouble(text) && !is_in_a_reply(group)) {
         return true;
     }
     let bytes = text.as_bytes();
@@ -141,6 +141,13 @@ fn is_trouble(text: &str) -> bool {
     is_severity(first)
         || (first.starts_with("post") && first.ends_with(':'))
             && words.next().is_some_and(is_severity)
+}
+
+/// Tells whether a host is speaking still: `554 delivery error: dd …` may break anywhere.
+fn is_in_a_reply(group: &[&str]) -> bool {
+    let text = group.join(" ");
+    let speaks = [" said:", " to talk to me:", "Diagnostic-Code:"];
+    speaks.iter().any(|mark| text.contains(mark)) && !text.contains(" command)")
 }
 
 /// Tells whether all that stands there yet is when, where, who and the start of a queue id.
@@ -259,6 +266,10 @@ fn vote(line: &str, next: &str) -> i32 {
         right,
         both.trim_start_matches('('),
     );
+    // A dash alone stands between blanks.
+    if left == "-" || right == "-" {
+        return -2;
+    }
     // No word begins so.
     if right.starts_with([',', ';', ':', ')', ']', '>', '=', '.']) {
         return 2;

@@ -117,7 +117,7 @@ pub fn explain<'k>(knowledge: &'k Knowledge, text: &[u8]) -> Explanation<'k> {
         _ => verdict.confidence,
     };
     let provider = match cause {
-        Some(cause) if cause.here && verdict.provider == OTHER => LOCAL,
+        Some(cause) if cause.here && verdict.provider == OTHER && !of_another(sighting) => LOCAL,
         _ => verdict.provider,
     };
     let advice = Advice::of(knowledge, verdict, cause, sighting);
@@ -153,6 +153,7 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
     let mut verdict = knowledge.judge(&Seen {
         host: sighting.host.as_deref().map(Cow::Borrowed),
         domain: sighting.domain().filter(|_| !here).map(Cow::Borrowed),
+        here: sighting.here,
         evidence: Evidence {
             dsn: &dsn,
             enhanced: sighting.enhanced.as_deref(),
@@ -189,6 +190,12 @@ fn turned_away<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Option<&'k 
     knowledge
         .cause("chroot-dns")
         .filter(|_| for_now && nameless)
+}
+
+/// Tells whether a host of somebody else said so.
+fn of_another(sighting: &Sighting) -> bool {
+    let spoke = matches!(sighting.manner, Manner::Said | Manner::RefusedToTalk);
+    spoke && sighting.host.is_some()
 }
 
 fn is_sent(sighting: &Sighting) -> bool {

@@ -77,7 +77,7 @@ pub struct Reply {
     pub family: Option<u8>,
     /// Where it was found.
     pub source: String,
-    /// When it stood there, `YYYY-MM-DD`.
+    /// When it stood there, `YYYY-MM-DD`, as far as that is known.
     pub date: String,
 }
 

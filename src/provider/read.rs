@@ -12,6 +12,9 @@ use crate::cause::{Cause, Sign};
 use crate::data_file::{self, DataError, Faults};
 use crate::finding::{Finding, escape};
 
+/// The word for the date of a page that has none.
+const UNDATED: &str = "undated";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 struct Data {
@@ -206,13 +209,20 @@ pub(super) fn check_source(source: toml::Spanned<String>, faults: &mut Faults<'_
 }
 
 pub(super) fn check_date(date: toml::Spanned<String>, faults: &mut Faults<'_>) -> String {
-    check_day(&date, faults);
+    if !is_date(date.get_ref()) {
+        faults.add(date.span(), no_date(date.get_ref()));
+    }
     date.into_inner()
 }
 
+/// The day that a demand holds from: not less than a day of it.
 pub(super) fn check_day(date: &toml::Spanned<String>, faults: &mut Faults<'_>) {
-    if !is_date(date.get_ref()) {
-        faults.add(date.span(), no_date(date.get_ref()));
+    if !is_day(date.get_ref()) {
+        let title = format!("`{}` is no day", escape(date.get_ref()));
+        faults.add(
+            date.span(),
+            Finding::error("bad-date", title).because("year, month and day, such as `2026-02-15`"),
+        );
     }
 }
 
@@ -223,15 +233,29 @@ fn no_source(source: &str) -> Finding {
 
 fn no_date(date: &str) -> Finding {
     let title = format!("`{}` is no date", escape(date));
-    Finding::error("bad-date", title).because("year, month and day, such as `2026-02-15`")
+    Finding::error("bad-date", title).because(
+        "year, month and day, such as `2026-02-15`, without the day or the month where nobody \
+         knows them; `undated` where nothing says it",
+    )
 }
 
 fn is_source(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
 }
 
+/// Tells whether a text is a day, or as much of one as is known.
 fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
+    let rest = match text.len() {
+        4 => "-01-01",
+        7 => "-01",
+        10 => "",
+        _ => return false,
+    };
+    text == UNDATED || format!("{text}{rest}").parse::<jiff::civil::Date>().is_ok()
+}
+
+fn is_day(text: &str) -> bool {
+    text.len() == 10 && is_date(text)
 }
 
 fn is_plain_domain(name: &str) -> bool {

@@ -23,7 +23,7 @@ pub struct Rule {
     pub says: String,
     /// Where it is written.
     pub source: String,
-    /// When it stood there, `YYYY-MM-DD`.
+    /// When it stood there, `YYYY-MM-DD`, as far as that is known.
     pub date: String,
 }
 
@@ -109,7 +109,7 @@ pub struct Limits {
     pub says: Option<String>,
     /// Where it is written.
     pub source: String,
-    /// When it stood there, `YYYY-MM-DD`.
+    /// When it stood there, `YYYY-MM-DD`, as far as that is known.
     pub date: String,
 }
 
@@ -124,7 +124,7 @@ pub struct Form {
     pub says: String,
     /// Where it is written.
     pub source: String,
-    /// When it stood there, `YYYY-MM-DD`.
+    /// When it stood there, `YYYY-MM-DD`, as far as that is known.
     pub date: String,
 }
 

@@ -4,6 +4,12 @@ use super::{Around, reply};
 use crate::excerpt::{Kind, Sighting};
 use crate::postfix::log::Manner;
 
+/// What the stage of a session stands behind.
+const STAGE: &str = "(in reply to ";
+
+/// What smtpd(8) puts before that which another host told it: `undeliverable address: host …`.
+const PROBED: &str = "address: host ";
+
 /// Reads all that smtp(8) tells of hosts in a text.
 pub(super) fn hosts(text: &str, around: &Around, seen: &mut Vec<Sighting>) {
     let mut from = 0;
@@ -11,6 +17,7 @@ pub(super) fn hosts(text: &str, around: &Around, seen: &mut Vec<Sighting>) {
         // Words end where those of the next host begin.
         let rest = text.get(found.words..).unwrap_or_default();
         let beyond = found.words.max(found.start + "lost connection with ".len());
+        let beyond = beyond + quoted(&found, rest);
         let next = next_host(text, beyond).map(|next| lead_of(text, next.start));
         let limit = next.map_or(rest.len(), |next| next.saturating_sub(found.words));
         let rest = rest.get(..limit).unwrap_or(rest);
@@ -162,9 +169,18 @@ fn next_host(text: &str, from: usize) -> Option<Told<'_>> {
     spoken.chain(told).min_by_key(|told| told.start)
 }
 
+/// How much of the words of a host is its own up to their stage, though it tells of another one
+/// in them: `Sender address rejected: unverified address: connect to …`.
+fn quoted(told: &Told<'_>, rest: &str) -> usize {
+    let to_stage = rest.find(STAGE).filter(|_| told.manner == Manner::Said);
+    let own = to_stage.and_then(|stage| rest.get(..stage));
+    let speaks = |words: &str| words.contains(" said: ") || words.contains(" refused to talk ");
+    own.filter(|words| !speaks(words) || words.contains(PROBED))
+        .map_or(0, str::len)
+}
+
 /// Where the words of a host end: what they are, the stage, and how much of the text they take.
 fn ended<'a>(text: &str, told: &Told<'_>, rest: &'a str) -> (&'a str, Option<&'a str>, usize) {
-    const STAGE: &str = "(in reply to ";
     if let Some(at) = rest.find(STAGE) {
         let inside = rest.get(at + STAGE.len()..).unwrap_or_default();
         let end = inside.find(')').unwrap_or(inside.len());
@@ -223,6 +239,7 @@ pub(super) fn peer(text: &str) -> (Option<&str>, Option<&str>) {
 pub(super) fn set_address(sighting: &mut Sighting, address: Option<&str>) {
     let Some(text) = address else { return };
     let text = text.strip_prefix("IPv6:").unwrap_or(text);
+    sighting.here = text.contains('/');
     sighting.address = text.parse().ok();
     sighting.family = reply::family_of(text).or(sighting.family);
 }

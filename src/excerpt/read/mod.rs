@@ -8,7 +8,7 @@ mod reply;
 
 use crate::excerpt::wrap::{is_enhanced, is_time};
 use crate::excerpt::{Ending, Kind, Sighting};
-use crate::postfix::log::{Line, Manner, Severity};
+use crate::postfix::log::{Line, Manner, Peer, Severity};
 use hosts::{hosts, in_parentheses, peer, recipient_before, set_address};
 use reply::{coded, start_of_reply};
 
@@ -16,7 +16,7 @@ use reply::{coded, start_of_reply};
 const LOOSE: usize = 4000;
 
 /// Words that Postfix prints of itself, in lines that tell of no other host.
-const OWN: [&str; 38] = [
+const OWN: [&str; 44] = [
     "unknown mail transport error",
     "mail transport unavailable",
     "host or domain name not found",
@@ -41,6 +41,7 @@ const OWN: [&str; 38] = [
     "bad command startup",
     "unknown user",
     "user unknown in ",
+    "user unknown. command output",
     "malformed name server reply",
     "malformed or unexpected name server reply",
     "delivery temporarily suspended",
@@ -55,6 +56,11 @@ const OWN: [&str; 38] = [
     "no route to host",
     "lost connection",
     "bad address syntax",
+    "command died with",
+    "command time limit exceeded",
+    "exceeds size limit",
+    "does not accept mail (nullmx)",
+    "unable to look up host",
 ];
 
 /// What lines around a delivery report said.
@@ -147,7 +153,10 @@ fn flush(fields: &mut Fields, seen: &mut Vec<Sighting>) {
     } = std::mem::take(fields);
     let before = seen.len();
     if let Some(diagnostic) = diagnostic {
-        hosts(&diagnostic, &Around::default(), seen);
+        // What stands behind a code is all of one reply, whatever hosts it tells of.
+        if coded(&diagnostic) != Some(0) {
+            hosts(&diagnostic, &Around::default(), seen);
+        }
         if seen.len() == before {
             seen.push(Sighting {
                 manner: Manner::Said,
@@ -209,7 +218,10 @@ fn read_line(line: &str, seen: &mut Vec<Sighting>) {
     if seen.len() > before {
         return;
     }
-    if let Some(sighting) = trouble(text).or_else(|| own(text)) {
+    // What stands behind a code is a reply, whatever it says.
+    let is_reply = || !is_log && coded(text).is_some();
+    let own = || own(text).filter(|_| !is_reply());
+    if let Some(sighting) = trouble(text).or_else(own) {
         seen.push(Sighting {
             queue_id: around.queue_id,
             ..sighting
@@ -282,6 +294,7 @@ fn delivery(text: &str, at: usize, around: &Around, seen: &mut Vec<Sighting>) {
         });
     }
     let relay = after(fields, "relay=").map(|relay| relay.trim_end_matches(','));
+    let is_here = relay.is_some_and(|relay| Peer::parse(relay.as_bytes()).is_here());
     let (name, address) = relay.map(peer).unwrap_or_default();
     for sighting in seen.iter_mut().skip(first) {
         if let Some(dsn) = after(fields, "dsn=") {
@@ -291,6 +304,7 @@ fn delivery(text: &str, at: usize, around: &Around, seen: &mut Vec<Sighting>) {
             sighting.host = name.map(str::to_owned);
             set_address(sighting, address);
         }
+        sighting.here |= is_here && sighting.host.is_none();
     }
     if !more.is_empty() {
         hosts(more, around, seen);
@@ -341,6 +355,10 @@ fn sendmail(text: &str, at: usize, around: &Around, seen: &mut Vec<Sighting>) {
         manner: Manner::Said,
         ..reply::sighting(words)
     };
+    // Its own words: `Deferred: Connection refused by mx.example.org.`
+    if sighting.code.is_none() && words.starts_with("Connection ") {
+        sighting.manner = Manner::NotConnected;
+    }
     let address = relay.and_then(|relay| relay.split('[').nth(1)?.split(']').next());
     set_address(&mut sighting, address);
     seen.push(sighting);
@@ -469,6 +487,8 @@ fn own(text: &str) -> Option<Sighting> {
         }
         _ => None,
     });
+    // Exim: `H=mx.example.org [192.0.2.1]`.
+    let named = named.or_else(|| after(text, "H=").map(|name| (Some(name), None)));
     let (host, address) = named.unwrap_or_default();
     let mut sighting = Sighting {
         kind: Kind::Own,

@@ -183,6 +183,17 @@ impl<'a> Peer<'a> {
         text.strip_prefix("IPv6:").unwrap_or(text).parse().ok()
     }
 
+    /// Tells whether it is a service of this host: `local`, the name of another one in master.cf,
+    /// or a socket that is a file.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        match self.address {
+            Some(address) => address.contains(&b'/'),
+            // Names of hosts come with their address, and have a dot where a log was cut.
+            None => !self.name.is_empty() && !self.is_none() && !self.name.contains(&b'.'),
+        }
+    }
+
     /// Tells whether it stands for no host at all: there was no session.
     #[must_use]
     pub fn is_none(&self) -> bool {
