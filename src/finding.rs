@@ -209,6 +209,21 @@ pub fn fold(text: &str, width: usize, indent: &str) -> String {
     folded
 }
 
+/// The beginning of a text that is too long, up to a word's end: half an address leads nowhere.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    let Some((end, next)) = text.char_indices().nth(most) else {
+        return text.to_owned();
+    };
+    let (head, _) = text.split_at(end);
+    let is_whole = next == ' ';
+    match head.rsplit_once(' ').filter(|_| !is_whole) {
+        Some((words, _)) => format!("{} …", words.trim_end()),
+        None if is_whole => format!("{} …", head.trim_end()),
+        None => format!("{head}…"),
+    }
+}
+
 /// Splits a line at the blanks outside backticks.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
@@ -227,6 +242,17 @@ mod tests {
         assert_eq!(fold("one two three", 7, "  "), "one two\n  three");
         assert_eq!(fold("unbreakable", 3, "  "), "unbreakable");
         assert_eq!(fold("type `a b c` now", 6, " "), "type\n `a b c`\n now");
+    }
+
+    #[test]
+    fn texts_are_cut_between_words() {
+        let cut = |most| shortened("one two https://example.org/?p=1", most);
+        assert_eq!(cut(99), "one two https://example.org/?p=1");
+        assert_eq!(cut(31), "one two …");
+        assert_eq!(cut(7), "one two …");
+        assert_eq!(cut(6), "one …");
+        assert_eq!(cut(2), "on…");
+        assert_eq!(shortened("ééé", 2), "éé…");
     }
 
     #[test]

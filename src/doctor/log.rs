@@ -11,7 +11,7 @@ use crate::cause;
 use crate::check::add_client;
 use crate::diagnose::Knowledge;
 use crate::diagnose::log::{From, Group, Report};
-use crate::finding::Severity;
+use crate::finding::{Severity, escape};
 use crate::host::Facts;
 use crate::stats::{Family, Stamp};
 
@@ -25,7 +25,7 @@ pub fn witnesses(report: &Report, knowledge: &Knowledge, instances: &[Facts]) ->
 }
 
 fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness {
-    let mut says = quoted(&group.title(knowledge));
+    let mut says = escape(&group.title(knowledge));
     let words = quoted(&group.quoted());
     if !words.is_empty() {
         says = format!("{says}: {words}");

@@ -13,6 +13,7 @@
 pub mod ailment;
 pub mod applies;
 pub mod configuration;
+mod fix;
 pub mod log;
 pub mod port25;
 pub mod queue;
@@ -33,6 +34,7 @@ use crate::cause::Cause;
 use crate::finding::{Finding, Place, Severity};
 
 use ailment::{Ailment, Mend, Over, holds_up, stands_for};
+use fix::{typed, without_commands};
 
 /// Who looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -560,22 +562,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
     let cause = causes.iter().find(|cause| cause.code == code);
     let severity = told.iter().map(|witness| witness.severity).max();
     let severity = severity.unwrap_or(Severity::Note);
-    // A log quotes what others say; what it comes down to is the cause's to say.
-    let is_own = |witness: &&Witness| !matches!(witness.by, By::Log | By::Queue);
-    let leading = told.iter().find(is_own);
-    let title = match (leading, cause) {
-        (Some(leading), _) => {
-            let same = told.iter().filter(is_own);
-            let is_other =
-                |witness: &&Witness| witness.code == leading.code && witness.says != leading.says;
-            match same.filter(is_other).count() {
-                0 => leading.says.clone(),
-                more => format!("{}, and {more} more", leading.says),
-            }
-        }
-        (None, Some(cause)) => cause.says.clone(),
-        (None, None) => told.first().map(|one| one.says.clone()).unwrap_or_default(),
-    };
+    let title = title(&told, cause);
     let (commands, steps) = mended_by(&told, &title, standing, cause);
     let harm = told.iter().filter_map(|witness| witness.harm).min();
     let why = told.iter().find_map(|witness| witness.why.clone());
@@ -626,8 +613,9 @@ fn mended_by(
                 commands.push(command);
             }
         }
-        if !is_all && !steps.contains(&fix) {
-            steps.push(fix);
+        let step = without_commands(&fix);
+        if !is_all && !steps.contains(&step) {
+            steps.push(step);
         }
     }
     // What a witness names itself is about just this host.
@@ -637,11 +625,15 @@ fn mended_by(
         .iter()
         .flat_map(|witness| witness.commands.clone())
         .collect();
-    if let Some(cause) = cause {
-        // Nor is what goes for everybody wanted where a look names the command for just this host.
-        if !commands.is_empty() {
-            advised.clear();
-        } else if advised.is_empty() {
+    // Nor is what goes for everybody wanted where a look says what is to be done on just this host.
+    let is_said = told
+        .iter()
+        .any(|one| one.by == By::Host && one.fix.is_some());
+    if is_said || !commands.is_empty() {
+        advised.clear();
+    }
+    if let Some(cause) = cause.filter(|_| !is_said) {
+        if commands.is_empty() && advised.is_empty() {
             advised.extend(cause.steps.iter().chain(&cause.advice).cloned());
         }
         mend.extend(cause.mend.iter().map(|words| format!("mailfix {words}")));
@@ -679,60 +671,28 @@ fn mended_by(
     (commands, steps)
 }
 
+/// What witnesses of one code say, in a phrase.
+fn title(told: &[Witness], cause: Option<&Cause>) -> String {
+    // A log quotes what others say; what it comes down to is the cause's to say.
+    let is_own = |witness: &&Witness| !matches!(witness.by, By::Log | By::Queue);
+    let leading = told.iter().find(is_own);
+    match (leading, cause) {
+        (Some(leading), _) => {
+            let same = told.iter().filter(is_own);
+            let is_other =
+                |witness: &&Witness| witness.code == leading.code && witness.says != leading.says;
+            match same.filter(is_other).count() {
+                0 => leading.says.clone(),
+                more => format!("{}, and {more} more", leading.says),
+            }
+        }
+        (None, Some(cause)) => cause.says.clone(),
+        (None, None) => told.first().map(|one| one.says.clone()).unwrap_or_default(),
+    }
+}
+
 /// The weight of what no file of an ailment names.
 const DEFAULT_WEIGHT: u32 = 500;
-
-/// The programs whose names make words between backticks a command.
-const PROGRAMS: [&str; 23] = [
-    "apk",
-    "apt-get",
-    "chmod",
-    "cp",
-    "dnf",
-    "env",
-    "mailfix",
-    "mkdir",
-    "newaliases",
-    "pacman",
-    "pkg",
-    "port",
-    "postalias",
-    "postconf",
-    "postfix",
-    "postmap",
-    "postqueue",
-    "postsuper",
-    "rm",
-    "service",
-    "systemctl",
-    "yum",
-    "zypper",
-];
-
-/// The commands that the words of a fix name, and whether they are all it says.
-fn typed(fix: &str) -> (Vec<String>, bool) {
-    let mut commands: Vec<String> = Vec::new();
-    let mut rest = String::new();
-    let parts: Vec<&str> = fix.split('`').collect();
-    for (at, part) in parts.iter().copied().enumerate() {
-        let first = part.split(' ').next().unwrap_or_default();
-        let is_whole = part == "newaliases" || part.contains(' ');
-        if at % 2 == 1 && is_whole && PROGRAMS.contains(&first) {
-            // One does not mend without the other.
-            let goes_on = parts.get(at - 1) == Some(&", then ");
-            match commands.last_mut().filter(|_| goes_on) {
-                Some(last) => *last = format!("{last} && {part}"),
-                None => commands.push(part.to_owned()),
-            }
-        } else {
-            rest.push_str(part);
-        }
-    }
-    let small = ["run", "then", "and"];
-    let mut words = rest.split(|c: char| !c.is_alphanumeric());
-    let is_all = words.all(|word| word.is_empty() || small.contains(&word));
-    (commands, is_all && !rest.is_empty() || fix.is_empty())
-}
 
 /// The codes among all troubles, for those who ask whether something is there.
 #[must_use]

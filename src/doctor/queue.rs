@@ -11,7 +11,8 @@ use super::ailment::holds_up;
 use super::{By, Witness};
 use crate::cause::{Cause, Harm};
 use crate::diagnose::Knowledge;
-use crate::finding::{Severity, escape};
+use crate::finding::{Severity, escape, shortened};
+use crate::mask::Mask;
 use crate::postfix::log::{Answer, Event, Line, Manner};
 
 /// How long a message may wait before that is worth a word: Postfix itself warns a sender after
@@ -35,11 +36,17 @@ struct Waiting<'a> {
     arrived: Option<DateTime>,
     is_on_hold: bool,
     reason: Option<&'a str>,
+    recipients: Vec<&'a str>,
 }
 
-/// Reads a listing; `now` is the time of this machine.
+/// Reads a listing; `now` is the time of this machine. With a mask nobody's address is told.
 #[must_use]
-pub fn read(listing: &str, now: DateTime, knowledge: &Knowledge) -> Queue {
+pub fn read(
+    listing: &str,
+    now: DateTime,
+    knowledge: &Knowledge,
+    mut mask: Option<&mut Mask>,
+) -> Queue {
     let mut queue = Queue::default();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for waiting in messages(listing, now) {
@@ -55,7 +62,10 @@ pub fn read(listing: &str, now: DateTime, knowledge: &Knowledge) -> Queue {
             count: 0,
             first: None,
             last: None,
-            reason: waiting.reason.map(str::to_owned),
+            reason: waiting.reason.map(|reason| match &mut mask {
+                Some(mask) => mask.text_about(reason, &waiting.recipients),
+                None => reason.to_owned(),
+            }),
             is_harmless: cause.is_some_and(|cause| cause.harm == Harm::Harmless),
         });
         group.count += 1;
@@ -126,11 +136,9 @@ impl Group {
 
 /// Words of strangers, as they may be shown, and no longer than is useful.
 pub(super) fn quoted(words: &str) -> String {
-    let words: String = escape(words).replace(['\n', '\t'], " ");
-    match words.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", words.get(..end).unwrap_or_default()),
-        None => words,
-    }
+    // Between backticks nothing is folded: that is for words of ours.
+    let words = escape(words).replace(['\n', '\t'], " ").replace('`', "'");
+    shortened(&words, QUOTED)
 }
 
 fn seconds(now: DateTime, then: DateTime) -> i64 {
@@ -190,12 +198,16 @@ fn messages(listing: &str, now: DateTime) -> impl Iterator<Item = Waiting<'_>> {
                 continue;
             }
             let mut reason = None;
+            let mut recipients = Vec::new();
             while let Some(next) = lines.next_if(|line| line.starts_with([' ', '('])) {
                 let next = next.trim();
                 let inside = next
                     .strip_prefix('(')
                     .and_then(|next| next.strip_suffix(')'));
-                reason = reason.or(inside);
+                match inside {
+                    Some(_) => reason = reason.or(inside),
+                    None => recipients.push(next),
+                }
             }
             // The day of the week says nothing.
             let time: Vec<&str> = words.skip(1).take(3).collect();
@@ -203,6 +215,7 @@ fn messages(listing: &str, now: DateTime) -> impl Iterator<Item = Waiting<'_>> {
                 arrived: arrival(&time, now),
                 is_on_hold: id.ends_with('!'),
                 reason,
+                recipients,
             });
         }
     })
@@ -234,7 +247,7 @@ mod tests {
 
     #[track_caller]
     fn check(listing: &str, expected: &[&str]) {
-        let found = read(listing, now(), &Knowledge::built_in());
+        let found = read(listing, now(), &Knowledge::built_in(), None);
         let said: Vec<String> = found
             .witnesses
             .iter()
@@ -285,7 +298,7 @@ A1B2C3D4E7!     12 Fri Jan  2 05:00:00  MAILER-DAEMON
             )
         };
         let severity = |time: &str| {
-            let found = read(&listing(time), now(), &Knowledge::built_in());
+            let found = read(&listing(time), now(), &Knowledge::built_in(), None);
             (found.witnesses[0].code.clone(), found.witnesses[0].severity)
         };
         let (code, young) = severity("Fri Jan  2 11:00:00");
@@ -297,12 +310,24 @@ A1B2C3D4E7!     12 Fri Jan  2 05:00:00  MAILER-DAEMON
         let listing = "A1B2C3D4E5 9 Fri Jan  2 01:00:00 a@example.org\n(host \
                        mx.example.net[192.0.2.1] said: 450-4.7.1 Please 450-4.7.1 try again 450 \
                        4.7.1 later (in reply to RCPT TO command))\n b@example.net\n";
-        let found = read(listing, now(), &Knowledge::built_in());
+        let found = read(listing, now(), &Knowledge::built_in(), None);
         let says = &found.witnesses[0].says;
         assert!(
             says.contains("mx.example.net[192.0.2.1] said: Please try again later"),
             "{says}"
         );
+    }
+
+    #[test]
+    fn nobodys_address_is_told_where_that_is_asked() {
+        let listing = "A1B2C3D4E5 9 Fri Jan  2 01:00:00 joe@example.org\n(host \
+                       mx.example.net[192.0.2.1] said: 450 4.2.0 <ann.lee@example.net>: no ann.lee \
+                       now (in reply to RCPT TO command))\n  ann.lee@example.net\n";
+        let mut mask = Mask::new();
+        let found = read(listing, now(), &Knowledge::built_in(), Some(&mut mask));
+        let says = &found.witnesses[0].says;
+        assert!(says.contains("user1@example.net"), "{says}");
+        assert!(!says.contains("lee"), "{says}");
     }
 
     #[test]
@@ -314,7 +339,7 @@ A1B2C3D4E7!     12 Fri Jan  2 05:00:00  MAILER-DAEMON
             "(\u{1b}[2J)",
             "A1 2 Fri Jan 2 1:1:1 a\n(\u{1b}[2J)",
         ] {
-            let found = read(listing, now(), &Knowledge::built_in());
+            let found = read(listing, now(), &Knowledge::built_in(), None);
             assert!(
                 found
                     .witnesses

@@ -338,6 +338,18 @@ fn commands_are_taken_out_of_the_words_of_a_fix() {
     assert_eq!(commands, ["chmod a+rX /x && postfix -c /y reload"]);
     assert!(!is_all);
     assert_eq!(typed("`smtp-ipv4` is a service"), (Vec::new(), false));
+    let step = |fix: &'static str| without_commands(fix);
+    assert_eq!(
+        step("take it away: `postconf -X x`, then `postfix reload`"),
+        "take it away"
+    );
+    for whole in [
+        "see: `postconf -n`, which tells",
+        "x: `relayhost`",
+        "add it",
+    ] {
+        assert_eq!(step(whole), whole);
+    }
 }
 
 #[test]

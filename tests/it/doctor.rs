@@ -438,3 +438,40 @@ fn what_cannot_be_noted_is_told_all_the_same() {
     assert!(told.stderr.contains("it is begun anew"), "{told}");
     assert!(news(&tree, 1)[0].stdout.is_empty());
 }
+
+#[test]
+fn nobodys_address_is_shown_where_that_is_asked() {
+    if !has_postfix() {
+        return;
+    }
+    let tree = healthy();
+    let refused = "550 5.7.1 <ann.lee@gmail.com>: ann.lee is not wanted, ask joe@example.net \
+                   about zen.spamhaus.org";
+    tree.write(
+        "/var/log/mail.log",
+        format!(
+            "Nov 25 10:00:00 mail postfix/smtp[100]: A1B2C3D4E5: to=<ann.lee@gmail.com>, \
+             relay=mx.example.net[192.0.2.66]:25, delay=1, delays=0/0/1/0, dsn=5.7.1, \
+             status=bounced (host mx.example.net[192.0.2.66] said: {refused} (in reply to RCPT \
+             TO command))\n"
+        ),
+    );
+    let root = tree.path().to_str().unwrap();
+    for form in [&[][..], &["--json"]] {
+        let words = [
+            "doctor",
+            "--root",
+            root,
+            "--offline",
+            "--profile",
+            "linux",
+            "--mask",
+        ];
+        let shown = run(&[&words, form].concat(), NOW.parse().unwrap(), None);
+        assert_eq!(shown.status, 1, "{shown}");
+        assert!(shown.stdout.contains("user1@gmail.com"), "{shown}");
+        assert!(shown.stdout.contains("user2@example.net"), "{shown}");
+        assert!(!shown.stdout.contains("lee"), "{shown}");
+        assert!(!shown.stdout.contains("joe"), "{shown}");
+    }
+}

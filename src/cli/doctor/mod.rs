@@ -32,6 +32,9 @@ pub struct Doctor {
     /// Try whether port 25 of big receivers, or of HOST, can be reached; over each protocol
     #[arg(long, value_name = "HOST", num_args = 0..=1, default_missing_value = "")]
     port25: Option<String>,
+    /// Show nobody's address: numbers stand in for what is before the `@`
+    #[arg(long)]
+    mask: bool,
     /// Tell only what was not told before by this option, and nothing where there is nothing;
     /// what is gone and comes back is told again
     #[arg(long = "new")]
@@ -69,7 +72,7 @@ impl Doctor {
             return Err(Failure::usage("`--mail` goes with `--new` or `--timer`"));
         }
         if let Some(switch) = self.timer {
-            return timer::run(session, switch, self.mail.as_deref());
+            return timer::run(session, switch, self.mail.as_deref(), self.mask);
         }
         if self.news {
             return news::tell(session, &self);

@@ -26,7 +26,12 @@ pub enum Switch {
 }
 
 /// Sets the job up, or takes it away.
-pub fn run(session: &mut Session, switch: Switch, mail: Option<&str>) -> Result<u8, Failure> {
+pub fn run(
+    session: &mut Session,
+    switch: Switch,
+    mail: Option<&str>,
+    mask: bool,
+) -> Result<u8, Failure> {
     let (site, profile) = match session.site_with_path() {
         Ok((_, chosen, path)) => (path, chosen.profile),
         Err(failure) if failure.kind == FailureKind::Site && failure.findings.is_empty() => {
@@ -41,6 +46,7 @@ pub fn run(session: &mut Session, switch: Switch, mail: Option<&str>) -> Result<
         words.extend(mail.map(|address| format!("--mail={address}")));
         words.extend(session.common.paths());
         for (flag, given) in [
+            ("--mask", mask),
             ("--offline", session.common.offline),
             ("--allow-non-global", session.common.allow_non_global),
         ] {

@@ -7,7 +7,7 @@ use super::{Ends, From, Group};
 use crate::cause::{Cause, Cure, Harm};
 use crate::departure::Departure;
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
-use crate::finding::Finding;
+use crate::finding::{Finding, shortened};
 use crate::postfix::log::{Answer, Event, Line, Manner};
 use crate::provider::{Form, Signature};
 use crate::stats::Family;
@@ -197,11 +197,7 @@ impl Group {
             stage: None,
             suspended: false,
         };
-        let words = answer.plain();
-        if words.chars().count() <= QUOTED {
-            return words;
-        }
-        words.chars().take(QUOTED).chain(['…']).collect()
+        shortened(&answer.plain(), QUOTED)
     }
 
     /// What it means.

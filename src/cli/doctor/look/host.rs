@@ -127,7 +127,7 @@ impl Looking<'_> {
         let Queue {
             messages,
             witnesses,
-        } = queue::read(&listing, now, knowledge);
+        } = queue::read(&listing, now, knowledge, self.mask.as_mut());
         *self.looked.at.queue.get_or_insert(0) += messages;
         self.witnesses.extend(witnesses);
     }

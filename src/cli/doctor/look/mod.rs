@@ -28,6 +28,7 @@ use crate::doctor::{configuration, log};
 use crate::draft::Draft;
 use crate::finding::Finding;
 use crate::host::Facts;
+use crate::mask::Mask;
 use crate::profile::Profile;
 use crate::receipt::Receipts;
 use crate::stats::{Source, Span, Stamp};
@@ -103,6 +104,8 @@ struct Looking<'a> {
     looked: Looked,
     witnesses: Vec<Witness>,
     standing: Standing,
+    /// Where nobody's address is to be shown. Each text is masked once.
+    mask: Option<Mask>,
 }
 
 /// When the last line of any log was written, as far as that is known.
@@ -138,6 +141,7 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
         looked: Looked::default(),
         witnesses: Vec::new(),
         standing,
+        mask: command.mask.then(Mask::new),
     };
     looking.looked.at.checks = configuration::checks();
     let instances = looking.configurations(&profile, wished.as_ref())?;
@@ -175,8 +179,15 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
 
 impl Looking<'_> {
     fn found(&mut self, by: By, findings: impl IntoIterator<Item = Finding>) {
-        let found = findings.into_iter().map(|finding| Witness::of(by, finding));
-        self.witnesses.extend(found);
+        for mut finding in findings {
+            if let Some(mask) = &mut self.mask {
+                let texts = [&mut finding.title].into_iter();
+                for text in texts.chain(&mut finding.why).chain(&mut finding.fix) {
+                    *text = mask.text(text);
+                }
+            }
+            self.witnesses.push(Witness::of(by, finding));
+        }
     }
 
     /// The time of this machine.
@@ -218,7 +229,10 @@ impl Looking<'_> {
         let read = diagnose::log::read(&sources, knowledge, options, &|count| progress.more(count));
         drop(progress);
         match read {
-            Ok(report) => {
+            Ok(mut report) => {
+                if let Some(mask) = &mut self.mask {
+                    report.mask(mask);
+                }
                 self.looked.at.log = Some(LogRead {
                     since: since.to_string(),
                     last: last.map(|last| last.to_string()),

@@ -98,13 +98,18 @@ impl Looking<'_> {
             return Ok(());
         }
         let system = self.session.system.as_ref();
-        let attempts = match port25::look(system, &hosts, patience) {
+        let mut attempts = match port25::look(system, &hosts, patience) {
             Ok(attempts) => attempts,
             Err(error) => {
                 self.looked.miss("port25", error.to_string());
                 return Ok(());
             }
         };
+        if let Some(mask) = &mut self.mask {
+            for banner in attempts.iter_mut().filter_map(|one| one.banner.as_mut()) {
+                *banner = mask.text(banner);
+            }
+        }
         let ours = system.addresses().unwrap_or_default();
         let mut witnesses = port25::witnesses(&attempts, &ours);
         let relayed = instances
