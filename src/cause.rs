@@ -32,6 +32,8 @@ pub struct Cause {
     pub recipient: Option<Recipient>,
     /// What a site file and its plan can do about it; of those that fit a host the first is taken.
     pub plan: Vec<Cure>,
+    /// Whether it helps to keep to what the receiver takes at a time.
+    pub pace: bool,
     /// What to do, a phrase, where no command of ours does it all.
     pub advice: Option<String>,
     /// Commands of ours that mend it or show what does, without the word `mailfix`.
@@ -122,6 +124,8 @@ struct Data {
     recipient: Option<Recipient>,
     #[serde(default)]
     plan: Vec<Cure>,
+    #[serde(default)]
+    pace: bool,
     advice: Option<String>,
     #[serde(default)]
     mend: Vec<String>,
@@ -222,6 +226,7 @@ impl Cause {
             there: data.there,
             recipient: data.recipient,
             plan: data.plan,
+            pace: data.pace,
             advice: data.advice,
             mend: data.mend,
             steps: data.steps,

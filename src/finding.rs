@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -192,13 +193,13 @@ pub fn fold(text: &str, width: usize, indent: &str) -> String {
             folded.push_str(indent);
         }
         let mut used = 0;
-        for word in words(line) {
-            let length = word.chars().count();
-            if used > 0 && used + 1 + length > width {
+        for (word, is_whole) in words(line).flat_map(pieces) {
+            let (length, blank) = (columns(word), usize::from(is_whole));
+            if used > 0 && used + blank + length > width {
                 folded.push('\n');
                 folded.push_str(indent);
                 used = 0;
-            } else if used > 0 {
+            } else if used > 0 && is_whole {
                 folded.push(' ');
                 used += 1;
             }
@@ -224,6 +225,48 @@ pub fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// How many columns of a terminal a text takes.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// The beginning of a text that takes no more than so many columns, with a sign where more follows.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    if columns(text) <= most {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let is_held = |c: &char| {
+        used += c.width().unwrap_or_default();
+        used < most
+    };
+    text.chars().take_while(is_held).chain(['…']).collect()
+}
+
+/// The parts of a word that a line may end behind: those scripts that use no blanks end a line
+/// anywhere but before a mark that closes something. The first begins the word.
+fn pieces(word: &str) -> Vec<(&str, bool)> {
+    const CLOSING: &str = "、。，．：；！？）」』】〉》ー々…";
+    let is_wide = |c: char| c.width() == Some(2);
+    if word.contains('`') || !word.contains(is_wide) {
+        return vec![(word, true)];
+    }
+    let mut pieces = Vec::new();
+    let (mut start, mut before) = (0, None);
+    for (at, c) in word.char_indices() {
+        let may_end = before.is_some_and(|before| is_wide(before) || is_wide(c));
+        if may_end && !CLOSING.contains(c) {
+            pieces.push((word.get(start..at).unwrap_or_default(), start == 0));
+            start = at;
+        }
+        before = Some(c);
+    }
+    pieces.push((word.get(start..).unwrap_or_default(), start == 0));
+    pieces
+}
+
 /// Splits a line at the blanks outside backticks.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
@@ -242,6 +285,15 @@ mod tests {
         assert_eq!(fold("one two three", 7, "  "), "one two\n  three");
         assert_eq!(fold("unbreakable", 3, "  "), "unbreakable");
         assert_eq!(fold("type `a b c` now", 6, " "), "type\n `a b c`\n now");
+        // A character of these scripts is as wide as two letters.
+        assert_eq!(
+            fold("mail メールは、受け取れません", 11, "  "),
+            "mail メール\n  は、受け取\n  れません"
+        );
+        assert_eq!(fold("`日本語 日本語`", 4, ""), "`日本語 日本語`");
+        assert_eq!(cut("日本語メール", 7), "日本語…");
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("longer", 5), "long…");
     }
 
     #[test]

@@ -400,4 +400,30 @@ fn what_is_mended_elsewhere_is_said_with_its_steps_and_forms() {
     snapshots.check("shown", &host.shown(&shown));
     snapshots.end();
     assert_eq!(host.read(PLACE), SITE);
+    // What it says to type is what Postfix takes.
+    let text = shown
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let (_, rest) = text.split_once("`postconf -M '").expect("it is said");
+    let (service, _) = rest.split_once("'`").unwrap();
+    let config = host.tree.real("/etc/postfix");
+    let postconf = |words: &[&str]| {
+        let output = Command::new("postconf")
+            .arg("-c")
+            .arg(&config)
+            .args(words)
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    postconf(&["-M", service]);
+    let made = postconf(&["-M", "paced_yahoo/unix"]);
+    let made: Vec<&str> = made.split_whitespace().collect();
+    assert_eq!(
+        made,
+        ["paced_yahoo", "unix", "-", "-", "n", "-", "10", "smtp"]
+    );
 }

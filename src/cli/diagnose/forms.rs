@@ -8,6 +8,7 @@ use super::plain;
 use crate::cli::ui::csv_field;
 use crate::diagnose::Knowledge;
 use crate::diagnose::log::{self, Bounced, From, Group, Report};
+use crate::finding::cut;
 use crate::stats::{Family, Stamp};
 
 /// All groups; documented in the README.
@@ -176,10 +177,7 @@ fn shown(stamp: Option<Stamp>) -> Option<String> {
 fn shortened(text: &str) -> String {
     const WIDTH: usize = 72;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() <= WIDTH {
-        return words;
-    }
-    words.chars().take(WIDTH).chain(['…']).collect()
+    cut(&words, WIDTH)
 }
 
 /// `1 error`, `2 errors`.

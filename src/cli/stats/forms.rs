@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Section;
 use crate::cli::ui::csv_field;
-use crate::finding::escape;
+use crate::finding::{columns, cut, escape};
 use crate::stats::{Ends, Hour, MailHosts, Row, Tally};
 
 /// The heights of a small bar.
@@ -104,7 +104,7 @@ pub fn as_tables(all: &Row, sections: &[Section]) -> String {
         text.push('\n');
         let table = table.to_string();
         let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
-        let width = lines.iter().map(|line| line.chars().count()).max();
+        let width = lines.iter().map(|line| columns(line)).max();
         let width = width.unwrap_or_default() + 2;
         let most = SCREEN.saturating_sub(width).min(MOST_COURSE);
         // The header has none; behind the rows stands that of all.
@@ -119,7 +119,8 @@ pub fn as_tables(all: &Row, sections: &[Section]) -> String {
             if course.is_empty() {
                 let _ = writeln!(text, "{line}");
             } else {
-                let _ = writeln!(text, "{line:width$}{course}");
+                let blank = " ".repeat(width.saturating_sub(columns(line)));
+                let _ = writeln!(text, "{line}{blank}{course}");
             }
         }
         if section.more > 0 {
@@ -141,12 +142,8 @@ fn cells(row: &Row) -> [String; 8] {
             .percentile(share)
             .map_or_else(|| "-".to_owned(), duration)
     };
-    let mut name = escape(&row.name);
-    if name.chars().count() > NAME {
-        name = name.chars().take(NAME - 1).chain(['…']).collect();
-    }
     [
-        name,
+        cut(&escape(&row.name), NAME),
         grouped(ends.total()),
         grouped(ends.sent),
         grouped(ends.deferred),

@@ -7,7 +7,7 @@ use super::{Ends, From, Group};
 use crate::cause::{Cause, Cure, Harm};
 use crate::departure::Departure;
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
-use crate::finding::{Finding, shortened};
+use crate::finding::{Finding, Severity, shortened};
 use crate::postfix::log::{Answer, Event, Line, Manner};
 use crate::provider::{Form, Signature};
 use crate::stats::Family;
@@ -293,9 +293,52 @@ impl Group {
             fixes.extend(commands.map(|command| format!("`mailfix {command}`")));
         }
         fixes.extend(steps);
+        fixes.extend(self.pace(knowledge));
         let forms = self.forms(knowledge).into_iter();
         fixes.extend(forms.map(|form| format!("{}: {}", form.says, form.place)));
         fixes
+    }
+
+    /// How to keep to what the receiver takes at a time, where it helps and is known: a client of
+    /// its own. That has to run no more often than there may be connections, for Postfix's own
+    /// limits go by single domains.
+    fn pace(&self, knowledge: &Knowledge) -> Vec<String> {
+        let cause = knowledge.cause(&self.cause).filter(|_| !self.is_new);
+        let provider = knowledge.provider(&self.provider);
+        let helps = cause.is_some_and(|cause| cause.pace) && self.severity() > Severity::Note;
+        let Some(provider) = provider.filter(|_| helps) else {
+            return Vec::new();
+        };
+        let Some((limits, most)) = provider
+            .limits
+            .as_ref()
+            .and_then(|limits| Some((limits, limits.connections?)))
+        else {
+            return Vec::new();
+        };
+        // Only such a name can stand in `${…}` of main.cf.
+        let client = format!("paced_{}", provider.id.replace('-', "_"));
+        let connections = count(u64::from(most), "connection");
+        let mut steps = vec![format!(
+            "{} takes {connections} at a time over all its domains: `postconf -M '{client}/unix={client} unix - - n - {most} smtp'` makes a client that keeps to it",
+            provider.name
+        )];
+        if let Some(delay) = &limits.delay {
+            steps.push(format!(
+                "have it pause between two deliveries: `postconf -e {client}_destination_rate_delay={delay} {client}_destination_concurrency_failed_cohort_limit=10`"
+            ));
+        }
+        let lines: Vec<String> = self
+            .domains
+            .iter()
+            .take(DOMAINS)
+            .map(|(name, _)| format!("`{name} {client}:`"))
+            .collect();
+        steps.push(format!(
+            "send its mail that way: {} in a table of `transport_maps`, `postmap` for the table, then `postfix reload`",
+            lines.join(", ")
+        ));
+        steps
     }
 
     /// Tells whether changes of the site file mend it on any host: the receiver's demands are
