@@ -4,18 +4,22 @@
 
 use std::borrow::Cow;
 
+/// What pages, terminals and word processors put in the place of something else.
+const CHANGED: [char; 9] = [
+    '\x1b', '&', '\u{a0}', '\u{3000}', '\t', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}',
+];
+
 /// Makes plain lines of a text.
 pub(super) fn clean(text: &str) -> Vec<Cow<'_, str>> {
     let lines = text
         .split('\n')
         .map(|line| line.strip_suffix('\r').unwrap_or(line))
         .flat_map(|line| line.split(['\r', '\u{2028}', '\u{b}', '\u{c}']));
-    let mut lines: Vec<Cow<'_, str>> =
-        if text.contains(['\x1b', '&', '\u{a0}', '\u{3000}', '\t']) || text.contains("<br") {
-            lines.flat_map(|line| parts(&plain(line))).collect()
-        } else {
-            lines.map(Cow::Borrowed).collect()
-        };
+    let mut lines: Vec<Cow<'_, str>> = if text.contains(CHANGED) || text.contains("<br") {
+        lines.flat_map(|line| parts(&plain(line))).collect()
+    } else {
+        lines.map(Cow::Borrowed).collect()
+    };
     unquote(&mut lines);
     lines
 }
@@ -35,11 +39,11 @@ fn parts(line: &str) -> Vec<Cow<'static, str>> {
         .collect()
 }
 
-/// Takes colours off, and reads entities.
+/// Takes colours off, reads entities, makes quotes and blanks plain.
 fn plain(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(at) = rest.find(['\x1b', '&', '\u{a0}', '\u{3000}', '\t']) {
+    while let Some(at) = rest.find(CHANGED) {
         let (before, here) = rest.split_at(at);
         out.push_str(before);
         let mut characters = here.chars();
@@ -54,6 +58,8 @@ fn plain(line: &str) -> String {
                 }
                 None => out.push('&'),
             },
+            Some('\u{2018}' | '\u{2019}') => out.push('\''),
+            Some('\u{201c}' | '\u{201d}') => out.push('"'),
             _ => out.push(' '),
         }
     }
@@ -147,5 +153,9 @@ mod tests {
         check(">>> DATA\n<<< 550 no", &[">>> DATA", "<<< 550 no"]);
         check("one<br/>two<br>&#x41;&#66;", &["one", "two", "AB"]);
         check("a\u{a0}b\tc", &["a b c"]);
+        check(
+            "user doesn\u{2019}t, \u{201c}5.1.1\u{201d}",
+            &["user doesn't, \"5.1.1\""],
+        );
     }
 }

@@ -390,7 +390,11 @@ fn exim(text: &str, seen: &mut Vec<Sighting>) -> bool {
     };
     let mut sighting = Sighting {
         kind: Kind::Report,
-        manner: Manner::Said,
+        manner: if said.contains("after initial connection") {
+            Manner::RefusedToTalk
+        } else {
+            Manner::Said
+        },
         ..reply::sighting(said.get(start..).unwrap_or_default())
     };
     let host = after(before, "H=").or_else(|| after(before, "host "));
