@@ -427,3 +427,42 @@ fn what_is_mended_elsewhere_is_said_with_its_steps_and_forms() {
         ["paced_yahoo", "unix", "-", "-", "n", "-", "10", "smtp"]
     );
 }
+
+#[test]
+fn a_masked_plan_shows_nobodys_address() {
+    if !has_postfix() {
+        return;
+    }
+    let site = format!("{SITE}\n[dmarc]\nreports = \"mailto:zqadmin@example.org\"\n");
+    let host = Host::new("linux")
+        .without_ptr()
+        .site(&site)
+        .main_cf("myhostname = mail.example.org\nluser_relay = zqcatch@else.example\nvirtual_alias_domains = example.org\nvirtual_alias_maps = hash:/etc/postfix/virtual\n")
+        .with("/etc/postfix/virtual", "zqbob@example.org zqbob@strict.example\n")
+        .log(&(refused("zqann@gmail.com", GOOGLE6, NO_PTR)
+            + &refused(
+                "zqbob@strict.example",
+                STRICT,
+                "550 5.7.23 <zqfar@far.example>: SPF: 192.0.2.25 is not allowed to send mail for far.example",
+            )
+            .replace("A1B2C3D4", "A1B2C3D5")));
+    for words in [
+        &["diagnose", "--plan", "LOG", "--mask"][..],
+        &["diagnose", "--plan", "LOG", "--mask", "--yes"],
+    ] {
+        let shown = host.run(words);
+        assert_eq!(shown.status, 0, "{shown}");
+        assert!(
+            shown.stdout.contains("+ipv6 = \"avoid\"") || shown.stdout.contains("srs = "),
+            "{shown}"
+        );
+        assert!(
+            shown.stdout.contains("@else.example"),
+            "domains stay: {shown}"
+        );
+        let all = format!("{}{}", shown.stdout, shown.stderr);
+        assert!(!all.contains("zq"), "{shown}");
+    }
+    // What is written is what is meant.
+    assert!(host.read(PLACE).contains("mailto:zqadmin@example.org"));
+}
