@@ -249,6 +249,24 @@ fn nobodys_address_is_shown_where_that_is_asked() {
         assert!(said.contains("mailbox-unknown"), "{said}");
         assert!(!said.contains("joe"), "{said}");
     }
+    // Line by line a person keeps the number.
+    let other = String::from_utf8_lossy(text).replace("joe.doe", "zoe");
+    let line = String::from_utf8_lossy(text).into_owned();
+    let lines = format!("{line}\n{other}\n{line}\n");
+    let output = explain(&["--mask", "--lines"], lines.as_bytes());
+    let said = String::from_utf8(output.stdout).unwrap();
+    let recipients: Vec<String> = said
+        .lines()
+        .map(|line| {
+            let object: Value = serde_json::from_str(line).unwrap();
+            object["recipient"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        recipients,
+        ["user1@gmail.com", "user2@gmail.com", "user1@gmail.com"]
+    );
+    assert!(!said.contains("joe") && !said.contains("zoe"), "{said}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub struct Explain {
     #[arg(long)]
     lines: bool,
     /// Show nobody's address: numbers stand in for what is before the `@`
-    #[arg(long, conflicts_with = "lines")]
+    #[arg(long)]
     mask: bool,
     /// Print it as JSON
     #[arg(long)]
@@ -52,10 +52,11 @@ impl Explain {
     pub fn run(self, session: &mut Session) -> Result<u8, Failure> {
         let catalogue = session.catalogue()?;
         let knowledge = Knowledge::new(catalogue);
+        let mut mask = self.mask.then(Mask::new);
         if !self.text.is_empty() && !is_stdin(&self.text) {
             let text = self.text.join(" ");
             if self.lines {
-                return lines(session, &knowledge, text.as_bytes());
+                return lines(session, &knowledge, text.as_bytes(), &mut mask);
             }
             if let Some(page) = page::find(&knowledge, text.trim()) {
                 return Ok(self.page(session, &knowledge, &page));
@@ -89,7 +90,7 @@ impl Explain {
                 log_files::as_it_stands(pieces)
             };
             if self.lines {
-                lines(session, &knowledge, input)?;
+                lines(session, &knowledge, input, &mut mask)?;
             } else {
                 let mut text = Vec::new();
                 let most = u64::try_from(MOST).unwrap_or(u64::MAX);
@@ -165,7 +166,12 @@ fn is_stdin(text: &[String]) -> bool {
 }
 
 /// Explains every line: one object each, in order.
-fn lines(session: &mut Session, knowledge: &Knowledge, input: impl Read) -> Result<u8, Failure> {
+fn lines(
+    session: &mut Session,
+    knowledge: &Knowledge,
+    input: impl Read,
+    mask: &mut Option<Mask>,
+) -> Result<u8, Failure> {
     let mut input = BufReader::new(input);
     let mut batch: Vec<Vec<u8>> = Vec::new();
     loop {
@@ -181,6 +187,13 @@ fn lines(session: &mut Session, knowledge: &Knowledge, input: impl Read) -> Resu
         if batch.is_empty() {
             return Ok(0);
         }
+        if let Some(mask) = mask {
+            // Numbers are given in the order of the lines.
+            for line in &batch {
+                session.ui.data(&object(knowledge, line, Some(mask)));
+            }
+            continue;
+        }
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let share = batch.len().div_ceil(workers);
         let texts: Vec<String> = std::thread::scope(|scope| {
@@ -190,7 +203,7 @@ fn lines(session: &mut Session, knowledge: &Knowledge, input: impl Read) -> Resu
                     scope.spawn(move || {
                         share
                             .iter()
-                            .map(|line| object(knowledge, line))
+                            .map(|line| object(knowledge, line, None))
                             .collect::<String>()
                     })
                 })
@@ -225,7 +238,7 @@ fn next_line(input: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
 }
 
 /// The object of one line.
-fn object(knowledge: &Knowledge, line: &[u8]) -> String {
+fn object(knowledge: &Knowledge, line: &[u8], mask: Option<&mut Mask>) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let quoted = line.trim_ascii().starts_with(b"\"");
     let string = quoted
@@ -235,5 +248,9 @@ fn object(knowledge: &Knowledge, line: &[u8]) -> String {
         Some(Value::String(text)) => text.as_bytes(),
         _ => line,
     };
-    json::line(&form::object(&explain(knowledge, text)))
+    let mut explanation = explain(knowledge, text);
+    if let Some(mask) = mask {
+        explanation.mask(mask, &String::from_utf8_lossy(text));
+    }
+    json::line(&form::object(&explanation))
 }
