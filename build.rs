@@ -48,6 +48,12 @@ const FOLDERS: &[(&str, &str, &str, &str)] = &[
         "What may ail a mail server, by code.",
     ),
     (
+        "FINDINGS",
+        "profiles/findings",
+        ".toml",
+        "What findings mean, by subject.",
+    ),
+    (
         "SCHEDULERS",
         "profiles/schedulers",
         ".toml",

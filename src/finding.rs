@@ -172,8 +172,7 @@ impl Finding {
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c == '\n' || c == '\t' || !(c.is_control() || turns) {
+        if c == '\n' || c == '\t' || !is_obeyed(c) {
             out.push(c);
         } else {
             out.extend(c.escape_default());
@@ -182,32 +181,55 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// Tells whether a terminal acts on a character: control characters, and those that turn the
+/// direction of a text.
+#[must_use]
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Folds a text at blanks; what cannot be folded stays whole, and so does what stands between
 /// backticks: a command must survive copying.
 #[must_use]
 pub fn fold(text: &str, width: usize, indent: &str) -> String {
-    let mut folded = String::new();
-    for (number, line) in text.lines().enumerate() {
-        if number > 0 {
-            folded.push('\n');
-            folded.push_str(indent);
-        }
+    let lines = folds(text, width);
+    let lines = lines.into_iter().filter_map(|line| text.get(line));
+    lines.collect::<Vec<_>>().join(&format!("\n{indent}"))
+}
+
+/// The lines that [`fold`] makes of a text, as ranges of it: what lies between them are the blanks
+/// that a break takes the place of.
+#[must_use]
+pub fn folds(text: &str, width: usize) -> Vec<Range<usize>> {
+    let mut folds = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let mut place = start;
+        start += line.len();
+        let line = line.trim_end_matches('\n').trim_end_matches('\r');
+        let mut current: Option<Range<usize>> = None;
         let mut used = 0;
-        for (word, is_whole) in words(line).flat_map(pieces) {
-            let (length, blank) = (columns(word), usize::from(is_whole));
-            if used > 0 && used + blank + length > width {
-                folded.push('\n');
-                folded.push_str(indent);
-                used = 0;
-            } else if used > 0 && is_whole {
-                folded.push(' ');
-                used += 1;
+        for word in words(line) {
+            for (piece, is_whole) in pieces(word) {
+                let (length, blank) = (columns(piece), usize::from(is_whole));
+                if used > 0 && used + blank + length > width {
+                    folds.extend(current.take());
+                    used = 0;
+                } else if used > 0 {
+                    used += blank;
+                }
+                let from = current.filter(|_| used > 0).map_or(place, |all| all.start);
+                place += piece.len();
+                current = Some(from..place);
+                used += length;
             }
-            folded.push_str(word);
-            used += length;
+            // The blank that ends it.
+            place += 1;
         }
+        folds.extend(current);
     }
-    folded
+    folds
 }
 
 /// The beginning of a text that is too long, up to a word's end: half an address leads nowhere.
@@ -294,6 +316,10 @@ mod tests {
         assert_eq!(cut("日本語メール", 7), "日本語…");
         assert_eq!(cut("short", 5), "short");
         assert_eq!(cut("longer", 5), "long…");
+        assert_eq!(fold("日本 語 x", 6, ""), "日本\n語 x");
+        assert_eq!(fold("abc日本語abc", 5, ""), "abc日\n本語\nabc");
+        assert_eq!(fold(" a\n\nb  c ", 9, " "), "a\n \n b  c ");
+        assert_eq!(fold("", 9, " "), "");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | [`Plan`](plan::Plan) | ordered steps: file changes (before, after) and commands | `Target` + `Files` | diff, apply |
 //! | [`Receipt`](receipt::Receipt) | the plan, saved before the first write | apply | undo |
 //! | [`Finding`](finding::Finding) | one thing wrong or worth knowing, with its place | checks, verification | the command line, doctor |
+//! | [`Meaning`](meaning::Meaning) | what a finding's code stands for, and what to do | `profiles/findings/*.toml` | `mailfix explain` |
 //! | [`Trouble`](doctor::Trouble) | one cause with all that tells of it | findings, log, queue, receipts | `mailfix doctor` |
 //!
 //! An `Err` says mailfix could not do its work. A finding says the work was done and this is
@@ -60,7 +61,7 @@
 //!     [`records`]: what DNS must say; [`maillog`]: where the log is; [`mail_hosts`]: whose a mail
 //!     host is.
 //! 12. Data: [`site`], [`profile`], [`provider`], [`cause`] and the [`catalogue`] of both,
-//!     [`remedy_sheet`], [`jail_keeper`], [`scheduler`], [`rewriter`], [`signer`], [`package`],
+//!     [`remedy_sheet`], [`meaning`], [`jail_keeper`], [`scheduler`], [`rewriter`], [`signer`], [`package`],
 //!     [`template`]; [`data_file`], [`embedded`]: how it is read, and what of it ships inside the
 //!     program.
 //! 13. [`postfix`]: Postfix's files, parameters, versions and log; knows no word of mailfix.
@@ -156,6 +157,7 @@ pub mod mail;
 pub mod mail_hosts;
 pub mod maillog;
 pub mod mask;
+pub mod meaning;
 pub mod memo;
 pub mod migration;
 pub mod package;

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use mailfix::cli::{FailureKind, World, run};
 
 fn main() -> ExitCode {
+    let out = anstream::stdout();
     let world = World {
         arguments: std::env::args_os().collect(),
         now: jiff::Timestamp::now(),
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
             .and_then(|path| path.try_into().ok()),
         resolver: None,
         input: Box::new(std::io::stdin()),
-        out: Box::new(anstream::stdout()),
+        is_coloured: out.current_choice() != anstream::ColorChoice::Never,
+        out: Box::new(out),
         err: Box::new(anstream::stderr()),
     };
     // A panic is our bug, and has its own status; what was half written is gone by then.

@@ -13,7 +13,7 @@ use crate::cli::doctor::look::Looked;
 use crate::diff;
 use crate::dns_check::{DomainReport, Outcome, Report};
 use crate::draft::Draft;
-use crate::finding::{Finding, escape};
+use crate::finding::{Finding, is_obeyed};
 use crate::plan::{FileChange, Nature, Plan};
 use crate::target::table_path;
 
@@ -33,9 +33,11 @@ pub fn line(value: &Value) -> String {
 /// JSON lets stand what a terminal obeys (C1 controls) and what turns text around; within its
 /// strings, where alone they can be, they may as well be written as numbers (RFC 8259, 7).
 fn shown(json: &str) -> Cow<'_, str> {
-    let is_told = |c: char| {
-        !c.is_ascii() && escape(c.encode_utf8(&mut [0; 4])).starts_with('\\') || c == '\x7f'
-    };
+    if json.bytes().all(|byte| byte.is_ascii() && byte != 0x7f) {
+        return Cow::Borrowed(json);
+    }
+    // What else of ASCII is obeyed is a number in JSON anyway, or stands between the strings.
+    let is_told = |c: char| is_obeyed(c) && (!c.is_ascii() || c == '\x7f');
     if !json.contains(is_told) {
         return Cow::Borrowed(json);
     }
@@ -202,6 +204,7 @@ fn file(change: &FileChange) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::escape;
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_printed_raw() {

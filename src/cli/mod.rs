@@ -70,6 +70,8 @@ pub struct World {
     pub resolver: Option<Arc<dyn Resolver>>,
     /// Standard input.
     pub input: Box<dyn std::io::Read + Send>,
+    /// Whether colour reaches who reads standard output.
+    pub is_coloured: bool,
     /// Where colour is wanted, what strips it elsewhere.
     pub out: Box<dyn std::io::Write>,
     /// The same for all that is not data.
@@ -243,6 +245,7 @@ pub fn run(world: World) -> u8 {
         program,
         resolver,
         input,
+        is_coloured,
         out,
         err,
     } = world;
@@ -250,7 +253,7 @@ pub fn run(world: World) -> u8 {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error, out, err),
     };
-    let mut ui = Ui::new(out, err);
+    let mut ui = Ui::new(out, err).coloured(is_coloured);
     let machines = RealSystem::new(parsed.common.root.clone())
         .and_then(|system| Ok((system, RealSystem::new(None)?)));
     let (system, outside) = match machines {

@@ -5,7 +5,8 @@ use clap::error::ErrorKind;
 
 use super::Arguments;
 use crate::diagnose::Knowledge;
-use crate::embedded::{AILMENTS, CAUSES, PROVIDERS, REMEDIES};
+use crate::embedded::{AILMENTS, CAUSES, FINDINGS, PROVIDERS, REMEDIES};
+use crate::meaning::Meaning;
 
 /// What stands in texts for a word of the reader's own.
 fn filled(word: &str) -> &str {
@@ -46,7 +47,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 fn commands_that_are_named_exist() {
     let mut faults = String::new();
     let mut count = 0;
-    for (name, text) in [CAUSES, PROVIDERS, AILMENTS, REMEDIES].concat() {
+    for (name, text) in [CAUSES, PROVIDERS, AILMENTS, REMEDIES, FINDINGS].concat() {
         for fault in named(text).map(fault) {
             count += 1;
             if !fault.is_empty() {
@@ -61,6 +62,11 @@ fn commands_that_are_named_exist() {
             faults += &fault(command);
         }
     }
+    for meaning in Meaning::all() {
+        for command in &meaning.found_by {
+            faults += &fault(command);
+        }
+    }
     assert!(faults.is_empty(), "{faults}");
     assert!(count > 80, "{count} were found");
 }
@@ -68,8 +74,9 @@ fn commands_that_are_named_exist() {
 #[test]
 fn what_readers_are_sent_to_explain_is_explained() {
     let knowledge = Knowledge::built_in();
-    for (name, text) in [CAUSES, PROVIDERS, AILMENTS, REMEDIES].concat() {
-        for word in named(text).filter_map(|command| command.strip_prefix("explain ")) {
+    for (name, text) in [CAUSES, PROVIDERS, AILMENTS, REMEDIES, FINDINGS].concat() {
+        let words = named(text).filter_map(|command| command.strip_prefix("explain "));
+        for word in words.filter(|word| *word != "CAUSE") {
             assert!(knowledge.cause(word).is_some(), "{name}: {word}");
         }
     }

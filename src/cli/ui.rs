@@ -7,13 +7,15 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::diff::{Kind, Line};
-use crate::finding::{Finding, Severity, escape, fold};
+use crate::finding::{Finding, Severity, escape, fold, folds};
 use crate::mask::Mask;
 
 /// The width texts are folded to: every terminal has it.
@@ -30,6 +32,7 @@ pub struct Ui {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     is_unread: bool,
+    is_coloured: bool,
     mask: Option<Mask>,
 }
 
@@ -41,7 +44,17 @@ impl Ui {
             out,
             err,
             is_unread: false,
+            is_coloured: false,
             mask: None,
+        }
+    }
+
+    /// Says whether colour reaches who reads: where it does not, marks stand in for it.
+    #[must_use]
+    pub fn coloured(self, is_coloured: bool) -> Self {
+        Self {
+            is_coloured,
+            ..self
         }
     }
 
@@ -123,6 +136,31 @@ impl Ui {
         self.data(&format!("  {mark} {folded}\n"));
     }
 
+    /// Writes a point in which phrases are marked: the first place of each, by colour, and where
+    /// there is none by carets below it.
+    pub fn marked_point(&mut self, mark: &str, text: &str, phrases: &[String]) {
+        let indent = " ".repeat(mark.width() + 3);
+        let text = escape(text);
+        let places = phrases.iter().filter_map(|phrase| {
+            let phrase = escape(phrase);
+            let start = text.find(&phrase)?;
+            Some(start..start + phrase.len())
+        });
+        let places: Vec<Range<usize>> = places.collect();
+        let mut shown = String::new();
+        for (number, line) in folds(&text, WIDTH - indent.len()).into_iter().enumerate() {
+            let (marked, carets) = with_marks(&text, line, &places);
+            let _ = match number {
+                0 => writeln!(shown, "  {mark} {marked}"),
+                _ => writeln!(shown, "{indent}{marked}"),
+            };
+            if !self.is_coloured && !carets.is_empty() {
+                let _ = writeln!(shown, "{indent}{carets}");
+            }
+        }
+        self.data(&shown);
+    }
+
     /// Writes the line that begins one of a ranked list of findings.
     pub fn trouble(&mut self, rank: usize, severity: Severity, code: &str, title: &str) {
         let (style, word) = match severity {
@@ -177,6 +215,32 @@ impl Ui {
             self.aside(&render_finding(finding));
         }
     }
+}
+
+/// A line of a text with places of it coloured, and the carets that stand for them below it.
+fn with_marks(text: &str, line: Range<usize>, places: &[Range<usize>]) -> (String, String) {
+    let style = YELLOW.bold();
+    let (mut marked, mut carets) = (String::new(), String::new());
+    let mut is_open = false;
+    let inside = text.get(line.clone()).unwrap_or_default();
+    for (at, character) in inside.char_indices() {
+        let at = line.start + at;
+        let is_marked = places.iter().any(|place| place.contains(&at));
+        let _ = match (is_open, is_marked) {
+            (false, true) => write!(marked, "{style}"),
+            (true, false) => write!(marked, "{style:#}"),
+            _ => Ok(()),
+        };
+        is_open = is_marked;
+        marked.push(character);
+        let sign = if is_marked { "^" } else { " " };
+        carets += &sign.repeat(character.width().unwrap_or_default());
+    }
+    if is_open {
+        let _ = write!(marked, "{style:#}");
+    }
+    carets.truncate(carets.trim_end().len());
+    (marked, carets)
 }
 
 /// RFC 4180, 2; a spreadsheet takes what begins with these signs for a formula.
@@ -287,6 +351,26 @@ fn unfolded(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::finding::Place;
+
+    #[test]
+    fn what_is_marked_is_marked_below_too() {
+        let text = "日本 bad mail";
+        let style = YELLOW.bold();
+        let check = |line: Range<usize>, place: Range<usize>, marked: &str, carets: &str| {
+            let places = std::slice::from_ref(&place);
+            let expected = (marked.to_owned(), carets.to_owned());
+            assert_eq!(with_marks(text, line, places), expected);
+        };
+        let bad = format!("{style}bad{style:#}");
+        check(
+            0..text.len(),
+            7..10,
+            &format!("日本 {bad} mail"),
+            "     ^^^",
+        );
+        check(7..10, 0..0, "bad", "");
+        check(7..10, 0..15, &bad, "^^^");
+    }
 
     #[test]
     fn hostile_text_in_a_file_moves_no_caret_and_no_cursor() {

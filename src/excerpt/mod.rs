@@ -6,9 +6,10 @@
 //! belongs to.
 //!
 //! Follows `bounce(8)` and smtp(8) for Postfix's own forms, RFC 3464 for reports, RFC 5321, 4.2
-//! for replies; Exim and Sendmail as they print theirs. Any bytes are taken, and nothing panics.
+//! for replies, RFC 2045 for what mail encodes; Exim and Sendmail as they print theirs. Any bytes are taken, and nothing panics.
 
 mod clean;
+mod encoded;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,8 @@ pub struct Sighting {
     pub stage: Option<String>,
     /// Whether nothing was tried: an earlier message met this.
     pub suspended: bool,
+    /// Whether the words go on where the text does not.
+    pub is_cut: bool,
 }
 
 /// An address that mail left from, as a reply names it.
@@ -106,8 +109,8 @@ pub enum Ending {
 #[must_use]
 pub fn read(text: &[u8]) -> Vec<Sighting> {
     let text = text.get(..MOST).unwrap_or(text);
-    let text = String::from_utf8_lossy(text);
-    let whole = wrap::whole(&clean::clean(&text));
+    let text = encoded::text(text);
+    let whole = wrap::whole(&clean::clean(&encoded::decoded(&text)));
     read::sightings(&whole)
 }
 
@@ -129,6 +132,7 @@ impl Default for Sighting {
             words: String::new(),
             stage: None,
             suspended: false,
+            is_cut: false,
         }
     }
 }

@@ -46,22 +46,27 @@ impl<'k> Advice<'k> {
             advice.means.insert(0, says);
         }
         if let Some(signature) = signature {
-            let own = signature.steps.iter().map(|says| Step {
-                command: None,
-                says: says.clone(),
-            });
+            let own = signature.steps.iter().map(|says| Step::of(says));
             advice.steps.splice(0..0, own);
             advice
                 .not
                 .splice(0..0, signature.not.iter().map(String::as_str));
         }
         let first = looks(cause, sighting);
+        // What they say at less length.
         if !first.is_empty() {
-            // What they say at less length.
-            advice
-                .steps
-                .retain(|step| !(step.says.contains("dns check") && step.says.contains("PTR")));
+            let same = |says: &str| says.contains("dns check") && says.contains("PTR");
+            advice.steps.retain(|step| !same(&step.says));
         }
+        advice.steps.retain(|step| {
+            let all = step.command.as_deref().map(|all| format!("{all} "));
+            let is_first = |look: &Step| {
+                let look = look.command.as_deref().map(|command| format!("{command} "));
+                look.zip(all.as_ref())
+                    .is_some_and(|(look, all)| look.starts_with(all.as_str()))
+            };
+            !first.iter().any(is_first)
+        });
         advice.steps.splice(0..0, first);
         if let Some(provider) = knowledge.provider(verdict.provider) {
             advice.forms = provider.forms_for(&cause.code).collect();
@@ -72,27 +77,78 @@ impl<'k> Advice<'k> {
     /// What is known of a cause whoever the receiver is.
     #[must_use]
     pub fn of_cause(cause: &'k Cause) -> Self {
-        let commands = cause.mend.iter().map(|words| Step {
-            command: Some(format!("mailfix {words}")),
-            says: purpose(words).to_owned(),
-        });
-        let says = |says: &String| Step {
-            command: None,
-            says: says.clone(),
-        };
-        let steps = cause.steps.iter().map(says);
+        let mut steps: Vec<Step> = cause.steps.iter().map(|says| Step::of(says)).collect();
         // A phrase of advice is what steps say at more length.
-        let advice = cause
-            .advice
-            .iter()
-            .filter(|_| cause.steps.is_empty())
-            .map(says);
+        let advice = cause.advice.iter().filter(|_| steps.is_empty());
+        let advice: Vec<Step> = advice.map(|says| Step::of(says)).collect();
+        let mut commands = Vec::new();
+        for words in &cause.mend {
+            let command = format!("mailfix {words}");
+            let own = |step: &Step| step.command.as_ref() == Some(&command);
+            if let Some(at) = steps.iter().position(own) {
+                commands.push(steps.remove(at));
+            } else if is_cure(words)
+                || !steps
+                    .iter()
+                    .any(|step| step.commands().any(|named| named == command))
+            {
+                commands.push(Step {
+                    says: purpose(words).to_owned(),
+                    command: Some(command),
+                });
+            }
+        }
         Self {
             means: vec![cause.means.as_str()],
-            steps: commands.chain(steps).chain(advice).collect(),
+            steps: [commands, steps, advice].concat(),
             forms: Vec::new(),
             not: cause.not.iter().map(String::as_str).collect(),
         }
+    }
+
+    /// All commands of ours that it names, each once.
+    #[must_use]
+    pub fn commands(&self) -> Vec<&str> {
+        let mut commands = Vec::new();
+        for command in self.steps.iter().flat_map(Step::commands) {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+}
+
+impl Step {
+    /// Takes a phrase. That of a command of ours, `see what passes: COMMAND` or `run COMMAND: what
+    /// for`, is taken apart.
+    #[must_use]
+    pub fn of(says: &str) -> Self {
+        let behind = || says.strip_suffix('`')?.rsplit_once(": `");
+        let before = || {
+            let (command, says) = says.strip_prefix("run `")?.split_once("`: ")?;
+            Some((says, command))
+        };
+        let command = behind().or_else(before).filter(|(says, command)| {
+            command.starts_with("mailfix ") && !command.contains('`') && !says.contains("`mailfix")
+        });
+        match command {
+            Some((says, command)) => Self {
+                command: Some(command.to_owned()),
+                says: says.to_owned(),
+            },
+            None => Self {
+                command: None,
+                says: says.to_owned(),
+            },
+        }
+    }
+
+    /// The commands of ours that it names.
+    fn commands(&self) -> impl Iterator<Item = &str> {
+        let quoted = self.says.split('`').skip(1).step_by(2);
+        let named = quoted.filter(|words| words.starts_with("mailfix "));
+        self.command.as_deref().into_iter().chain(named)
     }
 }
 
@@ -143,6 +199,13 @@ fn looks(cause: &Cause, sighting: &Sighting) -> Vec<Step> {
 
 fn is_theirs(address: &std::net::IpAddr, sighting: &Sighting) -> bool {
     sighting.address == Some(*address)
+}
+
+/// Tells whether a command mends a cause, and does not only show it.
+fn is_cure(words: &str) -> bool {
+    ["init", "plan", "apply"]
+        .iter()
+        .any(|verb| words.split(' ').next() == Some(verb))
 }
 
 /// What a command of ours does about a cause.

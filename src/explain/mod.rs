@@ -118,6 +118,13 @@ pub fn explain<'k>(knowledge: &'k Knowledge, text: &[u8]) -> Explanation<'k> {
     };
     let provider = match cause {
         Some(cause) if cause.here && verdict.provider == OTHER && !of_another(sighting) => LOCAL,
+        // What befalls all is told of the receiver that is known, of several the last.
+        Some(_) if behind.is_some() && verdict.provider == OTHER => verdicts
+            .iter()
+            .filter(|other| other.code() == verdict.code())
+            .map(|other| other.provider)
+            .rfind(|id| ![OTHER, LOCAL].contains(id))
+            .unwrap_or(OTHER),
         _ => verdict.provider,
     };
     let advice = Advice::of(knowledge, verdict, cause, sighting);
@@ -143,13 +150,14 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
         _ => sighting.manner,
     };
     let here = sighting.kind == Kind::Refusal;
+    let made = sighting
+        .code
+        .filter(|_| sighting.dsn.is_empty() && sighting.enhanced.is_none());
     // What Postfix makes of a reply without an enhanced code.
-    let dsn = match sighting.code {
-        Some(code) if sighting.dsn.is_empty() && sighting.enhanced.is_none() => {
-            format!("{}.0.0", code / 100)
-        }
-        _ => sighting.dsn.clone(),
-    };
+    let dsn = made.map_or_else(
+        || sighting.dsn.clone(),
+        |code| format!("{}.0.0", code / 100),
+    );
     let mut verdict = knowledge.judge(&Seen {
         host: sighting.host.as_deref().map(Cow::Borrowed),
         domain: sighting.domain().filter(|_| !here).map(Cow::Borrowed),
@@ -165,11 +173,20 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
     });
     if here {
         verdict.provider = LOCAL;
-        if let Some(cause) = turned_away(knowledge, sighting) {
+        if let Some((cause, confidence)) = turned_away(knowledge, sighting) {
             verdict.cause = Some(cause);
-            verdict.confidence = Confidence::Likely;
-            verdict.because = vec![sighting.words.clone()];
+            verdict.confidence = confidence;
+            let said = sighting.words.split_once("rejected: ");
+            verdict.because = said.map(|(_, said)| said.to_owned()).into_iter().collect();
         }
+    }
+    if let Some(made) = made {
+        for words in verdict.because.iter_mut().filter(|words| **words == dsn) {
+            *words = made.to_string();
+        }
+    }
+    if sighting.is_cut {
+        verdict.confidence = verdict.confidence.min(Confidence::Likely);
     }
     if is_sent(sighting) {
         verdict.cause = knowledge.cause(DELIVERED);
@@ -177,19 +194,40 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
         verdict.because = vec!["status=sent".to_owned()];
         verdict.signature = None;
         verdict.is_new = false;
+        // What has a code came from another host, also where the line no longer names it.
+        if sighting.code.is_some() && !sighting.here && verdict.provider == LOCAL {
+            verdict.provider = OTHER;
+        }
     }
     verdict
 }
 
-/// This host refuses for a while, because a name is not found that others find: so it does for
-/// everybody when its own look-ups fail.
-fn turned_away<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Option<&'k Cause> {
+/// This host refuses for a while, because a name is not found. For most clients that is so, for
+/// they name what is not there; a name that is there surely is found by whoever can ask DNS.
+fn turned_away<'k>(
+    knowledge: &'k Knowledge,
+    sighting: &Sighting,
+) -> Option<(&'k Cause, Confidence)> {
     let for_now = sighting.code.is_some_and(|code| code / 100 == 4);
     let nameless = ["rejected: Host not found", "rejected: Domain not found"];
     let nameless = nameless.iter().any(|words| sighting.words.contains(words));
-    knowledge
-        .cause("chroot-dns")
-        .filter(|_| for_now && nameless)
+    if !for_now || !nameless {
+        return None;
+    }
+    let name = rejected_name(&sighting.words).unwrap_or_default();
+    let is_there = knowledge.hosts().of_domain(name.as_bytes()).is_some();
+    Some(if is_there {
+        (knowledge.cause("chroot-dns")?, Confidence::Likely)
+    } else {
+        (knowledge.cause("dns-tempfail")?, Confidence::Guess)
+    })
+}
+
+/// The domain that smtpd(8) did not find: `<user@example.org>: Sender address rejected: …`.
+fn rejected_name(words: &str) -> Option<String> {
+    let (name, _) = words.strip_prefix('<')?.split_once('>')?;
+    let domain = name.rsplit('@').next()?;
+    Some(domain.to_ascii_lowercase()).filter(|domain| !domain.is_empty())
 }
 
 /// Tells whether a host of somebody else said so.
@@ -287,6 +325,10 @@ fn behind_all<'k>(
         .zip(verdicts)
         .filter(|(_, verdict)| verdict.code() == code)
         .filter_map(|(one, _)| {
+            // The recipient of what this host refuses is its own.
+            if one.kind == Kind::Refusal {
+                return rejected_name(&one.words);
+            }
             let domain = one
                 .domain()
                 .or(one.host.as_deref())

@@ -76,6 +76,36 @@ fn why_a_service_died_is_told_where_it_stands() {
 }
 
 #[test]
+fn what_a_program_says_of_its_end_is_read_without_its_head() {
+    for (text, cause) in [
+        (
+            "warning: connect to transport private/smtp-ipv4: No such file or directory",
+            "transport-missing",
+        ),
+        (
+            "fatal: bad numerical configuration: smtp_connect_timeout = soon",
+            "local-misconfig",
+        ),
+        (
+            "error: open database /etc/postfix/transport.db: No such file or directory",
+            "hash-map-missing",
+        ),
+    ] {
+        let found = check(text, LOCAL, cause);
+        let kind = found.sighting().map(|one| one.kind);
+        assert!(matches!(kind, Some(Kind::Trouble(_))), "{kind:?}");
+    }
+    let died = "warning: connect to private/smtp-ipv4: No such file or directory";
+    let found = explain(&Knowledge::built_in(), died.as_bytes()).seen;
+    assert_eq!(
+        (found.len(), found[0].kind),
+        (1, Kind::Trouble(Severity::Warning))
+    );
+    let sent = check("status=sent (250 2.0.0 OK)", OTHER, DELIVERED);
+    assert!(sent.delivered);
+}
+
+#[test]
 fn what_befalls_all_destinations_lies_behind_them() {
     let text = |names: &[&str], words: &str| {
         let lines = names.iter().map(|name| {
@@ -91,6 +121,8 @@ fn what_befalls_all_destinations_lies_behind_them() {
     let silent = "connect to mx.NAME[192.0.2.1]:25: Connection timed out";
     check(&text(&names, silent), "other", "port25-blocked");
     check(&text(&names[..2], silent), "other", "connect-timeout");
+    let google = ["one.example", "gmail.com", "two.example"];
+    check(&text(&google, silent), "google", "port25-blocked");
     let sent = "A1B2C3D: to=<a@four.example>, relay=mx.four.example[192.0.2.4]:25, dsn=2.0.0, status=sent (250 ok)";
     check(
         &format!("{}{sent}", text(&names, silent)),
@@ -125,11 +157,34 @@ fn other_mail_systems_are_read_too() {
 
 #[test]
 fn our_own_refusals_are_ours() {
-    let found = check(
-        "Mar  1 10:00:00 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from mail.example.net[192.0.2.7]: 450 4.7.1 <mail.example.net>: Helo command rejected: Host not found; from=<a@example.net> to=<b@example.org> proto=ESMTP helo=<mail.example.net>",
-        "local",
-        "chroot-dns",
-    );
+    let refused = |name: &str, words: &str| {
+        format!(
+            "Mar  1 10:00:00 mx postfix/smtpd[1]: NOQUEUE: reject: RCPT from mail.example.net[192.0.2.7]: 450 4.7.1 <{name}>: {words} not found; from=<a@example.net> to=<b@example.org> proto=ESMTP helo=<{name}>\n"
+        )
+    };
+    let helo = "Helo command rejected: Host";
+    // One client that names what is not there is every day's business.
+    let found = check(&refused("mail.example.net", helo), "local", "dns-tempfail");
+    assert_eq!(found.confidence, Confidence::Guess);
+    // A name that is surely there, or none of several, is not.
+    let sender = "Sender address rejected: Domain";
+    let found = check(&refused("anna@gmail.com", sender), "local", "chroot-dns");
+    assert_eq!(found.confidence, Confidence::Likely);
+    let several: String = ["mx.one.example", "mx.two.example", "mx.three.example"]
+        .iter()
+        .map(|name| refused(name, helo))
+        .collect();
+    let found = check(&several, "local", "chroot-dns");
+    assert_eq!(found.confidence, Confidence::Likely);
+}
+
+#[test]
+fn what_was_cut_off_is_less_sure() {
+    let whole = "A1B2C3D: to=<a@gmail.com>, relay=gmail-smtp-in.l.google.com[192.0.2.1]:25, dsn=4.7.28, status=deferred (host gmail-smtp-in.l.google.com[192.0.2.1] said: 421 4.7.28 an unusual rate of mail (in reply to end of DATA command))";
+    let found = check(whole, "google", "rate-limited");
+    assert_eq!(found.confidence, Confidence::Certain);
+    let cut = whole.split(" (in reply").next().unwrap();
+    let found = check(cut, "google", "rate-limited");
     assert_eq!(found.confidence, Confidence::Likely);
 }
 
@@ -148,6 +203,150 @@ fn what_says_nothing_is_not_guessed_at() {
             found.cause.is_none() && found.provider.is_none(),
             "{text:?}: {found:#?}"
         );
+    }
+}
+
+const REFUSED: &str = "Feb 26 21:58:24 mx postfix/smtp[10251]: 2F6FA6AB68: to=<anna@gmail.com>, relay=gmail-smtp-in.l.google.com[2001:db8:400d::1a]:25, delay=8.7, delays=8/0.01/0.06/0.58, dsn=5.7.1, status=bounced (host gmail-smtp-in.l.google.com[2001:db8:400d::1a] said: 550-5.7.1 [2001:db8::423f 12] Our system has detected that 550-5.7.1 this message is likely unsolicited mail. To reduce the amount of spam 550-5.7.1 sent to Gmail, this message has been blocked. Please visit 550-5.7.1 http://support.google.com/mail/bin/answer.py?hl=en&answer=188131 for 550 5.7.1 more information. r6si610718qcl.69 - gsmtp (in reply to end of DATA command))";
+const LIMITED: &str = "Jan 27 19:51:31 web01 postfix/smtp[5111]: EB2FEA0216: host ASPMX.L.GOOGLE.com[2001:db8:4008::1b] said: 421-4.7.0 [2001:db8:102:2b04:111:222:333:444      15] Our system has detected an 421-4.7.0 unusual rate of unsolicited mail originating from your IP address. To 421-4.7.0 protect our users from spam, mail sent from your IP address has been 421-4.7.0 temporarily rate limited. (in reply to end of DATA command)";
+const DIED: &str = "Dec 26 09:29:07 mx postfix/qmgr[7900]: warning: transport smtp failure -- see a previous warning/fatal/panic logfile record for the problem description\nDec 26 09:29:07 mx postfix/error[29553]: EE035601FA2: to=<user@gmail.com>, relay=none, delay=4.5, delays=0.04/4.4/0/0.02, dsn=4.3.0, status=deferred (unknown mail transport error)";
+
+/// Puts something before each line, which is broken as mail programs do.
+fn each(text: &str, before: &str, width: usize) -> String {
+    let mut all = String::new();
+    for line in text.lines() {
+        for part in crate::finding::folds(line, width) {
+            all.extend([before, line.get(part).unwrap(), "\n"]);
+        }
+    }
+    all
+}
+
+fn quoted_printable(text: &str) -> String {
+    let text = text.replace('=', "=3D");
+    let chars: Vec<char> = text.chars().collect();
+    let lines: Vec<String> = chars.chunks(70).map(|line| line.iter().collect()).collect();
+    // No code is broken there.
+    lines
+        .join("=\n")
+        .replace("==\n3D", "=\n=3D")
+        .replace("=3=\nD", "=\n=3D")
+}
+
+#[test]
+fn what_a_text_went_through_changes_nothing() {
+    let knowledge = Knowledge::built_in();
+    let of_page = |text: &str| {
+        let text = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        format!("<p>{}</p>", text.replace('\n', "<br>\n"))
+    };
+    let numbered = |text: &str| {
+        let lines = text.lines().enumerate();
+        let lines = lines.map(|(at, line)| format!("/var/log/mail.log:{}:{line}", at + 7));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    for (text, cause) in [
+        (REFUSED, "content-spam"),
+        (LIMITED, "rate-limited"),
+        (DIED, "transport-broken"),
+    ] {
+        let mut shapes: Vec<Vec<u8>> = [
+            text.replace('\n', "\r\n"),
+            each(text, "> ", 66),
+            each(text, "> > ", 72),
+            each(text, "| ", 60),
+            each(text, "\t", 76),
+            each(text, "postfix-1  | ", 9000),
+            each(text, "+", 9000),
+            each(text, "", 72).replace('\n', " \n"),
+            numbered(text),
+            of_page(text),
+            format!("<pre><code>{text}</code></pre>"),
+            text.replace(' ', "\u{a0}"),
+            text.replace(' ', "\u{202f}"),
+            text.replace('.', ".\u{200b}"),
+            text.replace('-', "\u{2011}"),
+            text.replace(' ', "\t"),
+            text.replace("status", "\u{1b}[1;31mstatus\u{1b}[0m")
+                .replace('5', "\u{1b}[32m5\u{1b}[m"),
+            text.replace('\n', "\\n"),
+            format!("```\n{text}\n```"),
+            format!("[code]{text}[/code]"),
+            format!("\u{feff}{text}"),
+            format!("エラーが出ます。\n{text}\n原因は何でしょうか。"),
+            quoted_printable(text),
+            quoted_printable(text).replace('\n', "\r\n"),
+        ]
+        .into_iter()
+        .map(String::into_bytes)
+        .collect();
+        let units = || text.encode_utf16();
+        shapes.push(
+            [
+                vec![0xff, 0xfe],
+                units().flat_map(u16::to_le_bytes).collect(),
+            ]
+            .concat(),
+        );
+        shapes.push(units().flat_map(u16::to_be_bytes).collect());
+        // Japanese in the ways of mail (ISO-2022-JP) and of old systems (Shift_JIS).
+        shapes.push(
+            [
+                b"\x1b$B%(%i!<\x1b(B\n",
+                text.as_bytes(),
+                b"\n\x1b$B86\x1b(B",
+            ]
+            .concat(),
+        );
+        shapes.push(
+            [
+                b"\x83G\x83\x89\x81[\n",
+                text.as_bytes(),
+                b"\n\x8c\xb4\x88\xf6",
+            ]
+            .concat(),
+        );
+        for shape in shapes {
+            let found = explain(&knowledge, &shape);
+            let shape = String::from_utf8_lossy(&shape);
+            assert_eq!(
+                found.cause.map(|cause| cause.code.as_str()),
+                Some(cause),
+                "{shape}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_text_cut_anywhere_is_not_surely_something_else() {
+    let knowledge = Knowledge::built_in();
+    for (text, cause, provider) in [
+        (REFUSED, "content-spam", "google"),
+        (LIMITED, "rate-limited", "google"),
+        (DIED, "transport-broken", LOCAL),
+    ] {
+        for at in 0..text.len() {
+            for part in text
+                .split_at_checked(at)
+                .map_or([""; 2], |(one, other)| [one, other])
+            {
+                let found = explain(&knowledge, part.as_bytes());
+                let code = found.cause.map_or("", |cause| cause.code.as_str());
+                let right = code == cause || code.is_empty();
+                assert!(
+                    right || found.confidence < Confidence::Certain,
+                    "{code}: {part}"
+                );
+                let who = found.provider.unwrap_or(OTHER);
+                assert!(
+                    [OTHER, LOCAL, "google", provider].contains(&who),
+                    "{who}: {part}"
+                );
+            }
+        }
     }
 }
 

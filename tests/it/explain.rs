@@ -1,10 +1,16 @@
 //! `mailfix explain`: texts as people paste them, codes, and lines for programs.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use mailfix::cause::Cause;
+use mailfix::diagnose::Knowledge;
+use mailfix::doctor::ailment::Ailment;
+use mailfix::meaning::Meaning;
+use mailfix::remedy_sheet::RemedyId;
 use serde_json::Value;
 
 use crate::support::{Shown, Snapshots, Tree, binary};
@@ -88,6 +94,9 @@ fn whatever_is_pasted_is_shown_at_a_terminals_width() {
         ("code", &["5.7.26"]),
         ("reply-code", &["421", "4.7.28"]),
         ("own-code", &["TSS04"]),
+        ("finding", &["jail-incomplete"]),
+        ("remedy", &["ipv4-transport"]),
+        ("receiver", &["t-online"]),
         ("unknown-word", &["hello"]),
         (
             "new-refusal",
@@ -203,6 +212,121 @@ fn every_line_gets_one_object_in_order() {
 }
 
 #[test]
+fn whatever_stands_on_a_line_it_gets_one_object() {
+    let long = "x".repeat(5 * 1024 * 1024);
+    let lines: [&[u8]; 14] = [
+        b"",
+        b"\"",
+        b"\"550 5.1.1 \\ud800 no\"",
+        b"\"550 5.1.1 user unknown",
+        b"{\"a\": 1}",
+        b"[1]",
+        b"null",
+        b"12",
+        b"\0\0",
+        b"\"a\\u0000\\u001b[31m\"",
+        b"\xff\xfe",
+        b"  \r",
+        long.as_bytes(),
+        b"\"550 5.1.1 user unknown\"",
+    ];
+    let output = explain(&["--lines", "--json"], &lines.join(&b'\n'));
+    assert!(output.status.success() && output.stderr.is_empty());
+    assert!(!output.stdout.contains(&0x1b) && !output.stdout.contains(&0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(found.len(), lines.len());
+    for one in &found {
+        for field in [
+            "provider",
+            "cause",
+            "code",
+            "enhanced",
+            "confidence",
+            "remedy",
+        ] {
+            assert!(one.get(field).is_some(), "{field}: {one}");
+        }
+    }
+    assert_eq!(found[13]["cause"], "mailbox-unknown");
+    assert_eq!(explain(&["--lines", "--json"], b"").stdout, b"");
+}
+
+#[test]
+fn a_line_is_answered_before_the_next_is_asked() {
+    let tree = Tree::new();
+    let words = ["explain", "--root", ".", "--lines"];
+    let mut child = binary(tree.path(), &words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    for (line, cause) in [
+        ("421 4.7.28 an unusual rate of email", "rate-limited"),
+        ("status=sent (250 ok)", "delivered"),
+    ] {
+        writeln!(stdin, "{line}").unwrap();
+        let mut answer = String::new();
+        stdout.read_line(&mut answer).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["cause"], cause);
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn bounces_of_all_systems_are_read() {
+    let knowledge = Knowledge::built_in();
+    for (name, provider, cause, recipient) in [
+        ("postfix", "google", "ipv6-no-ptr", "bob@gmail.com"),
+        (
+            "postfix-delay",
+            "microsoft-consumer",
+            "ip-reputation",
+            "bob@outlook.com",
+        ),
+        ("postfix-ja", "google", "mailbox-full", "bob@gmail.com"),
+        ("exim", "unitedinternet", "no-ptr", "bob@gmx.de"),
+        ("sendmail", "yahoo", "content-spam", "bob@yahoo.com"),
+        ("qmail", "t-online", "ip-blocklist", "bob@t-online.de"),
+        (
+            "qmail2",
+            "microsoft-consumer",
+            "mailbox-unknown",
+            "bob@hotmail.com",
+        ),
+        (
+            "exchange",
+            "microsoft-eop",
+            "mailbox-unknown",
+            "bob@contoso.example",
+        ),
+        ("exchange2", "microsoft-eop", "relay-denied", ""),
+        ("gmail", "unitedinternet", "no-ptr", "bob@gmx.de"),
+        ("gmail2", "google", "mailbox-unknown", "bob@gmail.com"),
+        ("service", "apple", "domain-blocklist", "bob@icloud.com"),
+    ] {
+        let found = mailfix::explain::explain(&knowledge, &text(&format!("bounces/{name}")));
+        let sighting = found.sighting().unwrap();
+        assert_eq!(
+            (
+                found.provider.unwrap_or_default(),
+                found.cause.map_or("", |cause| &cause.code),
+                sighting.recipient.as_deref().unwrap_or_default(),
+            ),
+            (provider, cause, recipient),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn files_are_texts_of_their_own() {
     let tree = Tree::new();
     tree.write(
@@ -283,16 +407,137 @@ fn an_address_that_is_broken_or_written_as_a_page_does_is_nobodys_either() {
     }
 }
 
+/// Words of our own code that are joined by `-`: as codes are written.
+fn words_like_codes(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"').skip(1).step_by(2).filter(|word| {
+        let mut parts = word.split('-');
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        word.contains('-') && parts.all(is_part) && !word.starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+/// The codes of the findings that a source file makes: what stands where a finding is made, and
+/// where that is no text, every text of the file that is written like a code.
+fn codes_in(source: &str) -> Vec<String> {
+    let body = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let mut codes = Vec::new();
+    let mut named_elsewhere = false;
+    for severity in ["error", "warning", "note", "new"] {
+        let mark = format!("Finding::{severity}(");
+        for arguments in body.split(&mark).skip(1) {
+            let mut arguments = arguments.trim_start();
+            if severity == "new" {
+                let (_, rest) = arguments.split_once(',').unwrap();
+                arguments = rest.trim_start();
+            }
+            match arguments.strip_prefix('"') {
+                Some(rest) => codes.push(rest.split('"').next().unwrap().to_owned()),
+                None => named_elsewhere = true,
+            }
+        }
+    }
+    for arguments in body.split("unknown(").skip(1) {
+        if let Some(rest) = arguments.trim_start().strip_prefix('"') {
+            codes.push(rest.split('"').next().unwrap().to_owned());
+        }
+    }
+    if named_elsewhere {
+        codes.extend(words_like_codes(body).map(str::to_owned));
+    }
+    codes
+}
+
+/// All files of ours below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Words in files of findings that are none of their codes.
+const NO_CODES: [&str; 2] = ["mta-sts", "postfix-check"];
+
+#[test]
+fn every_code_that_is_printed_is_explained() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&home.join("src"), &mut files);
+    let mut codes: BTreeSet<String> = files
+        .iter()
+        .flat_map(|file| codes_in(&fs::read_to_string(file).unwrap()))
+        .filter(|code| !NO_CODES.contains(&code.as_str()))
+        .collect();
+    let ours = codes.len();
+    assert!(ours > 200, "{ours} were found");
+    let findings: BTreeSet<String> = Meaning::all().into_iter().map(|one| one.code).collect();
+    let known = |code: &str| {
+        findings.contains(code)
+            || Cause::codes().any(|cause| cause == code)
+            || RemedyId::of(code).is_some()
+    };
+    codes.extend(Ailment::all().into_iter().map(|ailment| ailment.code));
+    let unknown: Vec<&String> = codes.iter().filter(|code| !known(code)).collect();
+    assert!(unknown.is_empty(), "without a page: {unknown:?}");
+    // What is said of other places is not left behind when a finding goes.
+    let all: String = files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let left: Vec<&String> = findings
+        .iter()
+        .filter(|code| !codes.contains(*code) && !all.contains(&format!("\"{code}\"")))
+        .collect();
+    assert!(left.is_empty(), "pages of nothing: {left:?}");
+}
+
+#[test]
+fn a_code_of_ours_is_described() {
+    let tree = Tree::new();
+    for (code, says) in [
+        ("spf-lookups", "more than ten lookups"),
+        ("`swallowed-setting`", "part of the value above it"),
+        ("[postfix-stopped]", "Postfix does not run"),
+        ("mx-filter", "what becomes of mail"),
+        ("google", "What it refuses mail for"),
+        ("port25-blocked", "port 25"),
+    ] {
+        let output = run(binary(tree.path(), &["explain", "--root", ".", code]), b"");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && said.contains(says),
+            "{code}: {said}"
+        );
+        assert!(
+            said.lines().all(|line| line.chars().count() <= WIDTH),
+            "{said}"
+        );
+    }
+    let page = object(&["duplicate-key"], b"");
+    assert_eq!(page["page"]["finding"], "duplicate-key");
+    assert!(!steps(&page["page"]).is_empty());
+}
+
 #[test]
 fn a_code_that_is_no_cause_is_told_from_a_text() {
     for (code, hint) in [
         ("chroot-dnss", "did you mean `mailfix explain chroot-dns`?"),
-        ("jail-incomplete", "`mailfix doctor`"),
+        ("spf-lookup", "did you mean `mailfix explain spf-lookups`?"),
+        ("nothing-like-it", "codes stand in brackets"),
     ] {
         let output = explain(&[code], b"");
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8(output.stderr).unwrap();
-        let expected = format!("`{code}` is no cause of refused mail");
+        let expected = format!("`{code}` is no code that mailfix knows");
         assert!(said.contains(&expected) && said.contains(hint), "{said}");
     }
 }

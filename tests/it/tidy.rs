@@ -26,6 +26,7 @@ const LAYERS: &[&[&str]] = &[
         "provider",
         "package",
         "remedy_sheet",
+        "meaning",
         "cause",
         "catalogue",
         "scheduler",

@@ -44,11 +44,6 @@ pub fn object(explanation: &Explanation<'_>) -> Value {
 
 /// What to do.
 pub fn remedy(advice: &Advice<'_>) -> Value {
-    let commands: Vec<&String> = advice
-        .steps
-        .iter()
-        .filter_map(|step| step.command.as_ref())
-        .collect();
     let steps: Vec<Value> = advice
         .steps
         .iter()
@@ -59,7 +54,7 @@ pub fn remedy(advice: &Advice<'_>) -> Value {
         .iter()
         .map(|form| json!({ "place": form.place, "says": form.says }))
         .collect();
-    json!({ "commands": commands, "steps": steps, "forms": forms })
+    json!({ "commands": advice.commands(), "steps": steps, "forms": forms })
 }
 
 fn seen((sighting, cause): (&Sighting, &&str)) -> Value {

@@ -19,8 +19,8 @@ use crate::mask::Mask;
 use crate::system::System;
 use page::Page;
 
-/// How many lines are explained at a time: enough to keep every processor at work.
-const BATCH: usize = 8192;
+/// How many bytes are read, and said, at a time.
+const PIECE: usize = 64 * 1024;
 
 /// Explain a log line, a bounce, a reply or a code: what it means and what to do
 ///
@@ -30,7 +30,7 @@ const BATCH: usize = 8192;
 #[derive(Debug, Args)]
 pub struct Explain {
     /// The text, a cause or a code; several words are one text [default: standard input]
-    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(value_name = "TEXT")]
     text: Vec<String>,
     /// Read the text from this file, `-` for standard input; can be given several times
     #[arg(long = "file", short, value_name = "FILE", conflicts_with = "text")]
@@ -165,61 +165,30 @@ fn is_stdin(text: &[String]) -> bool {
     matches!(text, [only] if only == "-")
 }
 
-/// Explains every line: one object each, in order.
+/// Explains every line: one object each, in order. What is there is answered before more is waited
+/// for, so that a program may ask line by line.
 fn lines(
     session: &mut Session,
     knowledge: &Knowledge,
     input: impl Read,
     mask: &mut Option<Mask>,
 ) -> Result<u8, Failure> {
-    let mut input = BufReader::new(input);
-    let mut batch: Vec<Vec<u8>> = Vec::new();
-    loop {
-        batch.clear();
-        while batch.len() < BATCH {
-            let Some(line) = next_line(&mut input)
-                .map_err(|error| Failure::failed(format!("cannot read the lines: {error}")))?
-            else {
-                break;
-            };
-            batch.push(line);
+    let mut input = BufReader::with_capacity(PIECE, input);
+    let mut said = String::new();
+    while let Some(line) = next_line(&mut input)
+        .map_err(|error| Failure::failed(format!("cannot read the lines: {error}")))?
+    {
+        said += &object(knowledge, &line, mask.as_mut());
+        if said.len() >= PIECE || memchr::memchr(b'\n', input.buffer()).is_none() {
+            session.ui.data(&said);
+            said.clear();
         }
-        if batch.is_empty() {
-            return Ok(0);
-        }
-        if let Some(mask) = mask {
-            // Numbers are given in the order of the lines.
-            for line in &batch {
-                session.ui.data(&object(knowledge, line, Some(mask)));
-            }
-            continue;
-        }
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = batch.len().div_ceil(workers);
-        let texts: Vec<String> = std::thread::scope(|scope| {
-            let shares = batch.chunks(share);
-            let running: Vec<_> = shares
-                .map(|share| {
-                    scope.spawn(move || {
-                        share
-                            .iter()
-                            .map(|line| object(knowledge, line, None))
-                            .collect::<String>()
-                    })
-                })
-                .collect();
-            running
-                .into_iter()
-                .map(|one| {
-                    one.join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        });
-        for text in texts {
-            session.ui.data(&text);
+        if session.ui.is_unread() {
+            break;
         }
     }
+    session.ui.data(&said);
+    Ok(0)
 }
 
 /// Reads a line without its end; of one that is longer than any text its beginning.

@@ -1,4 +1,5 @@
-//! Pages about a cause, a code, or a code of a receiver's own: what is known without a line.
+//! Pages about a cause, a finding, a remedy, a receiver, a code, or a code of a receiver's own: what
+//! is known without a line.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +10,28 @@ use crate::cli::explain::form::remedy;
 use crate::cli::explain::show::{advice, section};
 use crate::cli::{Failure, Session, json};
 use crate::diagnose::Knowledge;
-use crate::explain::{Advice, Code};
+use crate::explain::{Advice, Code, Step};
+use crate::meaning::Meaning;
 use crate::provider::{Provider, Signature};
+use crate::remedy_sheet::RemedyId;
 use crate::spelling::near_miss;
 
 /// How many sample replies a page shows.
 const SAMPLES: usize = 5;
 
+/// The most bytes of a code; a text that is longer is none.
+const LONGEST: usize = 60;
+
 /// What somebody asks about.
 pub enum Page<'k> {
     /// A cause.
     Cause(&'k Cause),
+    /// A finding.
+    Finding(Meaning),
+    /// A remedy.
+    Remedy(RemedyId),
+    /// A receiver.
+    Provider(&'k Provider),
     /// A status code.
     Code(Code),
     /// A code of a receiver's own, `TSS04`, and the signatures it stands in.
@@ -28,15 +40,18 @@ pub enum Page<'k> {
 
 /// Finds what a text names, if it is all of the text.
 pub fn find<'k>(knowledge: &'k Knowledge, text: &str) -> Option<Page<'k>> {
-    if let Some(cause) = knowledge.cause(&text.to_ascii_lowercase()) {
-        return Some(Page::Cause(cause));
+    if text.len() > LONGEST {
+        return None;
+    }
+    let word = text
+        .trim_matches(['[', ']', '(', ')', '"', '`', '#'])
+        .to_lowercase();
+    if let Some(page) = named(knowledge, &word) {
+        return Some(page);
     }
     if let Some(code) = Code::parse(text) {
         return Some(Page::Code(code));
     }
-    let word = text
-        .trim_matches(['[', ']', '(', ')', '"', '#'])
-        .to_lowercase();
     let is_word = (4..=30).contains(&word.chars().count())
         && !word.contains(char::is_whitespace)
         && !word.contains('@')
@@ -56,7 +71,16 @@ pub fn find<'k>(knowledge: &'k Knowledge, text: &str) -> Option<Page<'k>> {
     (!signatures.is_empty()).then_some(Page::Own(word, signatures))
 }
 
-/// What to say of a text that reads like the code of a cause and is none: it is no text of mail.
+/// Finds what a word of ours stands for.
+fn named<'k>(knowledge: &'k Knowledge, word: &str) -> Option<Page<'k>> {
+    let cause = knowledge.cause(word).map(Page::Cause);
+    cause
+        .or_else(|| Meaning::of(word).map(Page::Finding))
+        .or_else(|| RemedyId::of(word).map(Page::Remedy))
+        .or_else(|| knowledge.provider(word).map(Page::Provider))
+}
+
+/// What to say of a text that reads like a code of ours and is none: it is no text of mail.
 pub fn unknown(knowledge: &Knowledge, text: &str) -> Option<Failure> {
     let is_code = text.len() < 40
         && text.contains('-')
@@ -67,12 +91,17 @@ pub fn unknown(knowledge: &Knowledge, text: &str) -> Option<Failure> {
     if !is_code {
         return None;
     }
-    let failure = Failure::failed(format!("`{text}` is no cause of refused mail"));
-    let codes = knowledge.causes().iter().map(|cause| cause.code.as_str());
+    let failure = Failure::failed(format!("`{text}` is no code that mailfix knows"));
+    let meanings = Meaning::all();
+    let findings = meanings.iter().map(|meaning| meaning.code.as_str());
+    let codes: Vec<&str> = (knowledge.causes().iter().map(|cause| cause.code.as_str()))
+        .chain(findings)
+        .chain(RemedyId::ALL.iter().map(|id| id.word()))
+        .collect();
     Some(match near_miss(text, codes) {
         Some(code) => failure.hint(format!("did you mean `mailfix explain {code}`?")),
         None => failure.hint(
-            "if it is the code of a finding, that says itself what is wrong and what mends it: `mailfix doctor`",
+            "codes stand in brackets where mailfix prints them, `warning[spf-long]`; anything else is taken for a text if it has a blank in it",
         ),
     })
 }
@@ -97,6 +126,9 @@ impl Page<'_> {
     pub fn show(&self, session: &mut Session, knowledge: &Knowledge) {
         match self {
             Self::Cause(cause) => show_cause(session, knowledge, cause),
+            Self::Finding(meaning) => show_finding(session, meaning),
+            Self::Remedy(id) => show_remedy(session, *id),
+            Self::Provider(provider) => show_provider(session, knowledge, provider),
             Self::Code(code) => show_code(session, knowledge, code),
             Self::Own(word, signatures) => show_own(session, knowledge, word, signatures),
         }
@@ -123,6 +155,39 @@ impl Page<'_> {
                     }),
                 )
             }
+            Self::Finding(meaning) => json::object(
+                "page",
+                &json!({
+                    "finding": meaning.code,
+                    "says": meaning.says,
+                    "means": [meaning.means],
+                    "remedy": remedy(&of_finding(meaning)),
+                    "found_by": meaning.found_by,
+                }),
+            ),
+            Self::Remedy(id) => {
+                let sheet = id.sheet();
+                json::object(
+                    "page",
+                    &json!({
+                        "remedy": id,
+                        "title": sheet.title,
+                        "outcome": sheet.outcome,
+                        "changes": sheet.changes,
+                        "cost": sheet.cost,
+                        "verify": sheet.verify,
+                        "until": sheet.until,
+                    }),
+                )
+            }
+            Self::Provider(provider) => json::object(
+                "page",
+                &json!({
+                    "provider": provider.id,
+                    "name": provider.name,
+                    "causes": causes_of(knowledge, provider).iter().map(|cause| &cause.code).collect::<Vec<_>>(),
+                }),
+            ),
             Self::Code(code) => {
                 let says: Vec<Value> = code
                     .says()
@@ -183,6 +248,76 @@ fn names(signature: &Signature, code: &Code) -> bool {
         }
         None => code.reply.is_some_and(|reply| sign.code.contains(&reply)),
     }
+}
+
+/// What is to be done about a finding.
+fn of_finding(meaning: &Meaning) -> Advice<'_> {
+    Advice {
+        means: vec![&meaning.means],
+        steps: meaning.steps.iter().map(|says| Step::of(says)).collect(),
+        ..Advice::default()
+    }
+}
+
+fn show_finding(session: &mut Session, meaning: &Meaning) {
+    let ui = &mut session.ui;
+    ui.heading(&format!("{}: {}", meaning.code, meaning.says));
+    advice(ui, &of_finding(meaning));
+    let commands: Vec<String> = (meaning.found_by.iter())
+        .map(|words| format!("`mailfix {words}`"))
+        .collect();
+    ui.hint(&format!(
+        "where it stands on this host, and what mends it there: {}",
+        commands.join(", ")
+    ));
+}
+
+fn show_remedy(session: &mut Session, id: RemedyId) {
+    let sheet = id.sheet();
+    let ui = &mut session.ui;
+    ui.heading(&format!("{id}: {}", sheet.title));
+    for (name, text) in [
+        ("what becomes of mail", &sheet.outcome),
+        ("changes", &sheet.changes),
+        ("costs", &sheet.cost),
+        ("verified by", &sheet.verify),
+        ("unnecessary when", &sheet.until),
+    ] {
+        ui.point("-", &format!("{name}: {text}"));
+    }
+    ui.hint(&format!(
+        "`mailfix remedies {id}` says whether it fits this host"
+    ));
+}
+
+/// The causes for which a receiver is known to refuse mail, in the order of its file.
+fn causes_of<'k>(knowledge: &'k Knowledge, provider: &Provider) -> Vec<&'k Cause> {
+    let mut causes: Vec<&Cause> = Vec::new();
+    let signatures = provider.signatures.iter();
+    for cause in signatures.filter_map(|one| knowledge.cause(&one.cause)) {
+        if !causes.contains(&cause) {
+            causes.push(cause);
+        }
+    }
+    causes
+}
+
+fn show_provider(session: &mut Session, knowledge: &Knowledge, provider: &Provider) {
+    let ui = &mut session.ui;
+    ui.heading(&format!("{}: {}", provider.id, provider.name));
+    let causes = causes_of(knowledge, provider);
+    if causes.is_empty() {
+        ui.point("-", "no refusal in words of its own is known");
+    } else {
+        section(ui, "What it refuses mail for");
+        for cause in causes {
+            ui.point("-", &format!("{}: {}", cause.code, cause.says));
+        }
+    }
+    ui.hint(&format!(
+        "`mailfix explain CAUSE` says what to do; `mailfix providers show {}` tells all about it",
+        provider.id
+    ));
 }
 
 fn show_cause(session: &mut Session, knowledge: &Knowledge, cause: &Cause) {
@@ -291,10 +426,7 @@ fn show_own(
         known
             .not
             .splice(0..0, signature.not.iter().map(String::as_str));
-        let own = signature.steps.iter().map(|says| crate::explain::Step {
-            command: None,
-            says: says.clone(),
-        });
+        let own = signature.steps.iter().map(|says| Step::of(says));
         known.steps.splice(0..0, own);
         advice(ui, &known);
     }

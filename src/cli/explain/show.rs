@@ -6,6 +6,7 @@ use crate::cli::ui::Ui;
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER};
 use crate::excerpt::{Ending, Kind, Sighting};
 use crate::explain::{Advice, Explanation};
+use crate::postfix::log::Manner;
 
 /// The most of a reply that is shown; the person has the rest.
 const WORDS: usize = 700;
@@ -31,7 +32,7 @@ pub fn show(session: &mut Session, knowledge: &Knowledge, explanation: &Explanat
     if !troubles.is_empty() {
         section(ui, "What programs said beside it");
         for trouble in troubles.iter().take(OTHERS) {
-            ui.point("-", &format!("{}: {}", kind(trouble.kind), trouble.words));
+            ui.point("-", &trouble.words);
         }
     }
     others(ui, explanation);
@@ -108,11 +109,15 @@ fn facts(ui: &mut Ui, knowledge: &Knowledge, explanation: &Explanation<'_>, sigh
     let words = shortened(&sighting.words);
     let said = format!("{} {words}", codes.join(" "));
     if !said.trim().is_empty() {
+        let spoke = matches!(sighting.manner, Manner::Said | Manner::RefusedToTalk);
         let label = match sighting.kind {
-            Kind::Trouble(_) | Kind::Own => "says",
-            _ => "reply",
+            Kind::Refusal | Kind::Delivery(Ending::Sent) => "reply",
+            Kind::Loose => "text",
+            _ if spoke => "reply",
+            _ => "what happened",
         };
-        ui.point("-", &format!("{label}: {}", said.trim()));
+        let said = format!("{label}: {}", said.trim());
+        ui.marked_point("-", &said, &explanation.because);
     }
     if explanation.cause.is_some() {
         ui.point("-", &sure(explanation));
@@ -144,7 +149,10 @@ fn who(
         return Some(format!("this host itself, not the receiver{meant}"));
     }
     let name = match explanation.provider? {
-        LOCAL => return Some("this host itself, not the receiver".to_owned()),
+        LOCAL if sighting.kind == Kind::Refusal => {
+            return Some("this host itself, which refused somebody".to_owned());
+        }
+        LOCAL => return Some("Postfix on this host; no receiver said anything".to_owned()),
         OTHER => None,
         id => Some(
             knowledge
@@ -172,8 +180,10 @@ fn ending(explanation: &Explanation<'_>, sighting: &Sighting) -> &'static str {
 
 /// How sure it is, and what decided.
 fn sure(explanation: &Explanation<'_>) -> String {
+    let is_cut = explanation.sighting().is_some_and(|one| one.is_cut);
     let sure = match explanation.confidence {
         Confidence::Certain => "certain",
+        Confidence::Likely if is_cut => "likely (the text is cut off)",
         Confidence::Likely => "likely",
         Confidence::Guess => "a guess",
     };

@@ -1,6 +1,11 @@
 //! What smtp(8) tells of other hosts: what they said, that they did not answer, that they left.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::{Around, reply};
+use crate::excerpt::wrap::floor;
 use crate::excerpt::{Kind, Sighting};
 use crate::postfix::log::Manner;
 
@@ -12,18 +17,21 @@ const PROBED: &str = "address: host ";
 
 /// Reads all that smtp(8) tells of hosts in a text.
 pub(super) fn hosts(text: &str, around: &Around, seen: &mut Vec<Sighting>) {
+    let marks = marks(text);
     let mut from = 0;
-    while let Some(found) = next_host(text, from) {
+    while let Some(found) = next_host(text, &marks, from) {
         // Words end where those of the next host begin.
         let rest = text.get(found.words..).unwrap_or_default();
         let beyond = found.words.max(found.start + "lost connection with ".len());
         let beyond = beyond + quoted(&found, rest);
-        let next = next_host(text, beyond).map(|next| lead_of(text, next.start));
+        let next = next_host(text, &marks, beyond).map(|next| lead_of(text, next.start));
         let limit = next.map_or(rest.len(), |next| next.saturating_sub(found.words));
         let rest = rest.get(..limit).unwrap_or(rest);
         let (words, stage, used) = ended(text, &found, rest);
         let mut sighting = found.sighting(words);
         sighting.stage = stage.map(str::to_owned);
+        // Postfix closes every reply to a command by naming that.
+        sighting.is_cut = found.manner == Manner::Said && stage.is_none();
         let before = text.get(..found.start).unwrap_or_default().trim_end();
         let before = before
             .strip_suffix("delivery temporarily suspended:")
@@ -86,87 +94,112 @@ impl Told<'_> {
     }
 }
 
-/// Finds the next host that a text tells of.
-fn next_host(text: &str, from: usize) -> Option<Told<'_>> {
-    let rest = text.get(from..)?;
-    if rest.is_empty() {
-        return None;
-    }
-    let spoken = [
-        (" said:", Manner::Said),
-        (" refused to talk to me:", Manner::RefusedToTalk),
-    ];
-    let spoken = spoken.into_iter().filter_map(|(mark, manner)| {
-        let at = from + rest.find(mark)?;
-        let before = text.get(from..at)?;
-        let start = before.rfind("host ").or_else(|| before.rfind("server"))?;
-        let whole = before.get(start..)?;
-        let (name, address) = peer(whole.strip_prefix("host ").unwrap_or_default());
-        let words = skip_blank(text, at + mark.len());
-        // `connect to HOST: server refused to talk to me:` of Postfix before 2.4.
-        let old = whole
-            .starts_with("server")
-            .then(|| before.rfind("connect to "))
-            .flatten();
-        let (start, (name, address)) = match old {
-            Some(connect) => (
-                connect,
-                peer(before.get(connect + 11..).unwrap_or_default()),
-            ),
-            None => (start, (name, address)),
-        };
-        (whole.len() < 300).then_some(Told {
-            start: from + start,
-            words,
-            name,
-            address,
+/// What stands where a host is told of, and how its words came about.
+const MARKS: [(&str, Manner); 5] = [
+    (" said:", Manner::Said),
+    (" refused to talk to me:", Manner::RefusedToTalk),
+    ("connect to ", Manner::NotConnected),
+    ("lost connection with ", Manner::LostConnection),
+    ("conversation with ", Manner::TimedOut),
+];
+
+/// The most letters of a host's name and address, and of the words around them.
+const NAMED: usize = 300;
+
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let marks = MARKS.map(|(mark, _)| mark);
+    AhoCorasick::new(marks).expect("the marks are few and short")
+});
+
+/// A place at which one of the [`MARKS`] stands.
+struct Mark {
+    at: usize,
+    text: &'static str,
+    manner: Manner,
+}
+
+/// Finds all marks of a text, in order.
+fn marks(text: &str) -> Vec<Mark> {
+    let found = SEARCH.find_iter(text);
+    let found = found.filter_map(|found| {
+        let &(mark, manner) = MARKS.get(found.pattern().as_usize())?;
+        Some(Mark {
+            at: found.start(),
+            text: mark,
             manner,
         })
     });
-    let told = [
-        ("connect to ", Manner::NotConnected),
-        ("lost connection with ", Manner::LostConnection),
-        ("conversation with ", Manner::TimedOut),
-    ];
-    let told = told.into_iter().filter_map(|(mark, manner)| {
-        let mut at = from;
-        loop {
-            let start = at + text.get(at..)?.find(mark)?;
-            let whole = text.get(start + mark.len()..)?;
-            at = start + mark.len();
-            if whole.starts_with("transport ") || whole.starts_with("private/") {
-                continue;
-            }
-            let (name, address) = peer(whole);
-            let used = name?.len() + address.map_or(0, |address| address.len() + 2);
-            let after = whole.get(used..)?;
-            let port = after.find([' ', ',']).unwrap_or(after.len());
-            let is_told = match manner {
-                Manner::NotConnected => after.get(..port)?.ends_with(':'),
-                Manner::TimedOut => after.get(port..)?.starts_with(" timed out"),
-                _ => after.get(port..)?.starts_with(" while"),
-            };
-            if !is_told
-                || after
-                    .get(port..)?
-                    .starts_with(" server refused to talk to me")
-            {
-                continue;
-            }
-            let words = match manner {
-                Manner::NotConnected => skip_blank(text, start + mark.len() + used + port),
-                _ => start,
-            };
-            return Some(Told {
-                start,
-                words,
-                name,
-                address,
-                manner,
-            });
-        }
-    });
-    spoken.chain(told).min_by_key(|told| told.start)
+    found.collect()
+}
+
+/// Finds the next host that a text tells of.
+fn next_host<'a>(text: &'a str, marks: &[Mark], from: usize) -> Option<Told<'a>> {
+    let first = marks.partition_point(|mark| mark.at < from);
+    marks
+        .get(first..)?
+        .iter()
+        .find_map(|mark| match mark.manner {
+            Manner::Said | Manner::RefusedToTalk => spoken(text, mark, from),
+            _ => told(text, mark),
+        })
+}
+
+/// A host that spoke: its name stands before the mark.
+fn spoken<'a>(text: &'a str, mark: &Mark, from: usize) -> Option<Told<'a>> {
+    let from = from.max(floor(text, mark.at.saturating_sub(NAMED)));
+    let before = text.get(from..mark.at)?;
+    let start = before.rfind("host ").or_else(|| before.rfind("server"))?;
+    let whole = before.get(start..)?;
+    // `connect to HOST: server refused to talk to me:` of Postfix before 2.4.
+    let old = whole
+        .starts_with("server")
+        .then(|| before.rfind("connect to "))
+        .flatten();
+    let (start, name) = match old {
+        Some(connect) => (connect, before.get(connect + "connect to ".len()..)),
+        None => (start, whole.strip_prefix("host ")),
+    };
+    let (name, address) = peer(name.unwrap_or_default());
+    Some(Told {
+        start: from + start,
+        words: skip_blank(text, mark.at + mark.text.len()),
+        name,
+        address,
+        manner: mark.manner,
+    })
+}
+
+/// A host that did not: its name stands behind the mark.
+fn told<'a>(text: &'a str, mark: &Mark) -> Option<Told<'a>> {
+    let begin = mark.at + mark.text.len();
+    let whole = text.get(begin..)?;
+    if whole.starts_with("transport ") || whole.starts_with("private/") {
+        return None;
+    }
+    let (name, address) = peer(whole);
+    let used = name?.len() + address.map_or(0, |address| address.len() + 2);
+    let after = whole.get(used..)?;
+    let port = after.find([' ', ',']).unwrap_or(after.len());
+    let (port, rest) = after.split_at_checked(port)?;
+    let is_told = match mark.manner {
+        Manner::NotConnected => port.ends_with(':'),
+        Manner::TimedOut => rest.starts_with(" timed out"),
+        _ => rest.starts_with(" while"),
+    };
+    if !is_told || rest.starts_with(" server refused to talk to me") {
+        return None;
+    }
+    let words = match mark.manner {
+        Manner::NotConnected => skip_blank(text, begin + used + port.len()),
+        _ => mark.at,
+    };
+    Some(Told {
+        start: mark.at,
+        words,
+        name,
+        address,
+        manner: mark.manner,
+    })
 }
 
 /// How much of the words of a host is its own up to their stage, though it tells of another one
@@ -271,6 +304,11 @@ fn in_parentheses_open(inside: &str) -> (&str, &str) {
         Some(words) => (words, ""),
         None => (inside, ""),
     }
+}
+
+/// Tells whether a parenthesis that a text begins with is closed in it.
+pub(super) fn is_closed(text: &str) -> bool {
+    text.starts_with('(') && (text.ends_with(')') || !in_parentheses(text).1.is_empty())
 }
 
 fn skip_blank(text: &str, at: usize) -> usize {

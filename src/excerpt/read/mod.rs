@@ -6,10 +6,14 @@
 mod hosts;
 mod reply;
 
-use crate::excerpt::wrap::{is_enhanced, is_time};
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::excerpt::wrap::{is_enhanced, is_time, log_line};
 use crate::excerpt::{Ending, Kind, Sighting};
 use crate::postfix::log::{Line, Manner, Peer, Severity};
-use hosts::{hosts, in_parentheses, peer, recipient_before, set_address};
+use hosts::{hosts, in_parentheses, is_closed, peer, recipient_before, set_address};
 use reply::{coded, start_of_reply};
 
 /// The most words that are kept of a text that has no form.
@@ -63,6 +67,23 @@ const OWN: [&str; 44] = [
     "unable to look up host",
 ];
 
+static OWN_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .ascii_case_insensitive(true)
+        .build(OWN);
+    words.expect("the words are few and short")
+});
+
+/// What stands before the name of the host whose reply is told without it: so do Sendmail and
+/// Exchange.
+const TALKING: [&str; 4] = [
+    "while talking to ",
+    "Remote server: ",
+    "Remote Server: ",
+    "rejected your message: ",
+];
+
 /// What lines around a delivery report said.
 #[derive(Default)]
 struct Fields {
@@ -84,8 +105,11 @@ pub(super) fn sightings(lines: &[String]) -> Vec<Sighting> {
         }
         let before = seen.len();
         read_line(line, &mut seen);
-        if let Some(host) = after(line, "while talking to ") {
-            talking_to = Some(host.trim_end_matches(['.', ':']).to_owned());
+        // Exchange names it behind the reply too.
+        let host = TALKING.iter().find_map(|mark| after(line, mark));
+        let host = host.map(|host| host.trim_end_matches(['.', ':']));
+        if let Some(host) = host.filter(|host| host.contains('.')) {
+            talking_to = Some(host.to_owned());
         }
         for sighting in seen.iter_mut().skip(before) {
             if sighting.host.is_none() && sighting.kind == Kind::Reply {
@@ -94,6 +118,10 @@ pub(super) fn sightings(lines: &[String]) -> Vec<Sighting> {
         }
     }
     flush(&mut fields, &mut seen);
+    let nameless = |one: &&mut Sighting| one.host.is_none() && one.kind == Kind::Reply;
+    for sighting in seen.iter_mut().filter(nameless) {
+        sighting.host.clone_from(&talking_to);
+    }
     if seen.is_empty() {
         let mut words = lines.join(" ");
         if let Some((end, _)) = words.char_indices().nth(LOOSE) {
@@ -191,7 +219,7 @@ struct Around {
 
 /// Reads one line.
 fn read_line(line: &str, seen: &mut Vec<Sighting>) {
-    let parsed = Line::parse(line.as_bytes());
+    let parsed = log_line(line.as_bytes());
     let head = parsed.unwrap_or_else(|| Line::bare(line.as_bytes()));
     let is_log = parsed.is_some();
     let (queue_id, text) = queue_id(&head);
@@ -264,6 +292,7 @@ fn delivery(text: &str, at: usize, around: &Around, seen: &mut Vec<Sighting>) {
         hosts(earlier, around, seen);
     }
     let words = rest.get(status.len()..).unwrap_or_default().trim_start();
+    let is_cut = !is_closed(words);
     let (words, more) = in_parentheses(words);
     let recipient = first_recipient(fields);
     let inside = Around {
@@ -297,6 +326,7 @@ fn delivery(text: &str, at: usize, around: &Around, seen: &mut Vec<Sighting>) {
     let is_here = relay.is_some_and(|relay| Peer::parse(relay.as_bytes()).is_here());
     let (name, address) = relay.map(peer).unwrap_or_default();
     for sighting in seen.iter_mut().skip(first) {
+        sighting.is_cut |= is_cut;
         if let Some(dsn) = after(fields, "dsn=") {
             dsn.trim_end_matches(',').clone_into(&mut sighting.dsn);
         }
@@ -426,26 +456,26 @@ fn trouble(text: &str) -> Option<Sighting> {
         ("error: ", Severity::Error),
         ("warning: ", Severity::Warning),
     ];
-    let (at, mark, severity) = marks.into_iter().find_map(|(mark, severity)| {
+    let (at, severity) = marks.into_iter().find_map(|(mark, severity)| {
         let at = text.find(mark)?;
         let before = text.get(..at)?.trim_end();
         // Only a program's name, a time or another severity may stand before.
         let names = before.is_empty()
             || before.split_ascii_whitespace().count() <= 2 && before.ends_with(':')
             || is_time(before);
-        names.then_some((at, mark, severity))
+        names.then_some((at, severity))
     })?;
     Some(Sighting {
         kind: Kind::Trouble(severity),
-        words: text.get(at + mark.len()..)?.to_owned(),
+        // How bad it is belongs to the words: `fatal: parameter …`.
+        words: text.get(at..)?.to_owned(),
         ..Sighting::default()
     })
 }
 
 /// Reads Postfix's own words where nothing is around them that says whose they are.
 fn own(text: &str) -> Option<Sighting> {
-    let lower = text.to_ascii_lowercase();
-    let at = OWN.iter().filter_map(|words| lower.find(words)).min()?;
+    let at = OWN_WORDS.find(text)?.start();
     // A parenthesis, as `mailq` has it, holds them all; else they are a sentence of a text.
     let before = text.get(..at)?;
     let open = before
@@ -523,11 +553,27 @@ fn reply_at(text: &str, at: usize) -> Sighting {
     let (name, address) = reply::host_before(before);
     sighting.host = name.map(str::to_owned);
     set_address(&mut sighting, address);
-    sighting.recipient = recipient_before(before.trim_end());
+    sighting.recipient = recipient_before(before.trim_end()).or_else(|| only_address(before));
     if !alone.is_empty() && sighting.host.is_none() && sighting.recipient.is_none() {
         sighting.words = format!("{} {}", before.trim(), sighting.words);
     }
     sighting
+}
+
+/// The one mail address in what stands before a reply: that of the recipient.
+fn only_address(before: &str) -> Option<String> {
+    let is_edge = |c: char| !c.is_alphanumeric();
+    let mut addresses = before
+        .split([' ', '<', '>', '(', ')', ',', ';', '"'])
+        .map(|word| word.trim_matches(is_edge))
+        .filter(|word| {
+            word.split_once('@')
+                .is_some_and(|(_, domain)| domain.contains('.'))
+        });
+    let first = addresses.next()?;
+    addresses
+        .all(|other| other.eq_ignore_ascii_case(first))
+        .then(|| first.to_owned())
 }
 
 /// The word behind a mark.

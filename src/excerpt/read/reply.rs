@@ -125,7 +125,11 @@ pub(super) fn host_before(before: &str) -> (Option<&str>, Option<&str>) {
             name = Some(bare);
         }
     }
-    (name, address.filter(|_| name.is_some()))
+    // qmail names the address alone.
+    let is_told = name.is_some()
+        || before.contains("Connected to ") && before.contains(" but ")
+        || before.contains(" does not like ");
+    (name, address.filter(|_| is_told))
 }
 
 fn is_host(word: &str) -> bool {

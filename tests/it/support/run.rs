@@ -102,6 +102,7 @@ pub fn run_from(
         program: program.map(Into::into),
         resolver: resolver.map(|resolver| Arc::new(resolver) as Arc<dyn Resolver>),
         input: Box::new(io::empty()),
+        is_coloured: false,
         out: out.plain(),
         err: err.plain(),
     });
