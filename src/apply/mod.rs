@@ -331,8 +331,15 @@ fn begin(
             receipt.continues = Some(interrupted.id);
         }
     }
-    receipts.save(system, &receipt)?;
-    receipts.begin(system, &receipt)?;
+    // The mark of a run that has no receipt says nothing, so what is killed between the two never
+    // was. The mark of an interrupted run stays until there is a receipt that goes on from it.
+    if receipts.unfinished(system)?.is_none() {
+        receipts.begin(system, &receipt)?;
+        receipts.save(system, &receipt)?;
+    } else {
+        receipts.save(system, &receipt)?;
+        receipts.begin(system, &receipt)?;
+    }
     Ok(Some(receipt.id))
 }
 

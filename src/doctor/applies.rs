@@ -3,7 +3,8 @@
 //! Owns the comparison of receipts, files and the plan: a file that an apply changed, that is no
 //! longer as it left it, and that the plan would change again, was written by somebody else since
 //! (Server.app, the upgrade of a package). Where there is no plan, the parameters and services are
-//! missed that the receipt wrote down. Must not know what anything in a file means.
+//! missed that the receipt wrote down. What a run did not come to is not gone: that it was broken
+//! off is said instead. Must not know what anything in a file means.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use super::{By, Witness};
 use crate::draft::Draft;
 use crate::finding::{Finding, escape};
-use crate::receipt::{Receipt, Receipts, Standing, View};
+use crate::receipt::{Receipt, ReceiptError, Receipts, Standing, View};
 use crate::system::{System, SystemError};
 use crate::undo::{History, State};
 
@@ -60,9 +61,28 @@ pub fn look(
         Some(path) => system.stat(path)?.map(|stat| stat.modified),
         None => None,
     };
+    let unfinished = match receipts.unfinished(system) {
+        Ok(unfinished) => unfinished,
+        Err(ReceiptError::System(error)) => return Err(error),
+        // It is among the broken ones.
+        Err(_) => None,
+    };
+    if let Some(receipt) = &unfinished {
+        let finding = broken_off(receipt, draft.is_some());
+        applies.witnesses.push(Witness::of(By::Receipts, finding));
+    }
+    let is_unfinished = |receipt: &Receipt| {
+        let unfinished = unfinished.as_ref().map(|receipt| &receipt.id);
+        unfinished.is_some_and(|id| receipt.id == *id || receipt.continues.as_ref() == Some(id))
+    };
     let mut seen: BTreeSet<Utf8PathBuf> = BTreeSet::new();
     for past in &history.past {
         let receipt = &past.receipt;
+        if is_unfinished(receipt) {
+            // What of its files is as it was before is not gone.
+            let entries = receipt.entries();
+            seen.extend(entries.map(|entry| entry.path.clone()));
+        }
         if receipt.undoes.is_some() || taken_back.contains(receipt.id.as_str()) {
             continue;
         }
@@ -126,6 +146,25 @@ pub fn look(
     Ok(applies)
 }
 
+/// That a run did not come to its end.
+fn broken_off(receipt: &Receipt, has_plan: bool) -> Finding {
+    let verb = if receipt.undoes.is_some() {
+        "undo"
+    } else {
+        "apply"
+    };
+    let when = receipt.created.strftime("%Y-%m-%d %H:%M UTC");
+    let title = format!("an `{verb}` of {when} has not come to its end");
+    let fix = match &receipt.undoes {
+        Some(undone) => format!("run `mailfix undo {undone}`"),
+        None if has_plan => "run `mailfix apply`".to_owned(),
+        None => format!("run `mailfix undo {}`", receipt.id),
+    };
+    Finding::error("apply-unfinished", title)
+        .because("some of its files may be in place and others not, and Postfix not told of them")
+        .mend(fix)
+}
+
 /// Names, and no more of them than one reads.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
@@ -156,10 +195,10 @@ mod tests {
 
     const MAIN: &str = "/etc/postfix/main.cf";
 
-    /// What is told where `now` stands in `main.cf` after an apply led from `before` to `after`.
-    fn told(before: &str, after: &str, now: &str, failed: bool) -> Vec<(Severity, String)> {
+    /// A change of `main.cf`.
+    fn plan(before: &str, after: &str) -> Plan {
         let file = |text: &str| File::new(text, 0o644, 0, 0);
-        let plan = Plan {
+        Plan {
             steps: vec![Step {
                 files: vec![FileChange {
                     path: MAIN.into(),
@@ -169,7 +208,12 @@ mod tests {
                 }],
                 ..Step::default()
             }],
-        };
+        }
+    }
+
+    /// What is told where `now` stands in `main.cf` after an apply led from `before` to `after`.
+    fn told(before: &str, after: &str, now: &str, failed: bool) -> Vec<(Severity, String)> {
+        let plan = plan(before, after);
         let mut system = MemorySystem::new().file(MAIN, now);
         let receipts = Receipts::new("/var/lib/mailfix");
         receipts.prepare(&mut system).unwrap();
@@ -205,5 +249,32 @@ mod tests {
             gone(Severity::Error, "`b`, `c`")
         );
         assert_eq!(told(before, after, before, true), []);
+    }
+
+    #[test]
+    fn what_a_run_did_not_come_to_is_not_gone() {
+        let (before, after) = ("a = 1\n", "a = 1\nb = 2\n");
+        let plan = plan(before, after);
+        for now in [before, after] {
+            let mut system = MemorySystem::new().file(MAIN, now);
+            let receipts = Receipts::new("/var/lib/mailfix");
+            receipts.prepare(&mut system).unwrap();
+            let created = "2026-11-25T19:30:00Z".parse().unwrap();
+            let receipt = Receipt::new(&plan, "1".to_owned(), "/etc/postfix".into(), created);
+            receipts.save(&mut system, &receipt).unwrap();
+            receipts.begin(&mut system, &receipt).unwrap();
+            let applies = look(&system, &receipts, None, None).unwrap();
+            let codes: Vec<&str> = applies
+                .witnesses
+                .iter()
+                .map(|one| one.code.as_str())
+                .collect();
+            assert_eq!(codes, ["apply-unfinished"], "{now}");
+            let fix = applies.witnesses[0].fix.as_deref();
+            assert_eq!(fix, Some("run `mailfix undo 1`"));
+            receipts.end(&mut system).unwrap();
+            let applies = look(&system, &receipts, None, None).unwrap();
+            assert_eq!(applies.witnesses.is_empty(), now == after);
+        }
     }
 }

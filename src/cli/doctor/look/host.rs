@@ -115,7 +115,14 @@ impl Looking<'_> {
         let query = Query::Queue {
             config: facts.config.clone(),
         };
-        let listing = match self.session.system.query(&query) {
+        // Thousands of messages take their time.
+        let waiting = self.session.waiting();
+        if let Some(waiting) = &waiting {
+            waiting.say("reading the queue".to_owned());
+        }
+        let answer = self.session.system.query(&query);
+        drop(waiting);
+        let listing = match answer {
             Ok(output) if output.success() => output.text(),
             Ok(output) => {
                 let why = output.errors();

@@ -42,7 +42,12 @@ impl Looking<'_> {
             }
         };
         let resolver = self.session.resolver()?;
+        let waiting = self.session.waiting();
+        if let Some(waiting) = &waiting {
+            waiting.say("asking DNS".to_owned());
+        }
         let report = dns_check::check(resolver.as_ref(), &subject, &Provider::demanding());
+        drop(waiting);
         self.looked.at.addresses = Some(report.addresses.len());
         self.looked.at.domains = Some(report.domains.len());
         self.looked.is_unasked = report.unasked;
@@ -97,6 +102,10 @@ impl Looking<'_> {
                 .miss("port25", "DNS names no address of a host to connect to");
             return Ok(());
         }
+        let waiting = self.session.waiting();
+        if let Some(waiting) = &waiting {
+            waiting.say("connecting to port 25".to_owned());
+        }
         let system = self.session.system.as_ref();
         let mut attempts = match port25::look(system, &hosts, patience) {
             Ok(attempts) => attempts,
@@ -105,6 +114,7 @@ impl Looking<'_> {
                 return Ok(());
             }
         };
+        drop(waiting);
         if let Some(mask) = &mut self.mask {
             for banner in attempts.iter_mut().filter_map(|one| one.banner.as_mut()) {
                 *banner = mask.text(banner);
