@@ -397,6 +397,10 @@ fn explained(troubles: Vec<Trouble>) -> Vec<Trouble> {
             }) else {
                 continue;
             };
+            // What has come to a stop has to be started once it is mended.
+            if symptom.code == "postfix-stopped" {
+                cause.commands.extend(symptom.commands);
+            }
             cause.severity = cause.severity.max(symptom.severity);
             cause.harm = cause.harm.min(symptom.harm);
             cause.evidence.extend(symptom.evidence);

@@ -3,7 +3,7 @@
 //! Owns the reading of what `postqueue -p` lists, and when waiting is worth a word. A message that
 //! waits for a fault of this host is; one that a receiver puts off is only after some hours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::DateTime;
 
@@ -49,10 +49,15 @@ pub fn read(
 ) -> Queue {
     let mut queue = Queue::default();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    // Of thousands that wait, most wait for the same.
+    let mut causes: HashMap<&str, Option<Cause>> = HashMap::new();
     for waiting in messages(listing, now) {
         queue.messages += 1;
-        let cause = waiting.reason.and_then(|reason| cause(reason, knowledge));
-        let code = match &cause {
+        let cause = waiting.reason.and_then(|reason| {
+            let known = causes.entry(reason);
+            known.or_insert_with(|| cause(reason, knowledge)).as_ref()
+        });
+        let code = match cause {
             _ if waiting.is_on_hold => "queue-on-hold",
             Some(cause) => cause.code.as_str(),
             None => "queue-waiting",

@@ -149,6 +149,23 @@ fn what_explains_the_rest_comes_first_and_takes_it_in() {
         &Standing::default(),
         &["bad-value > transport-broken"],
     );
+    // Once it is mended it has to be started.
+    check(
+        vec![
+            host(
+                "no-master",
+                "`/etc/postfix/master.cf` does not exist",
+                "bring it back",
+            ),
+            host(
+                "postfix-stopped",
+                "Postfix does not run",
+                "run `postfix start`",
+            ),
+        ],
+        &Standing::default(),
+        &["postfix-unreadable > postfix-stopped: postfix start"],
+    );
     let gone = Finding::error("apply-gone", "what was applied is gone again");
     let standing = Standing {
         has_site: true,
