@@ -136,6 +136,12 @@ pub fn witnesses(attempts: &[Attempt], ours: &[IpAddr]) -> Vec<Witness> {
                 "connection-lost",
                 format!("no host outside says a word on port 25 over IPv{protocol}"),
             )
+        } else if let Some(host) = only_host(attempts) {
+            Finding::warning(
+                "host-unreached",
+                format!("`{host}` cannot be reached over IPv{protocol}"),
+            )
+            .mend("try another host, such as one of a big receiver: `--port25` alone tries some")
         } else {
             Finding::new(
                 severity,
@@ -148,6 +154,13 @@ pub fn witnesses(attempts: &[Attempt], ours: &[IpAddr]) -> Vec<Witness> {
         witnesses.push(witness);
     }
     witnesses
+}
+
+/// The one host that was tried, which tells nothing of all others.
+fn only_host(attempts: &[Attempt]) -> Option<&str> {
+    let host = attempts.first()?.host.as_str();
+    let is_same = |attempt: &Attempt| attempt.host == host;
+    attempts.iter().all(is_same).then_some(host)
 }
 
 fn phrase(outcome: &str) -> &'static str {
@@ -220,5 +233,19 @@ mod tests {
             [Greeting::Closed, hello(), Greeting::Silent, hello()],
             &["Warning port25-blocked Some(4)"],
         );
+    }
+
+    #[test]
+    fn one_host_that_is_down_says_nothing_of_port_25() {
+        let mut system = MemorySystem::new();
+        let hosts = hosts().split_off(1);
+        let addresses = hosts.iter().flat_map(|host| host.addresses.clone());
+        system.greetings = addresses.map(|one| (one, Greeting::Refused)).collect();
+        let attempts = look(&system, &hosts, PATIENCE).unwrap();
+        let codes: Vec<String> = witnesses(&attempts, &[])
+            .into_iter()
+            .map(|one| one.code)
+            .collect();
+        assert_eq!(codes, ["host-unreached", "host-unreached"]);
     }
 }
