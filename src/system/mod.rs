@@ -17,6 +17,7 @@ mod program;
 mod real;
 mod rehearsal;
 mod replace;
+mod restart;
 mod signal;
 mod tree;
 

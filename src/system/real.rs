@@ -31,6 +31,7 @@ use super::rehearsal::{Copy, rehearse, replace};
 use super::replace::{
     attributes, make_directory, mode, parent, put, remove_unfinished, sync_directory, unfinished,
 };
+use super::restart;
 use super::signal::Hold;
 use super::tree::{Tree, is_absent};
 use super::{
@@ -561,14 +562,20 @@ impl System for RealSystem {
             return Ok(milter::wait(milter));
         }
         let words = command.words();
-        let mut program = self.program(command.program())?;
-        if command.is_of_postfix() {
-            program = program.on_terminal();
+        let run = || {
+            let mut program = self.program(command.program())?;
+            if command.is_of_postfix() {
+                program = program.on_terminal();
+            }
+            program
+                .uninterrupted()
+                .arguments(words.get(1..).unwrap_or_default())
+                .run()
+        };
+        match command {
+            Command::RestartService { .. } => restart::tried(&restart::PAUSES, run),
+            _ => run(),
         }
-        program
-            .uninterrupted()
-            .arguments(words.get(1..).unwrap_or_default())
-            .run()
     }
 
     fn send(&mut self, letter: &Letter) -> Result<Output, SystemError> {
