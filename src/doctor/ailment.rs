@@ -65,6 +65,8 @@ pub struct Cleared {
     pub from: Dns,
     /// What it is then, a phrase, where that is something else.
     pub title: Option<String>,
+    /// What it does to mail then, where that is less.
+    pub harm: Option<Harm>,
     /// Why it is still told.
     pub why: String,
     /// What to type, in order.

@@ -1,6 +1,7 @@
 //! The checks of a host's configuration, as it stands.
 //!
-//! Owns what is looked at: the checks of our own, Postfix's, and forwards that break SPF. `mailfix
+//! Owns what is looked at: the checks of our own, Postfix's, forwards that break SPF, and an
+//! address to leave from that is not there. `mailfix
 //! check` shows the same. Whether Postfix runs, and when its files were changed last, stands here
 //! too, for those who ask more.
 
@@ -13,7 +14,7 @@ use crate::host::{self, Facts, Host, HostError, Interest, Running};
 use crate::profile::Profile;
 use crate::site::Site;
 use crate::system::{Command, System, SystemError};
-use crate::target::forwards_without_srs;
+use crate::target::{bound_elsewhere, forwards_without_srs};
 
 /// What the checks of one configuration show.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub fn look(
                 host::observe_forwarding(system, &host.facts, &mut host.files, logs, own);
             host.facts.forwarding = Some(forwarding);
             findings.extend(forwards_without_srs(&host.facts, site));
+            findings.extend(bound_elsewhere(&host.facts));
             findings.extend(silent_rewriter(system, &host.facts));
             Checked {
                 host: Some(host),
@@ -127,8 +129,8 @@ pub fn stopped(running: Running, config: &Utf8Path) -> Option<Finding> {
     })
 }
 
-/// When the configuration was changed last: its files, tables beside them, and what the jail
-/// asks of DNS. Seconds since 1970.
+/// When the configuration was changed last: its files, tables beside them, what the jail asks of
+/// DNS, and the types of tables there are. Seconds since 1970.
 ///
 /// # Errors
 /// When the machine cannot be looked at.
@@ -139,6 +141,9 @@ pub fn changed(system: &dyn System, facts: &Facts) -> Result<Option<i64>, System
         paths.extend(names.into_iter().map(|name| folder.join(name)));
     }
     paths.push(facts.jail.directory.join("etc/resolv.conf"));
+    // A package brings files of old into a folder that is new by it.
+    let plugins = Utf8PathBuf::from(facts.parameters.get("shlib_directory"));
+    paths.extend(Some(plugins).filter(|path| path.is_absolute()));
     let mut last = None;
     for path in paths {
         // What cannot be looked at says nothing.

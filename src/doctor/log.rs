@@ -50,7 +50,8 @@ fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness
             Family::V6 => Some(6),
             Family::None => None,
         },
-        harm: Some(match group.harm {
+        // A line that tells of a fault shows no message that met it.
+        harm: (group.messages > 0).then_some(match group.harm {
             cause::Harm::Lost => Harm::Lost,
             cause::Harm::Stuck => Harm::Stuck,
             cause::Harm::Delayed => Harm::Delayed,

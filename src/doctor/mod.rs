@@ -156,7 +156,8 @@ impl Witness {
 impl Witness {
     /// Whether it shows mail that waits for a fault of this host.
     fn is_held_up(&self) -> bool {
-        is_of_mail(self.by) && self.severity == Severity::Error && holds_up(&self.code)
+        let waits = self.by == By::Queue || self.by == By::Log && self.harm == Some(Harm::Stuck);
+        waits && self.severity == Severity::Error && holds_up(&self.code)
     }
 
     /// A fix that names what it is for, unless the title does.
@@ -264,7 +265,8 @@ impl Standing {
     fn afresh(&self) -> String {
         let of = self.config.as_ref();
         let of = of.map_or_else(String::new, |config| format!(" -c {config}"));
-        format!("postfix{of} reload && postqueue{of} -f")
+        // The queue manager that a reload ends would take the order with it.
+        format!("postfix{of} reload && sleep 2 && postqueue{of} -f")
     }
 
     /// Any command as it has to be typed here.
@@ -324,7 +326,10 @@ pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> F
     for ailment in &ailments {
         let causes = troubles.iter_mut().filter(|trouble| {
             let mut codes = ailment.explained_by.iter();
-            trouble.severity == Severity::Error && codes.any(|code| stands_for(code, &trouble.code))
+            let is_certain = !trouble.evidence.iter().all(|one| is_of_mail(one.by));
+            trouble.severity == Severity::Error
+                && is_certain
+                && codes.any(|code| stands_for(code, &trouble.code))
         });
         causes.for_each(|cause| cause.may_explain.push(ailment.code.clone()));
     }
@@ -332,10 +337,12 @@ pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> F
     let mut troubles = explained(troubles);
     let mut past = Vec::new();
     troubles.retain(|trouble| {
-        let is_over = trouble
-            .evidence
-            .iter()
-            .all(|witness| standing.is_past(trouble.over, witness));
+        let is_past = |witness: &Witness| standing.is_past(trouble.over, witness);
+        // What waits since then, and may, is about to be tried again.
+        let may_wait =
+            |witness: &Witness| witness.by == By::Queue && witness.severity == Severity::Note;
+        let mut evidence = trouble.evidence.iter();
+        let is_over = evidence.all(|witness| is_past(witness) || may_wait(witness));
         if is_over {
             past.extend(trouble.evidence.iter().cloned());
         }
@@ -504,6 +511,7 @@ fn of_ailment(
         .any(|one| one.by == By::Queue && one.is_held_up());
     if is_of_others && is_held_up && ailment.harm == Harm::Stuck && trouble.commands.is_empty() {
         trouble.first(standing.afresh());
+        trouble.why = Some(SEEN_NOWHERE.to_owned());
     }
     if let Some(cure) = cure {
         trouble.harm = Harm::Hygiene;
@@ -516,7 +524,7 @@ fn of_ailment(
         && is_of_others
     {
         trouble.severity = trouble.severity.min(Severity::Warning);
-        trouble.harm = trouble.harm.max(Harm::Delayed);
+        trouble.harm = cleared.harm.unwrap_or(trouble.harm);
         if let Some(title) = &cleared.title {
             trouble.title.clone_from(title);
         }
@@ -560,6 +568,11 @@ fn is_foreseen(told: &[Witness]) -> bool {
     all.all(|witness| witness.by == By::Dns || did_no_harm(witness))
 }
 
+/// Whether only what the site file asks for, and is not so, tells of it.
+fn is_wish(told: &[Witness]) -> bool {
+    told.iter().all(|witness| witness.by == By::Plan)
+}
+
 /// What witnesses of one code come down to, by what they say themselves.
 fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> Trouble {
     told.sort_by_key(|witness| (std::cmp::Reverse(witness.severity), witness.by));
@@ -580,7 +593,7 @@ fn of_code(code: &str, mut told: Vec<Witness>, standing: &Standing, causes: &[Ca
         rank: 0,
         severity,
         harm: harm.unwrap_or(match severity {
-            Severity::Error if is_foreseen(&told) => Harm::Risk,
+            Severity::Error if is_foreseen(&told) || is_wish(&told) => Harm::Risk,
             Severity::Error => Harm::Stuck,
             Severity::Warning => Harm::Risk,
             Severity::Note => Harm::Hygiene,
@@ -642,6 +655,8 @@ fn mended_by(
         }
         mend.extend(cause.mend.iter().map(|words| format!("mailfix {words}")));
     }
+    // What the checks show has been looked at.
+    advised.retain(|step| !step.contains("`mailfix check`"));
     for step in advised {
         if !steps.contains(&step) {
             steps.push(step);
@@ -651,7 +666,6 @@ fn mended_by(
         for words in mend {
             let command = standing.typed(&words);
             let is_for_others = words == "mailfix init" && standing.has_site;
-            // What that shows has been looked at.
             let is_done = words == "mailfix check";
             if !is_for_others && !is_done && !commands.contains(&command) {
                 commands.push(command);
@@ -694,6 +708,10 @@ fn title(told: &[Witness], cause: Option<&Cause>) -> String {
         (None, None) => told.first().map(|one| one.says.clone()).unwrap_or_default(),
     }
 }
+
+/// Why it may be that mail waits for a fault of this host that no look finds.
+const SEEN_NOWHERE: &str = "nothing on this host shows it, so it may be mended by now: what runs \
+                            learns of that by a reload";
 
 /// The weight of what no file of an ailment names.
 const DEFAULT_WEIGHT: u32 = 500;

@@ -198,6 +198,14 @@ fn what_was_mended_since_is_past() {
     // What a receiver holds against an address is not over because somebody edited a file.
     let remote = vec![logged("ip-blocklist", 3, "2026-11-20T00:00:00")];
     assert_eq!(ranked(remote, &standing).len(), 1);
+    // Nor does what waits since then make it present, while it may wait.
+    let waiting = Witness {
+        by: By::Queue,
+        severity: Severity::Note,
+        ..logged("dns-tempfail", 1, "2026-11-25T12:30:00")
+    };
+    let told = vec![logged("dns-tempfail", 1, "2026-11-25T12:30:00"), waiting];
+    check(told, &standing, &[]);
     // What a check still shows is not past, and takes the log in.
     let both = vec![
         logged("hash-map-missing", 1, "2026-11-20T00:00:00"),
@@ -262,7 +270,7 @@ fn without_a_fault_of_a_jail_it_is_the_name_servers() {
     };
     check(asked, &standing(Dns::Silent), &["resolver-silent"]);
     check(told(), &standing(Dns::Unasked), &["resolver-silent"]);
-    let again = "resolver-silent: postfix reload && postqueue -f";
+    let again = "resolver-silent: postfix reload && sleep 2 && postqueue -f";
     check(told(), &standing(Dns::Partly), &[again]);
     let found = ranked(told(), &standing(Dns::Wholly));
     assert_eq!(found[0].severity, Severity::Warning);
@@ -285,8 +293,7 @@ fn a_fault_that_the_files_do_not_show_may_be_one_that_postfix_has_not_been_told_
         config: Some("/etc/postfix".into()),
         ..Standing::default()
     };
-    let afresh =
-        "transport-missing: postfix -c /etc/postfix reload && postqueue -c /etc/postfix -f";
+    let afresh = "transport-missing: postfix -c /etc/postfix reload && sleep 2 && postqueue -c /etc/postfix -f";
     check(vec![waiting()], &standing, &[afresh]);
     let missing = host(
         "unknown-transport",

@@ -37,8 +37,8 @@ pub use compare::{Comparison, Row, compare};
 pub use forwarding::warning as forwards_without_srs;
 pub use job::NAME as REFRESH;
 pub use signing::{KeyWanted, SigningWanted};
-use sources::{bound_elsewhere, has_ipv4, ipv4_doubtful};
-pub use sources::{ipv4_sources, ipv6_sources};
+pub use sources::{bound_elsewhere, ipv4_sources, ipv6_sources};
+use sources::{has_ipv4, ipv4_doubtful};
 
 /// What should hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

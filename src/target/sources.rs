@@ -106,7 +106,8 @@ fn bound(facts: &Facts) -> Option<IpAddr> {
 }
 
 /// Tells that mail is bound to an address that this host does not have.
-pub(super) fn bound_elsewhere(facts: &Facts) -> Option<Finding> {
+#[must_use]
+pub fn bound_elsewhere(facts: &Facts) -> Option<Finding> {
     let address = bound(facts)?;
     let is_seen = matches!(facts.origin, Origin::Machine | Origin::Collected);
     if !is_seen || facts.addresses.contains(&address) {
@@ -123,9 +124,7 @@ pub(super) fn bound_elsewhere(facts: &Facts) -> Option<Finding> {
         } else {
             "Postfix warns of it in the log and lets the mail leave from any other address"
         })
-        .mend(
-            "give the host that address, or take `smtp_bind_address6` away and run `mailfix plan` again",
-        ),
+        .mend("give the host that address, or take `smtp_bind_address6` away"),
     )
 }
 

@@ -5,6 +5,7 @@
 mod host;
 mod network;
 
+use std::collections::BTreeSet;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,7 +27,7 @@ use crate::doctor::port25::Attempt;
 use crate::doctor::{By, Standing, Trouble, Witness, rank};
 use crate::doctor::{configuration, log};
 use crate::draft::Draft;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::host::Facts;
 use crate::mask::Mask;
 use crate::profile::Profile;
@@ -306,6 +307,13 @@ impl Looking<'_> {
             .because(refused.join("; "));
             self.found(By::Plan, [finding]);
         }
+        let told: BTreeSet<&str> = self.witnesses.iter().map(|one| one.code.as_str()).collect();
+        let short =
+            draft.target.findings.iter().filter(|finding| {
+                finding.severity == Severity::Error && !told.contains(finding.code)
+            });
+        let short: Vec<Finding> = short.cloned().collect();
+        self.found(By::Plan, short);
         Some(draft)
     }
 
