@@ -118,6 +118,9 @@
 //!   `templates/`. What cannot be known not to sign already is refused.
 //! - **Counting reads each byte once**: ranges of a file side by side, lines found by one marker,
 //!   memory by what is told apart and not by length.
+//! - **Most lines are read at a glance**: heads and fields in the order Postfix writes them, and
+//!   whatever differs by a reader that takes any order; a property holds the two together. Mail that
+//!   was taken is only kept as written until somebody waits for it.
 //! - **What a reply means is data with its proof.** A signature carries the replies it was written
 //!   for, and a test runs each on everybody's: none may take what is another's.
 //! - **A log is read side by side and told in one order.** Threads take lines apart, one place joins

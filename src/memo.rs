@@ -25,8 +25,8 @@ impl Hasher for QuickHash {
     }
 }
 
-/// The longest name that is kept; nearly all are shorter.
-const MAX_NAME: usize = 50;
+/// How many eights of bytes the longest name has that is kept; nearly all are shorter.
+const EIGHTS: usize = 7;
 
 /// A number for each of the names that came last.
 #[derive(Clone, Debug)]
@@ -37,8 +37,9 @@ pub struct Memo {
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    name: [u8; MAX_NAME],
-    length: u8,
+    /// The name as numbers, which are quickly compared.
+    eights: [u64; EIGHTS],
+    length: usize,
     number: u32,
 }
 
@@ -47,54 +48,74 @@ impl Memo {
     #[must_use]
     pub fn new(names: usize) -> Self {
         let nothing = Place {
-            name: [0; MAX_NAME],
+            eights: [0; EIGHTS],
             // The length of no name that is kept.
-            length: u8::MAX,
+            length: usize::MAX,
             number: 0,
         };
         Self {
-            places: vec![nothing; names.next_power_of_two()],
+            places: vec![nothing; names.next_power_of_two().max(2)],
         }
     }
 
     /// The number of a name: the one that was kept, or else what `look_up` gives; that is kept
     /// unless it is none.
+    #[inline]
     pub fn number(&mut self, name: &[u8], look_up: impl FnOnce() -> Option<u32>) -> Option<u32> {
-        let mask = self.places.len() - 1;
-        let place = self.places.get_mut(spread(name) & mask)?;
-        let length = u8::try_from(name.len()).unwrap_or(u8::MAX - 1);
-        if place.length == length && place.name.get(..name.len()) == Some(name) {
-            return Some(place.number);
+        let mut eights = [0; EIGHTS];
+        let (whole, rest) = name.as_chunks::<8>();
+        let Some(last) = eights.get_mut(whole.len()) else {
+            return look_up();
+        };
+        *last = remainder(name, rest);
+        for (eight, bytes) in eights.iter_mut().zip(whole) {
+            *eight = u64::from_le_bytes(*bytes);
+        }
+        let used = eights.get(..=whole.len()).unwrap_or_default();
+        let spread = used.iter().fold(0, |so_far, eight| mix(so_far, *eight)) >> 40;
+        let first = usize::try_from(spread).unwrap_or_default() & (self.places.len() - 1);
+        // Two names that come again and again may have the same place, so each has another one.
+        for at in [first, first ^ 1] {
+            if let Some(place) = self.places.get(at)
+                && place.length == name.len()
+                && place.eights.iter().zip(used).all(|(one, two)| one == two)
+            {
+                return Some(place.number);
+            }
         }
         let number = look_up()?;
-        if let Some(kept) = place.name.get_mut(..name.len()) {
-            kept.copy_from_slice(name);
-            (place.length, place.number) = (length, number);
+        self.places.swap(first, first ^ 1);
+        if let Some(place) = self.places.get_mut(first) {
+            (place.eights, place.length, place.number) = (eights, name.len(), number);
         }
         Some(number)
     }
 }
 
-/// A number that similar names do not share.
-fn spread(name: &[u8]) -> usize {
-    usize::try_from(mixed(0, name) >> 40).unwrap_or_default()
+/// Mixes bytes into a number, eight at a time, by a multiplication.
+fn mixed(so_far: u64, bytes: &[u8]) -> u64 {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let whole = eights.iter().fold(so_far, |so_far, eight| {
+        mix(so_far, u64::from_le_bytes(*eight))
+    });
+    mix(whole, remainder(bytes, rest))
 }
 
-/// Mixes bytes into a number, eight at a time, by a multiplication.
-fn mixed(mut mixed: u64, bytes: &[u8]) -> u64 {
-    let mut mix = |eight: u64| {
-        mixed = (mixed.rotate_left(23) ^ eight).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    };
-    let (eights, rest) = bytes.as_chunks::<8>();
-    for eight in eights {
-        mix(u64::from_le_bytes(*eight));
+#[inline]
+fn mix(so_far: u64, eight: u64) -> u64 {
+    (so_far.rotate_left(23) ^ eight).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// What is left behind the eights of some bytes, as a number.
+#[inline]
+fn remainder(bytes: &[u8], rest: &[u8]) -> u64 {
+    // Of eight bytes or more, the last eight say it in one step.
+    match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest
+            .iter()
+            .fold(0, |so_far, byte| so_far << 8 | u64::from(*byte)),
     }
-    let mut last = 0;
-    for &byte in rest {
-        last = last << 8 | u64::from(byte);
-    }
-    mix(last);
-    mixed
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //!
 //! Owns what is looked for ([`Wanted`]) and what was found ([`Found`]). Letters of ASCII count
 //! without their case. Must not know what a phrase means.
+//!
+//! A phrase begins where a word does, so only the beginnings of words are looked at, and of most
+//! of these the first letters say that no phrase begins so. That takes a fraction of what an
+//! automaton over all letters takes.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use crate::cause::Sign;
+use crate::memo::Quick;
 
 /// The number of a phrase.
 type Id = u32;
@@ -29,10 +32,23 @@ pub(super) struct Wanted {
     all: Vec<(Id, usize)>,
 }
 
+/// With how many letters phrases are told apart first.
+const HEAD: usize = 4;
+
+/// How many bits say which heads there are.
+const BITS: usize = 1 << 16;
+
 /// All phrases, ready to be found.
 #[derive(Clone, Debug)]
 pub(super) struct Phrases {
-    search: AhoCorasick,
+    /// In lower case, in the order of their letters.
+    sorted: Vec<(Box<[u8]>, Id)>,
+    /// By their first letters, where they stand among these.
+    heads: HashMap<[u8; HEAD], Range<usize>, Quick>,
+    /// By a hash, whether there is such a head at all.
+    bits: Vec<u64>,
+    /// Those that are no longer than a head less one.
+    short: Vec<(Box<[u8]>, Id)>,
 }
 
 /// Which phrases a text has, and where.
@@ -40,6 +56,8 @@ pub(super) struct Phrases {
 pub(super) struct Found {
     /// By number, the first place of each.
     places: Vec<(Id, Range<usize>)>,
+    /// The text in lower case.
+    lower: Vec<u8>,
 }
 
 impl Builder {
@@ -68,40 +86,77 @@ impl Builder {
     }
 
     /// Makes the search.
-    ///
-    /// # Panics
-    /// Never: it would take phrases of gigabytes.
     pub(super) fn build(self) -> Phrases {
-        let search = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&self.phrases)
-            .expect("the phrases of data files are few and short");
-        Phrases { search }
+        let phrases = self.phrases.iter().zip(0..);
+        let lower =
+            phrases.map(|(phrase, id)| (phrase.to_ascii_lowercase().into_bytes().into(), id));
+        let mut sorted: Vec<(Box<[u8]>, Id)> = lower.collect();
+        sorted.sort();
+        let (short, sorted): (Vec<_>, Vec<_>) = sorted
+            .into_iter()
+            .partition(|(phrase, _)| phrase.len() < HEAD);
+        let mut heads: HashMap<[u8; HEAD], Range<usize>, Quick> = HashMap::default();
+        let mut bits = vec![0; BITS / 64];
+        for (at, (phrase, _)) in sorted.iter().enumerate() {
+            let Some(head) = phrase.first_chunk() else {
+                continue;
+            };
+            heads.entry(*head).or_insert(at..at).end = at + 1;
+            let (word, bit) = bit(*head);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Phrases {
+            sorted,
+            heads,
+            bits,
+            short,
+        }
     }
+}
+
+/// The bit of a head: which word it is in, and the bit itself.
+fn bit(head: [u8; HEAD]) -> (usize, u64) {
+    let hash = u32::from_le_bytes(head).wrapping_mul(0x9E37_79B1) >> 16;
+    (hash as usize / 64, 1 << (hash % 64))
 }
 
 impl Phrases {
     /// Finds all of them in a text; what was found before is forgotten.
     pub(super) fn find(&self, text: &str, found: &mut Found) {
-        let places = &mut found.places;
+        let Found { places, lower } = found;
         places.clear();
-        for found in self.search.find_overlapping_iter(text) {
-            // A phrase begins where a word does: there is no `spam` in a host's name that ends so.
-            let is_letter = |at: Option<usize>| {
-                let byte = at.and_then(|at| text.as_bytes().get(at));
-                byte.is_some_and(u8::is_ascii_alphanumeric)
-            };
-            if is_letter(found.start().checked_sub(1)) && is_letter(Some(found.start())) {
-                continue;
-            }
-            let id = found.pattern().as_u32();
-            if !places.iter().any(|(held, _)| *held == id) {
-                places.push((id, found.range()));
+        lower.clear();
+        lower.extend_from_slice(text.as_bytes());
+        lower.make_ascii_lowercase();
+        let mut is_within = false;
+        for (at, byte) in lower.iter().enumerate() {
+            let is_letter = byte.is_ascii_alphanumeric();
+            // There is no `spam` in a host's name that ends so.
+            let begins = !(is_within && is_letter);
+            is_within = is_letter;
+            if begins {
+                let rest = lower.get(at..).unwrap_or_default();
+                for (phrase, id) in self.beginning_as(rest) {
+                    let is_new = places.iter().all(|(held, _)| held != id);
+                    if is_new && rest.starts_with(phrase) {
+                        places.push((*id, at..at + phrase.len()));
+                    }
+                }
             }
         }
         places.sort_unstable_by_key(|(id, _)| *id);
+    }
+
+    /// Those that may stand at the beginning of a text.
+    fn beginning_as(&self, text: &[u8]) -> impl Iterator<Item = &(Box<[u8]>, Id)> {
+        let heads = text.first_chunk().and_then(|head| {
+            let (word, bit) = bit(*head);
+            (self.bits.get(word)? & bit != 0).then(|| self.heads.get(head))?
+        });
+        let longer = heads.and_then(|range| self.sorted.get(range.clone()));
+        self.short.iter().chain(longer.unwrap_or_default())
     }
 }
 

@@ -27,7 +27,7 @@ pub use delays::Delays;
 pub use parts::{Part, Parts, RANGE};
 pub use report::{By, Row};
 pub use tally::{Cell, Counted, Ends, Family, Tally};
-pub use time::{Hour, LastDay, Stamp};
+pub use time::{Clock, Hour, LastDay, Stamp};
 
 /// What every line of a delivery has.
 const MARKER: &[u8] = b" status=";

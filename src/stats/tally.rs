@@ -10,7 +10,7 @@ use super::MailHosts;
 use super::Span;
 use super::delays::Delays;
 use super::leaving::Leaving;
-use super::time::{Hour, LastDay, Stamp};
+use super::time::{Clock, Hour, LastDay};
 use crate::departure::Departures;
 use crate::memo::Memo;
 use crate::postfix::log::{Delivery, Event, Line, Marker, Status};
@@ -138,6 +138,7 @@ struct InDomain {
 pub struct Tally<'a> {
     mail_hosts: &'a MailHosts,
     span: Span,
+    clock: Clock,
     /// From where deliveries left, where that is asked.
     leaving: Option<Leaving<'a>>,
     /// The `syslog_name`s by number.
@@ -172,6 +173,7 @@ impl<'a> Tally<'a> {
         Self {
             mail_hosts,
             span,
+            clock: Clock::default(),
             leaving: departures.map(Leaving::new),
             instances: Vec::new(),
             instance_numbers: HashMap::new(),
@@ -244,7 +246,7 @@ impl<'a> Tally<'a> {
                 return;
             }
         }
-        let stamp = Stamp::parse(line.time, last);
+        let stamp = self.clock.read(line.time, last);
         if !self.span.holds(stamp) {
             return;
         }
@@ -262,7 +264,8 @@ impl<'a> Tally<'a> {
         };
         let by_host = self.provider_of_host(delivery.relay.name);
         let family = match delivery.relay.address {
-            Some(address) if address.contains(&b':') => Family::V6,
+            // No group of an IPv6 address is longer than four digits.
+            Some(address) if address.iter().take(5).any(|byte| *byte == b':') => Family::V6,
             Some(address) if address.first().is_some_and(u8::is_ascii_digit) => Family::V4,
             _ => Family::None,
         };

@@ -29,6 +29,26 @@ pub struct LastDay {
     day: u32,
 }
 
+/// Reads the times of lines, which are mostly that of the line before.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    time: Vec<u8>,
+    last: Option<LastDay>,
+    stamp: Option<Stamp>,
+}
+
+impl Clock {
+    /// Reads a time as [`Stamp::parse`] does.
+    pub fn read(&mut self, time: &[u8], last: LastDay) -> Option<Stamp> {
+        if self.time != time || self.last != Some(last) {
+            time.clone_into(&mut self.time);
+            self.last = Some(last);
+            self.stamp = Stamp::parse(time, last);
+        }
+        self.stamp
+    }
+}
+
 /// How far the clock of whoever wrote a log may be ahead of ours: another zone of time.
 const AHEAD: i64 = 24 * 60 * 60;
 
@@ -141,41 +161,49 @@ impl Stamp {
     }
 
     fn of_words(time: &[u8], last: LastDay) -> Option<Self> {
-        let two = |at: usize| {
-            let digit = |at: usize| match time.get(at)? {
-                byte @ b'0'..=b'9' => Some(u32::from(byte - b'0')),
-                _ => None,
-            };
-            // A day below ten has a blank before it.
-            let tens = if time.get(at) == Some(&b' ') {
-                0
-            } else {
-                digit(at)?
-            };
-            Some(tens * 10 + digit(at + 1)?)
-        };
-        let (date, at) = if let Some(month) = month(time.get(..3)?) {
-            let day = two(4)?;
-            ((last.year_of(month, day), month, day), 7)
+        let (year, month, day, clock) = if let Some(month) = month(time) {
+            let day = two(time, 4)?;
+            (last.year_of(month, day), month, day, 7)
         } else {
             let is_date = time.get(4) == Some(&b'-') && time.get(7) == Some(&b'-');
-            let year = two(0)? * 100 + two(2)?;
-            let date = (year, two(5)?, two(8)?);
-            (is_date.then_some(date)?, 11)
+            let century = two(time, 0).filter(|_| is_date)?;
+            let year = century * 100 + two(time, 2)?;
+            (year, two(time, 5)?, two(time, 8)?, 11)
         };
-        let (year, month, day) = date;
-        let in_hour = two(at + 3)? * 60 + two(at + 6).unwrap_or_default();
+        let in_hour = two(time, clock + 3)? * 60 + two(time, clock + 6).unwrap_or_default();
         Some(Self {
-            hour: Hour::new(year, month, day, two(at)?),
+            hour: Hour::new(year, month, day, two(time, clock)?),
             second: u16::try_from(in_hour).ok()?,
         })
     }
 }
 
-fn month(word: &[u8]) -> Option<u32> {
-    const NAMES: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    let at = NAMES.chunks_exact(3).position(|name| name == word)?;
-    u32::try_from(at + 1).ok()
+/// Two digits; a day below ten has a blank for the first.
+fn two(time: &[u8], at: usize) -> Option<u32> {
+    let [tens, ones] = *time.get(at..)?.first_chunk()?;
+    let tens = if tens == b' ' { b'0' } else { tens };
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
+}
+
+/// The month that a time begins with.
+fn month(time: &[u8]) -> Option<u32> {
+    let number = match time.first_chunk()? {
+        b"Jan" => 1,
+        b"Feb" => 2,
+        b"Mar" => 3,
+        b"Apr" => 4,
+        b"May" => 5,
+        b"Jun" => 6,
+        b"Jul" => 7,
+        b"Aug" => 8,
+        b"Sep" => 9,
+        b"Oct" => 10,
+        b"Nov" => 11,
+        b"Dec" => 12,
+        _ => return None,
+    };
+    Some(number)
 }
 
 #[cfg(test)]

@@ -194,8 +194,21 @@ struct Delivery {
 /// A line that is still to be written, without its time and host.
 struct Said {
     text: String,
+    /// It comes at once after the line before it.
+    at_once: bool,
     /// What became of a recipient, where it tells that.
     tells: Option<Delivery>,
+}
+
+impl Said {
+    /// A line that tells of no recipient.
+    fn quiet(text: String) -> Self {
+        Self {
+            text,
+            at_once: false,
+            tells: None,
+        }
+    }
 }
 
 /// A message in the queue.
@@ -270,11 +283,16 @@ pub fn write(shape: Shape, out: &mut dyn Write) -> io::Result<Truth> {
             let (instance, ..) = server.dice.of(&INSTANCES);
             let process = server.process();
             let text = noise.replace("{i}", instance).replace("{p}", &process);
-            server.say(instance, Said { text, tells: None }, out)?;
+            server.say(instance, Said::quiet(text), out)?;
         }
         let at = usize::try_from(server.dice.below(open.len() as u64)).unwrap_or_default();
         let (said, instance) = (open[at].lines.pop_front(), open[at].instance.0);
         if let Some(said) = said {
+            server.say(instance, said, out)?;
+        }
+        while open[at].lines.front().is_some_and(|said| said.at_once)
+            && let Some(said) = open[at].lines.pop_front()
+        {
             server.say(instance, said, out)?;
         }
         if !open[at].lines.is_empty() {
@@ -378,7 +396,7 @@ impl Server<'_> {
         let mut message = self.empty(instance, "news@sender.example", recipients);
         let (id, instance) = (message.id.clone(), instance.0);
         let process = self.process();
-        let mut say = |text: String| message.lines.push_back(Said { text, tells: None });
+        let mut say = |text: String| message.lines.push_back(Said::quiet(text));
         let is_local = self.dice.below(2) == 0;
         if is_local {
             say(format!(
@@ -456,8 +474,7 @@ impl Server<'_> {
         let (id, instance) = (message.id.clone(), message.instance.0);
         message.rounds += 1;
         let (size, count) = (500 + self.dice.below(40_000), message.recipients.len());
-        let quiet = |text| Said { text, tells: None };
-        message.lines.push_back(quiet(format!(
+        message.lines.push_back(Said::quiet(format!(
             "{instance}/qmgr[812]: {id}: from=<{}>, size={size}, nrcpt={count} (queue active)",
             message.sender
         )));
@@ -483,7 +500,7 @@ impl Server<'_> {
             }
         }
         if is_old {
-            message.lines.push_back(quiet(format!(
+            message.lines.push_back(Said::quiet(format!(
                 "{instance}/qmgr[812]: {id}: from=<{}>, status=expired, returned to sender",
                 message.sender
             )));
@@ -528,15 +545,16 @@ impl Server<'_> {
                 ),
                 (format!("{instance}/qmgr[812]: {notice}: removed"), None),
             ];
-            message
-                .lines
-                .extend(lines.map(|(text, tells)| Said { text, tells }));
+            message.lines.extend(lines.map(|(text, tells)| Said {
+                tells,
+                ..Said::quiet(text)
+            }));
         }
         message.is_over = recipients.iter().all(|one| one.steps.is_empty());
         if message.is_over {
             message
                 .lines
-                .push_back(quiet(format!("{instance}/qmgr[812]: {id}: removed")));
+                .push_back(Said::quiet(format!("{instance}/qmgr[812]: {id}: removed")));
         }
         message.recipients = recipients;
     }
@@ -729,10 +747,13 @@ impl Server<'_> {
             _ => |ends| ends.deferred += 1,
         };
         let last = lines.len() - 1;
+        // A transport that breaks is told of, and what was to go over it put off, in one moment.
+        let is_broken = matches!(step, Step::Broken);
         message
             .lines
             .extend(lines.into_iter().enumerate().map(|(at, text)| Said {
                 text,
+                at_once: is_broken && (at > 0 || !is_first),
                 tells: (at == last).then(|| Delivery {
                     provider: destination.provider,
                     domain: domain.clone(),

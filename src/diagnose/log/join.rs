@@ -7,12 +7,12 @@
 //! know how lines read.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Options;
 use super::counts::{Groups, Slot};
 use super::note::{Key, Names, Note, Notes, Texts, What};
 use super::outage::Outages;
+use super::processes::{Attempts, ByHash, Processes};
 use crate::diagnose::Knowledge;
 use crate::stats::Stamp;
 
@@ -29,33 +29,8 @@ const SWEEP: u64 = 1 << 16;
 /// Most messages that are remembered.
 const MAX_MESSAGES: usize = 1 << 20;
 
-/// Most processes whose attempts are remembered.
-const MAX_PROCESSES: usize = 1 << 14;
-
 /// Most `syslog_name`s and programs.
 const MAX_TAGS: usize = 4000;
-
-/// Numbers that are good to look up by as they are.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 ^= number;
-    }
-}
-
-type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
 
 /// A message that was refused at least once, until it leaves the queue.
 #[derive(Clone, Debug)]
@@ -121,25 +96,6 @@ fn held(messages: &mut ByHash<Vec<Message>>, message: u64, at: usize) -> Option<
     messages.get_mut(&message)?.get_mut(at)
 }
 
-/// What a process met with before it was done with a message.
-#[derive(Clone, Debug)]
-struct Pending {
-    /// The message; 0 where no line told it yet.
-    message: u64,
-    /// The recipients whose delivery lines came.
-    done: Vec<u64>,
-    attempts: Vec<Attempts>,
-}
-
-/// Attempts that failed alike.
-#[derive(Clone, Copy, Debug)]
-struct Attempts {
-    slot: Slot,
-    count: u64,
-    first: Option<Stamp>,
-    last: Option<Stamp>,
-}
-
 /// A fault that explains what follows.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
@@ -171,8 +127,10 @@ pub(super) struct Join {
     /// Instances whose queue manager was heard: others are services of one of them.
     managers: HashSet<u16>,
     pub domains: Names,
+    /// The domain of the last line that was looked at closer.
+    domain: Vec<u8>,
     messages: ByHash<Vec<Message>>,
-    pending: ByHash<Pending>,
+    processes: Processes,
     /// By instance, the last faults that explain.
     faults: HashMap<u16, Vec<Fault>>,
     pub outages: Outages,
@@ -219,8 +177,9 @@ impl Join {
             instance_of: Vec::new(),
             managers: HashSet::new(),
             domains: Names::default(),
+            domain: Vec::new(),
             messages: ByHash::default(),
-            pending: ByHash::default(),
+            processes: Processes::default(),
             faults: HashMap::new(),
             outages: Outages::default(),
             bounces: HashMap::new(),
@@ -237,12 +196,39 @@ impl Join {
         let tag_of = |tag: u16| tags.get(usize::from(tag)).copied().unwrap_or_default();
         let mut slots: Vec<Option<Slot>> = vec![None; notes.classes.len()];
         let mut domains: Vec<Option<u32>> = vec![None; notes.domains.names.len()];
-        for note in &notes.all {
-            let mut note = *note;
-            note.tag = tag_of(note.tag);
+        for told in &notes.all {
+            let tag = tag_of(told.tag);
+            let mut note = Note {
+                what: told.what,
+                message: told.message,
+                process: told.process ^ u64::from(tag) << 52,
+                stamp: told.stamp,
+                tag,
+                recipient: 0,
+                place: 0,
+                class: None,
+                domain: 0,
+            };
+            let is_pending = || self.processes.are_at_work(note.process);
+            if let What::Taken = told.what {
+                let is_waited_for = self.messages.contains_key(&told.message)
+                    || is_pending()
+                    || self.outages.is_any();
+                if is_waited_for {
+                    let is_pending = is_pending();
+                    let line = notes.taken(told);
+                    self.taken(line, note, is_pending);
+                } else {
+                    self.count(told.stamp);
+                }
+                continue;
+            }
+            let detail = notes.details.get(index(told.at));
+            let detail = detail.copied().unwrap_or_default();
+            (note.recipient, note.place) = (detail.recipient, detail.place);
             // Groups and domains are numbered as they come up, so that it is the same wherever
             // the log was cut.
-            if let Some(place) = note.class
+            if let Some(place) = detail.class
                 && let Some(class) = notes.classes.get(index(place))
                 && let Some(held) = slots.get_mut(index(place))
             {
@@ -258,17 +244,41 @@ impl Join {
             }
             let is_wanted = match note.what {
                 What::Failed { .. } => true,
-                What::Sent { .. } => self.pending.contains_key(&note.process),
+                What::Sent { .. } => is_pending(),
                 _ => false,
             };
-            if is_wanted && let Some(held) = domains.get_mut(index(note.domain)) {
-                let name = notes.domains.name(note.domain);
+            if is_wanted && let Some(held) = domains.get_mut(index(detail.domain)) {
+                let name = notes.domains.name(detail.domain);
                 let number = held
                     .get_or_insert_with(|| self.domains.number(name, super::counts::MAX_DOMAINS));
                 note.domain = *number;
             }
-            let texts = note.texts.and_then(|place| notes.texts.get(index(place)));
+            let texts = detail.texts.and_then(|place| notes.texts.get(index(place)));
             self.note(&note, texts);
+        }
+    }
+
+    /// Looks closer at a line of mail that was taken.
+    fn taken(&mut self, line: &[u8], mut note: Note, is_pending: bool) {
+        let mut name = std::mem::take(&mut self.domain);
+        if let Some((abroad, recipient)) = super::lines::sent(line, &mut name) {
+            (note.what, note.recipient) = (What::Sent { abroad }, recipient);
+            if is_pending {
+                note.domain = self.domains.number(&name, super::counts::MAX_DOMAINS);
+            }
+            self.note(&note, None);
+        }
+        self.domain = name;
+    }
+
+    /// Counts a note, whatever it says.
+    fn count(&mut self, stamp: Option<Stamp>) {
+        if stamp > self.clock {
+            self.clock = stamp;
+        }
+        self.count += 1;
+        if self.count.is_multiple_of(SWEEP) {
+            self.sweep();
         }
     }
 
@@ -295,13 +305,7 @@ impl Join {
     }
 
     fn note(&mut self, note: &Note, texts: Option<&Texts>) {
-        if note.stamp > self.clock {
-            self.clock = note.stamp;
-        }
-        self.count += 1;
-        if self.count.is_multiple_of(SWEEP) {
-            self.sweep();
-        }
+        self.count(note.stamp);
         let instance = self.instance(note.tag);
         match note.what {
             What::Sent { abroad } => self.sent(note, instance, abroad),
@@ -309,7 +313,11 @@ impl Join {
                 is_final,
                 suspended,
             } => self.failed(note, instance, is_final, suspended, texts),
-            What::Attempt => self.attempt(note),
+            What::Attempt => {
+                let messages = &self.messages;
+                let is_known = |message| messages.contains_key(&message);
+                self.processes.attempt(note, is_known);
+            }
             What::Expired => {
                 self.managers.insert(instance);
                 self.give_up(note, instance);
@@ -327,6 +335,7 @@ impl Join {
                     .not_found(instance, note.class.unwrap_or_default(), note);
             }
             What::Resolved => self.outages.resolved(instance),
+            What::Taken => {}
         }
     }
 
@@ -352,63 +361,12 @@ impl Join {
             && text(name).starts_with(text(instance))
     }
 
-    fn attempt(&mut self, note: &Note) {
-        let class = note.class.unwrap_or_default();
-        if self.pending.len() >= MAX_PROCESSES && !self.pending.contains_key(&note.process) {
-            // Processes end, and no line tells of it.
-            self.pending.clear();
-        }
-        let fresh = || Pending {
-            message: note.message,
-            done: Vec::new(),
-            attempts: Vec::new(),
-        };
-        let pending = self.pending.entry(note.process).or_insert_with(fresh);
-        let is_other = note.message != 0 && pending.message != 0 && note.message != pending.message;
-        if is_other || !pending.done.is_empty() {
-            *pending = fresh();
-        }
-        if note.message != 0 {
-            pending.message = note.message;
-        }
-        let known = pending.attempts.iter_mut().find(|one| one.slot == class);
-        if let Some(known) = known {
-            known.count += 1;
-            known.last = note.stamp.or(known.last);
-        } else {
-            pending.attempts.push(Attempts {
-                slot: class,
-                count: 1,
-                first: note.stamp,
-                last: note.stamp,
-            });
-        }
-    }
-
     /// What a process met with before this delivery line, and whether it is the first.
     fn met(&mut self, note: &Note) -> (Vec<Attempts>, bool) {
-        if self.pending.is_empty() {
-            return (Vec::new(), false);
-        }
-        let Some(pending) = self.pending.get_mut(&note.process) else {
-            return (Vec::new(), false);
-        };
-        let is_other = pending.message != 0 && pending.message != note.message;
-        // Who has had a line of this delivery is tried anew, by the same process.
-        if is_other || pending.done.contains(&note.recipient) {
-            self.pending.remove(&note.process);
-            return (Vec::new(), false);
-        }
-        let is_first = pending.done.is_empty();
-        pending.done.push(note.recipient);
-        pending.message = note.message;
-        let unreachable = self.causes.unreachable6;
-        let attempts = pending.attempts.clone();
+        let (mut attempts, is_first) = self.processes.met(note);
         // An address that cannot be reached is passed over in no time.
-        let attempts = attempts
-            .into_iter()
-            .filter(|one| self.groups.cause(one.slot) != unreachable)
-            .collect();
+        let unreachable = self.causes.unreachable6;
+        attempts.retain(|one| self.groups.cause(one.slot) != unreachable);
         (attempts, is_first)
     }
 

@@ -14,13 +14,14 @@ use aho_corasick::packed::{self, Searcher};
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::Options;
-use super::note::{Class, Hash, Key, Note, Notes, Texts, What, hash};
+use super::note::{Class, Detail, Hash, Key, Notes, Texts, Told, What, hash};
 use crate::diagnose::phrases::Found;
 use crate::diagnose::{Knowledge, LOCAL, NO_DOMAIN, NO_RESOLVER, Seen};
+use crate::memo::Memo;
 use crate::postfix::log::{
     Answer, Delivery, Event, Line, Manner, Severity, Sign, Status, Trouble, is_queue_id,
 };
-use crate::stats::{Family, LastDay, Span, Stamp};
+use crate::stats::{Clock, Family, LastDay, Span, Stamp};
 
 /// What lines that matter have, each before it anything else may stand.
 const MARKERS: [&[u8]; 12] = [
@@ -39,6 +40,7 @@ const MARKERS: [&[u8]; 12] = [
 ];
 
 /// The places of those that need less than all of a line.
+const STATUS: usize = 0;
 const REMOVED: usize = 1;
 const CONNECT: usize = 11;
 
@@ -62,6 +64,12 @@ const EXAMPLE: usize = 1500;
 
 /// How much of a reply is kept for each address.
 const REPLY: usize = 500;
+
+/// What a line has whose recipient's mail was taken.
+const SENT: &[u8] = b" status=sent (";
+
+/// Where no details are.
+const NO_DETAIL: u32 = u32::MAX;
 
 /// The longest domain there is (RFC 1035, 2.3.4).
 const DOMAIN: usize = 255;
@@ -126,8 +134,8 @@ impl Markers {
         }
     }
 
-    /// Gives each line that has a marker, with the place of the first it has.
-    fn lines<'b>(&self, block: &'b [u8], mut visit: impl FnMut(usize, &'b [u8])) {
+    /// Gives each line that has a marker: which is the first it has, where that is, the line.
+    fn lines<'b>(&self, block: &'b [u8], mut visit: impl FnMut(usize, usize, &'b [u8])) {
         let mut rest = block;
         loop {
             let found = match &self.fast {
@@ -143,6 +151,7 @@ impl Markers {
             let end = memchr(b'\n', after).map_or(rest.len(), |end| found.start() + end);
             visit(
                 found.pattern().as_usize(),
+                found.start() - start,
                 rest.get(start..end).unwrap_or_default(),
             );
             rest = rest.get(end + 1..).unwrap_or_default();
@@ -161,6 +170,10 @@ pub(super) struct Reader<'k> {
     causes: HashMap<&'k str, u16>,
     classes: HashMap<Key, u32>,
     notes: Notes,
+    tag_memo: Memo,
+    clock: Clock,
+    /// The last host, and its number.
+    host: (Vec<u8>, u64),
     /// The last name of a host that came was found.
     is_resolved: bool,
     /// Wordings of warnings that tell nothing.
@@ -199,6 +212,9 @@ impl<'k> Reader<'k> {
             causes: numbered(super::causes(knowledge)),
             classes: HashMap::new(),
             notes: Notes::default(),
+            tag_memo: Memo::new(256),
+            clock: Clock::default(),
+            host: (Vec::new(), hash(&[b""])),
             is_resolved: false,
             dull: HashSet::new(),
             domain: Vec::new(),
@@ -213,11 +229,12 @@ impl<'k> Reader<'k> {
         self.notes.all.len()
     }
 
-    /// Gives the notes, and begins anew.
-    pub(super) fn take(&mut self) -> Notes {
+    /// Gives the notes, and begins anew with none in the room of others.
+    pub(super) fn take(&mut self, room: Notes) -> Notes {
         self.classes.clear();
+        self.tag_memo = Memo::new(256);
         self.is_resolved = false;
-        std::mem::take(&mut self.notes)
+        std::mem::replace(&mut self.notes, room)
     }
 
     /// Reads a block of whole lines of a log that ends in a month.
@@ -227,16 +244,16 @@ impl<'k> Reader<'k> {
         let lines = ended + usize::from(block.last().is_some_and(|last| *last != b'\n'));
         self.notes.lines += u64::try_from(lines).unwrap_or_default();
         let markers = Arc::clone(&self.markers);
-        markers.lines(block, |marker, line| self.line(marker, line, last));
+        markers.lines(block, |marker, at, line| self.line(marker, at, line, last));
     }
 
-    fn line(&mut self, marker: usize, text: &[u8], last: LastDay) {
+    fn line(&mut self, marker: usize, at: usize, text: &[u8], last: LastDay) {
         if marker == REMOVED
             && self.options.span == Span::default()
             && let Some((host, tag, id)) = removed(text)
         {
-            let tag = self.tag(tag);
-            self.push(What::Removed, hash(&[host, id]), tag);
+            let (tag, message) = (self.tag(tag), self.message(host, id));
+            self.push(What::Removed, message, tag);
             return;
         }
         if marker == CONNECT && self.is_resolved {
@@ -245,13 +262,16 @@ impl<'k> Reader<'k> {
         let Some(line) = Line::parse(text) else {
             return;
         };
-        let stamp = Stamp::parse(line.time, last);
+        let stamp = self.clock.read(line.time, last);
         if !self.options.span.holds(stamp) {
             return;
         }
-        let record = line.record();
-        let message = record.queue_id.map_or(0, |id| hash(&[line.host, id]));
         let tag = self.tag(line.tag);
+        if marker == STATUS && self.taken(text, at, &line, tag, stamp) {
+            return;
+        }
+        let record = line.record();
+        let message = record.queue_id.map_or(0, |id| self.message(line.host, id));
         let before = self.len();
         match record.event {
             Event::Delivery(delivery) if message != 0 => {
@@ -270,33 +290,100 @@ impl<'k> Reader<'k> {
             }
             _ => {}
         }
-        if let Some(note) = self.notes.all.get_mut(before) {
-            note.stamp = stamp;
-            if let Some(pid) = line.pid {
-                note.process = hash(&[line.host, line.tag, &pid.to_le_bytes()]);
-            } else {
-                note.process = message;
-            }
+        let process = self.process(&line, message);
+        if let Some(told) = self.notes.all.get_mut(before) {
+            (told.stamp, told.process) = (stamp, process);
         }
     }
 
     fn push(&mut self, what: What, message: u64, tag: u16) {
-        self.notes.all.push(Note {
+        self.notes.all.push(Told {
             what,
             message,
             process: 0,
-            recipient: 0,
             stamp: None,
             tag,
-            class: None,
-            domain: 0,
-            place: 0,
-            texts: None,
+            at: NO_DETAIL,
         });
     }
 
+    /// Adds details to the last note.
+    fn detail(&mut self, detail: Detail) {
+        if let Some(told) = self.notes.all.last_mut() {
+            told.at = u32::try_from(self.notes.details.len()).unwrap_or(NO_DETAIL);
+            self.notes.details.push(detail);
+        }
+    }
+
+    /// Notes that a recipient's mail was taken, and keeps the line: who is not waited for, as
+    /// nearly all, is not looked at closer.
+    fn taken(
+        &mut self,
+        text: &[u8],
+        marker: usize,
+        line: &Line<'_>,
+        tag: u16,
+        stamp: Option<Stamp>,
+    ) -> bool {
+        let length = text.strip_suffix(b"\r").unwrap_or(text).len();
+        let marker_in_text = (marker + line.text.len()).checked_sub(length);
+        let Some(id) = marker_in_text.and_then(|marker| line.plainly_sent(marker)) else {
+            return false;
+        };
+        let Ok(at) = u32::try_from(self.notes.taken.len()) else {
+            return false;
+        };
+        let message = self.message(line.host, id);
+        let process = self.process(line, message);
+        self.notes.all.push(Told {
+            what: What::Taken,
+            message,
+            process,
+            stamp,
+            tag,
+            at,
+        });
+        let kept = text.get(..marker + SENT.len()).unwrap_or(text);
+        self.notes.taken.extend_from_slice(kept);
+        self.notes.taken.push(b'\n');
+        true
+    }
+
     fn tag(&mut self, tag: &[u8]) -> u16 {
-        u16::try_from(self.notes.tags.number(tag, MAX_TAGS)).unwrap_or(u16::MAX)
+        let tags = &mut self.notes.tags;
+        let number = self
+            .tag_memo
+            .number(tag, || Some(tags.number(tag, MAX_TAGS)));
+        u16::try_from(number.unwrap_or_default()).unwrap_or(u16::MAX)
+    }
+
+    /// The number of a message.
+    fn message(&mut self, host: &[u8], id: &[u8]) -> u64 {
+        let host = self.host(host);
+        let mut hash = Hash::default();
+        hash.mix(host);
+        hash.add(id);
+        hash.number()
+    }
+
+    /// The number of a host.
+    fn host(&mut self, name: &[u8]) -> u64 {
+        let (last, number) = &mut self.host;
+        if last != name {
+            name.clone_into(last);
+            *number = hash(&[name]);
+        }
+        *number
+    }
+
+    /// The number of the process that a line is of; where it names none, its message stands for it.
+    fn process(&mut self, line: &Line<'_>, message: u64) -> u64 {
+        let Some(pid) = line.pid else {
+            return message;
+        };
+        let mut hash = Hash::default();
+        hash.mix(self.host(line.host) ^ u64::from(pid));
+        hash.number()
     }
 
     fn delivery(
@@ -308,14 +395,9 @@ impl<'k> Reader<'k> {
         tag: u16,
     ) {
         let what = match delivery.status {
-            Status::Sent => {
-                let relay = delivery.relay;
-                let is_host = relay
-                    .address
-                    .is_some_and(|address| !address.contains(&b'/'));
-                let abroad = is_host && relay.port.is_none_or(|port| port == 25);
-                What::Sent { abroad }
-            }
+            Status::Sent => What::Sent {
+                abroad: is_abroad(delivery),
+            },
             Status::Deferred | Status::SoftBounce | Status::Bounced | Status::Expired => {
                 What::Failed {
                     is_final: matches!(delivery.status, Status::Bounced | Status::Expired),
@@ -325,11 +407,7 @@ impl<'k> Reader<'k> {
             // Probes of addresses are no mail.
             Status::Deliverable | Status::Undeliverable | Status::Other(_) => return,
         };
-        let at = memrchr(b'@', delivery.to).map_or(delivery.to.len(), |at| at + 1);
-        self.domain.clear();
-        let name = delivery.to.get(at..).unwrap_or_default();
-        self.domain.extend_from_slice(cut(name, DOMAIN));
-        self.domain.make_ascii_lowercase();
+        domain_of(delivery, &mut self.domain);
         let domain = self.notes.domains.number(&self.domain, MAX_DOMAINS);
         let (mut class, mut place, mut texts) = (None, 0, None);
         if matches!(what, What::Failed { .. }) {
@@ -346,21 +424,22 @@ impl<'k> Reader<'k> {
             }
         }
         self.push(what, message, tag);
-        if let Some(note) = self.notes.all.last_mut() {
-            note.recipient = hash(&[delivery.to, delivery.orig_to.unwrap_or_default()]);
-            note.class = class;
-            note.domain = domain;
-            note.place = place;
-            note.texts = texts;
-        }
+        self.detail(Detail {
+            recipient: recipient(delivery),
+            class,
+            domain,
+            place,
+            texts,
+        });
     }
 
     fn attempt(&mut self, text: &[u8], answer: &Answer<'_>, message: u64, tag: u16) {
         let class = self.class(text, None, answer, tag, false);
         self.push(What::Attempt, message, tag);
-        if let Some(note) = self.notes.all.last_mut() {
-            note.class = Some(class);
-        }
+        self.detail(Detail {
+            class: Some(class),
+            ..Detail::default()
+        });
     }
 
     fn trouble(&mut self, text: &[u8], line: &Line<'_>, trouble: &Trouble<'_>, tag: u16) {
@@ -408,9 +487,10 @@ impl<'k> Reader<'k> {
         let class = self.number(key, text, trouble.said);
         let blames = is_reason && !FACING_OUT.contains(&daemon);
         self.push(What::Trouble { is_reason: blames }, 0, tag);
-        if let Some(note) = self.notes.all.last_mut() {
-            note.class = Some(class);
-        }
+        self.detail(Detail {
+            class: Some(class),
+            ..Detail::default()
+        });
     }
 
     /// A host that smtpd(8) looked up; once is enough until one is turned away.
@@ -452,10 +532,11 @@ impl<'k> Reader<'k> {
         let class = self.number(key, text, said.get(end + 3..).unwrap_or_default());
         self.push(What::NotFound, 0, tag);
         self.is_resolved = false;
-        if let Some(note) = self.notes.all.last_mut() {
-            note.recipient = hash(&[&domain]);
-            note.class = Some(class);
-        }
+        self.detail(Detail {
+            recipient: hash(&[&domain]),
+            class: Some(class),
+            ..Detail::default()
+        });
     }
 
     /// What is to be said of words, with the protocol. A verdict is made once for all lines that
@@ -559,6 +640,38 @@ impl<'k> Reader<'k> {
     fn cause(&self, code: &str) -> u16 {
         self.causes.get(code).copied().unwrap_or_default()
     }
+}
+
+/// Reads a line of a recipient whose mail was taken: whether another host took it, and the number
+/// of the recipient; the domain is put where it is wanted.
+pub(super) fn sent(line: &[u8], domain: &mut Vec<u8>) -> Option<(bool, u64)> {
+    let line = Line::parse(line)?;
+    let delivery = line.delivery()?;
+    domain_of(&delivery, domain);
+    Some((is_abroad(&delivery), recipient(&delivery)))
+}
+
+/// The domain of a recipient, in lower case.
+fn domain_of(delivery: &Delivery<'_>, domain: &mut Vec<u8>) {
+    let at = memrchr(b'@', delivery.to).map_or(delivery.to.len(), |at| at + 1);
+    domain.clear();
+    let name = delivery.to.get(at..).unwrap_or_default();
+    domain.extend_from_slice(cut(name, DOMAIN));
+    domain.make_ascii_lowercase();
+}
+
+/// The number of a recipient.
+fn recipient(delivery: &Delivery<'_>) -> u64 {
+    hash(&[delivery.to, delivery.orig_to.unwrap_or_default()])
+}
+
+/// Tells whether another host took mail on port 25.
+fn is_abroad(delivery: &Delivery<'_>) -> bool {
+    let relay = delivery.relay;
+    let is_host = relay
+        .address
+        .is_some_and(|address| !address.contains(&b'/'));
+    is_host && relay.port.is_none_or(|port| port == 25)
 }
 
 /// Reads a line that ends with `removed`: the host, the tag and the queue id.

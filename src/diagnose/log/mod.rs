@@ -14,6 +14,7 @@ mod lines;
 mod masked;
 mod note;
 mod outage;
+mod processes;
 mod source;
 mod tell;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub struct Reading<'k> {
     knowledge: &'k Knowledge,
     reader: Reader<'k>,
     join: Join,
+    room: Notes,
 }
 
 impl<'k> Reading<'k> {
@@ -79,13 +81,16 @@ impl<'k> Reading<'k> {
             knowledge,
             reader: Reader::new(knowledge, Arc::new(Markers::new()), options),
             join: Join::new(knowledge, options),
+            room: Notes::default(),
         }
     }
 
     /// Takes the lines that come next, all of them whole.
     pub fn feed(&mut self, lines: &[u8], last: LastDay) {
         self.reader.block(lines, last);
-        self.join.take(&self.reader.take());
+        let notes = self.reader.take(std::mem::take(&mut self.room));
+        self.join.take(&notes);
+        self.room = notes.emptied();
     }
 
     /// Takes all that is in these logs already, in their order; `done` is told how many more bytes
@@ -124,11 +129,25 @@ struct State {
     next: usize,
     waiting: BTreeMap<usize, Notes>,
     join: Join,
+    /// Room for more notes.
+    rooms: Vec<Notes>,
     /// A thread ended early, and nobody need wait for it.
     is_broken: bool,
 }
 
+impl State {
+    fn take(&mut self, notes: Notes) {
+        self.join.take(&notes);
+        self.rooms.push(notes.emptied());
+    }
+}
+
 impl Order {
+    /// Room for notes, that of others where there is some.
+    fn room(&self) -> io::Result<Notes> {
+        Ok(self.lock()?.rooms.pop().unwrap_or_default())
+    }
+
     /// Hands the notes of a job over, and waits until there is room; of a job that goes on only
     /// when its turn has come. Gives whether there is anybody to go on for.
     fn hand_over(&self, job: usize, notes: Notes, is_last: bool) -> io::Result<bool> {
@@ -143,7 +162,7 @@ impl Order {
             state.waiting.insert(job, notes);
             return Ok(!state.is_broken);
         }
-        state.join.take(&notes);
+        state.take(notes);
         if is_last {
             state.next += 1;
             loop {
@@ -151,7 +170,7 @@ impl Order {
                 let Some(notes) = state.waiting.remove(&next) else {
                     break;
                 };
-                state.join.take(&notes);
+                state.take(notes);
                 state.next += 1;
             }
             self.turned.notify_all();
@@ -204,6 +223,7 @@ fn read_in_ranges(
             next: 0,
             waiting: BTreeMap::new(),
             join: Join::new(knowledge, options),
+            rooms: Vec::new(),
             is_broken: false,
         }),
         turned: Condvar::new(),
@@ -220,7 +240,8 @@ fn read_in_ranges(
                 if !part.is_stream || reader.len() < GATHERED {
                     return true;
                 }
-                match order.hand_over(part.number, reader.take(), false) {
+                let notes = order.room().map(|room| reader.take(room));
+                match notes.and_then(|notes| order.hand_over(part.number, notes, false)) {
                     Ok(goes_on) => goes_on,
                     Err(error) => {
                         failed = Some(error);
@@ -231,7 +252,7 @@ fn read_in_ranges(
             if let Some(error) = failed {
                 return Err(error);
             }
-            if !order.hand_over(part.number, reader.take(), true)? {
+            if !order.hand_over(part.number, reader.take(order.room()?), true)? {
                 break;
             }
         }

@@ -29,6 +29,8 @@ pub(super) enum What {
     Expired,
     /// The message left the queue.
     Removed,
+    /// A recipient's mail was taken, and nobody looked closer yet.
+    Taken,
     /// A program of Postfix told of a fault of its own.
     Trouble {
         /// It says why; else it only tells what came of it.
@@ -38,6 +40,37 @@ pub(super) enum What {
     NotFound,
     /// A host came, and its name was found.
     Resolved,
+}
+
+/// A line as it is noted: most tell nothing but this.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub what: What,
+    /// The message: its queue id on its host; 0 is none.
+    pub message: u64,
+    /// The process on its host; with the tag it is the one that told it.
+    pub process: u64,
+    /// When, where that matters and is known.
+    pub stamp: Option<Stamp>,
+    /// The place of the program's tag.
+    pub tag: u16,
+    /// The place of its details; of what was taken, where its line begins.
+    pub at: u32,
+}
+
+/// What only some lines tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Detail {
+    /// The recipient; of a name that was not found, the name.
+    pub recipient: u64,
+    /// The host that was tried.
+    pub place: u64,
+    /// The place of its class.
+    pub class: Option<u32>,
+    /// The place of the recipient's domain; of what has none any.
+    pub domain: u32,
+    /// The place of its texts, where they are wanted.
+    pub texts: Option<u32>,
 }
 
 /// A line, as far as it matters.
@@ -60,8 +93,6 @@ pub(super) struct Note {
     pub class: Option<u32>,
     /// The place of the recipient's domain; of what has none any.
     pub domain: u32,
-    /// The place of its texts, where they are wanted.
-    pub texts: Option<u32>,
 }
 
 /// By what failures are told apart.
@@ -104,11 +135,36 @@ pub(super) struct Texts {
 pub(super) struct Notes {
     /// How many lines there were, those that tell nothing among them.
     pub lines: u64,
-    pub all: Vec<Note>,
+    pub all: Vec<Told>,
+    pub details: Vec<Detail>,
+    /// The lines of what was taken, one behind the other as far as they matter.
+    pub taken: Vec<u8>,
     pub tags: Names,
     pub domains: Names,
     pub classes: Vec<Class>,
     pub texts: Vec<Texts>,
+}
+
+impl Notes {
+    /// The same without notes; the room they took is kept.
+    pub(super) fn emptied(mut self) -> Self {
+        self.all.clear();
+        self.details.clear();
+        self.taken.clear();
+        Self {
+            all: self.all,
+            details: self.details,
+            taken: self.taken,
+            ..Self::default()
+        }
+    }
+
+    /// A line of what was taken.
+    pub(super) fn taken(&self, told: &Told) -> &[u8] {
+        let at = usize::try_from(told.at).unwrap_or(usize::MAX);
+        let rest = self.taken.get(at..).unwrap_or_default();
+        rest.split(|byte| *byte == b'\n').next().unwrap_or_default()
+    }
 }
 
 /// Names by number.

@@ -92,6 +92,11 @@ impl Outages {
         outage.add(slot, note.recipient, note.recipient, note.stamp);
     }
 
+    /// Tells whether a host that is reached ends one.
+    pub(super) fn is_any(&self) -> bool {
+        self.any
+    }
+
     /// A host outside was reached, so neither its port nor its name is the matter.
     pub(super) fn reached(&mut self, instance: u16) {
         if self.any {

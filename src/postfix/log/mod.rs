@@ -55,6 +55,49 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        Self::usual(line).or_else(|| Self::any(line))
+    }
+
+    /// Reads the head that nearly all lines have: time, host, program and process. Whatever is not
+    /// quite so is left to [`any`](Self::any), which reads this the same way and takes longer.
+    fn usual(line: &'a [u8]) -> Option<Self> {
+        let time = match line.first_chunk::<16>()? {
+            [
+                a,
+                b,
+                c,
+                b' ',
+                b' ' | b'0'..=b'9',
+                b'0'..=b'9',
+                b' ',
+                ..,
+                b' ',
+            ] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_alphabetic() => {
+                line.get(..15).filter(|time| is_clock(time, 7))?
+            }
+            [_, _, _, _, b'-', ..] => line.get(..near(b' ', line)?).filter(|word| is_time(word))?,
+            _ => return None,
+        };
+        let rest = line.get(time.len() + 1..)?;
+        let host = rest.get(..near(b' ', rest)?)?;
+        let is_host = !matches!(host.last(), None | Some(b':')) && near(b'|', host).is_none();
+        if !is_host || is_time(host) {
+            return None;
+        }
+        let rest = rest.get(host.len() + 1..)?;
+        let (tag, rest) = rest.split_at_checked(near_either([b'[', b' '], rest)?)?;
+        let (pid, rest) = leading_number(rest.strip_prefix(b"[")?)?;
+        let rest = rest.strip_prefix(b"]: ")?;
+        (!tag.is_empty() && pid < u32::MAX).then(|| Self {
+            time,
+            host,
+            tag,
+            pid: Some(pid),
+            text: without_identity(rest),
+        })
+    }
+
+    fn any(line: &'a [u8]) -> Option<Self> {
         let (mut start, mut words) = (0, 0);
         while words < HEAD_WORDS && start < line.len() {
             let rest = line.get(start..)?;
@@ -112,10 +155,32 @@ impl<'a> Line<'a> {
     /// [`record`](Self::record) would, at less cost.
     #[must_use]
     pub fn delivery(&self) -> Option<Delivery<'a>> {
-        let (_, said) = queue_id(self.text);
+        let behind_id = || {
+            let (id, rest) = self.text.split_at_checked(near(b':', self.text)?)?;
+            let said = rest.strip_prefix(b": ")?;
+            (said.starts_with(b"to=") && near(b' ', id).is_none()).then_some(said)
+        };
+        let said = behind_id().unwrap_or(self.text);
         said.starts_with(b"to=")
             .then(|| Delivery::parse(said))
             .flatten()
+    }
+
+    /// The queue id, where it is plain that the line tells of a recipient whose mail was taken;
+    /// `marker` is the first ` status=` in the text. Of what is not plain, as an address with
+    /// quotes, nothing is said; where fields are broken, [`delivery`](Self::delivery) has the last
+    /// word.
+    #[must_use]
+    pub fn plainly_sent(&self, marker: usize) -> Option<&'a [u8]> {
+        let (before, behind) = self.text.split_at_checked(marker)?;
+        if !behind.starts_with(b" status=sent (") || !before.ends_with(b",") {
+            return None;
+        }
+        let id = before.get(..near(b':', before)?)?;
+        let to = before.get(id.len()..)?.strip_prefix(b": to=<")?;
+        let rest = to.get(near(b'>', to)?..)?;
+        let is_plain = rest.starts_with(b">, ") && memchr(b'"', to).is_none();
+        (is_plain && near(b' ', id).is_none() && id != b"NOQUEUE").then_some(id)
     }
 
     /// Reads what the line tells.
@@ -155,25 +220,22 @@ impl<'a> Peer<'a> {
 
     /// Reads `NAME[ADDRESS]`, perhaps with `:PORT`, at the start of a text, and gives what follows.
     fn begin(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let open = text.iter().position(|&byte| matches!(byte, b'[' | b' '))?;
-        let (name, inside) = text.split_at(open);
+        Self::bracketed(text, near_either([b'[', b' '], text)?)
+    }
+
+    /// The same where it is known how long the name is.
+    fn bracketed(text: &'a [u8], length: usize) -> Option<(Self, &'a [u8])> {
+        let (name, inside) = text.split_at_checked(length)?;
         let inside = inside.strip_prefix(b"[")?;
-        let close = memchr(b']', inside)?;
-        let mut rest = inside.get(close + 1..)?;
-        let digits = rest
-            .strip_prefix(b":")
-            .map(|rest| leading(rest, u8::is_ascii_digit))
-            .filter(|digits| !digits.is_empty());
-        let port = digits.and_then(number);
-        if let Some(digits) = digits {
-            rest = rest.get(1 + digits.len()..)?;
-        }
+        let (address, rest) = inside.split_at_checked(near(b']', inside)?)?;
+        let rest = rest.get(1..)?;
+        let port = rest.strip_prefix(b":").and_then(leading_number);
         let peer = Self {
             name,
-            address: inside.get(..close),
-            port,
+            address: Some(address),
+            port: port.and_then(|(port, _)| u16::try_from(port).ok()),
         };
-        Some((peer, rest))
+        Some((peer, port.map_or(rest, |(_, rest)| rest)))
     }
 
     /// The address, where it is one: its family says over which protocol mail went.
@@ -285,11 +347,15 @@ fn head(head: &[u8]) -> (&[u8], &[u8]) {
 
 /// Tells whether a word is a time of day, alone or behind a date.
 fn is_time(word: &[u8]) -> bool {
-    let clock = |at: usize| {
-        let digit = |offset: usize| word.get(at + offset).is_some_and(u8::is_ascii_digit);
-        digit(0) && digit(1) && word.get(at + 2) == Some(&b':') && digit(3) && digit(4)
-    };
-    clock(0) || (word.get(10) == Some(&b'T') && clock(11))
+    is_clock(word, 0) || (word.get(10) == Some(&b'T') && is_clock(word, 11))
+}
+
+/// Tells whether hours and minutes stand at a place.
+fn is_clock(word: &[u8], at: usize) -> bool {
+    let clock = word.get(at..).and_then(|clock| clock.first_chunk::<5>());
+    clock.is_some_and(|[a, b, colon, c, d]| {
+        *colon == b':' && [a, b, c, d].into_iter().all(u8::is_ascii_digit)
+    })
 }
 
 /// Solaris puts `[ID 197553 mail.info] ` before the text.
@@ -317,7 +383,7 @@ fn queue_id(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
         return (None, rest);
     }
     // Who publishes a log often makes ids up.
-    let made_up = || rest.starts_with(b"to=") && word.iter().all(u8::is_ascii_alphanumeric);
+    let made_up = || rest.starts_with(b"to=") && near(b' ', word).is_none();
     if is_queue_id(word) || made_up() {
         (Some(word), rest)
     } else {
@@ -352,20 +418,39 @@ fn leading(text: &[u8], is: impl Fn(&u8) -> bool) -> &[u8] {
 /// Finds a byte that is near: eight bytes at a time and no call, which makes most of what a
 /// search by [`memchr`] costs over a few bytes.
 fn near(byte: u8, text: &[u8]) -> Option<usize> {
+    near_either([byte, byte], text)
+}
+
+/// The same for the nearer of two.
+fn near_either(bytes: [u8; 2], text: &[u8]) -> Option<usize> {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
-    let wanted = EACH * u64::from(byte);
+    let [one, two] = bytes.map(|byte| EACH * u64::from(byte));
+    // A byte that is wanted becomes zero, and the lowest zero is the lowest whose highest bit a
+    // subtraction sets.
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
     let (eights, rest) = text.as_chunks::<8>();
     for (at, eight) in eights.iter().enumerate() {
-        // A byte that is wanted becomes zero, and the lowest zero is the lowest whose highest
-        // bit a subtraction sets.
-        let other = u64::from_le_bytes(*eight) ^ wanted;
-        let found = other.wrapping_sub(EACH) & !other & (EACH << 7);
+        let word = u64::from_le_bytes(*eight);
+        let found = zeros(word ^ one) | zeros(word ^ two);
         if found != 0 {
             return Some(at * 8 + found.trailing_zeros() as usize / 8);
         }
     }
-    let at = rest.iter().position(|&other| other == byte)?;
+    let at = rest.iter().position(|other| bytes.contains(other))?;
     Some(eights.len() * 8 + at)
+}
+
+/// A number at the start of a text, and what follows; one that is too large is the largest.
+fn leading_number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (mut value, mut length) = (0_u32, 0);
+    for digit in text.iter().map(|byte| byte.wrapping_sub(b'0')) {
+        if digit > 9 {
+            break;
+        }
+        value = value.saturating_mul(10).saturating_add(u32::from(digit));
+        length += 1;
+    }
+    (length > 0).then_some((value, text.get(length..)?))
 }
 
 /// A number that is all of a text.

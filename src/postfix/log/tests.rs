@@ -538,4 +538,50 @@ proptest! {
         }
         read_all(&line);
     }
+
+    /// What is read at a glance is what a closer look finds, in lines put together of pieces that
+    /// are as they should be or not.
+    #[test]
+    fn a_glance_and_a_closer_look_find_the_same(
+        head in sample(&["Mar  3 10:00:00 mx ", "Mar 13 10:00:00 mx ", "2026-03-03T10:00:00.5+01:00 mx ",
+            "Mar  3 10:00:00 ", "web-1 | Mar  3 10:00:00 mx ", "Mar  3 10:00:00 a|b ", "Mar  3 10:00:00 10:00:00 ",
+            "Mar  3 10:00:00 mx: ", "Mär  3 10:00:00 mx ", "", " "]),
+        tag in sample(&["postfix/smtp[7]: ", "postfix-a/smtp[4294967295]: ", "postfix/smtp[77777777777]: ",
+            "postfix/smtp: ", "postfix/smtp[7] : ", "smtp[a]: ", "a[b[7]: ", "[7]: ", "postfix/smtp[7]:", ""]),
+        id in sample(&["A1B2C3: ", "4bDZnx0Zxz9q: ", "NOQUEUE: ", "warning: ", "A B: ", ""]),
+        to in sample(&["to=<a@b.example>, ", "to=<\"a, status=sent (b\"@c>, ", "to=<a, status=sent (b@c>, ", "to=a, ",
+            "to=<a@b>, orig_to=<c@d>, ", "to=<a@b>, orig_to=<\"x, status=sent (\"@d>, ", "to=<a@b>,  ", "from=<a@b>, ", ""]),
+        relay in sample(&["relay=mx.example[192.0.2.1]:25, ", "relay=mx.example[2001:db8::1]:25, ", "relay=local, ",
+            "relay=none, ", "relay=mx.example[private/lmtp], ", "relay=a b[192.0.2.1]:25, ", "relay=a, b[192.0.2.1]:25, ",
+            "relay=a,b[192.0.2.1], ", "relay=mx[192.0.2.1]:99999999999, ", "relay=mx[192.0.2.1]x, ", "relay=mx[192.0.2.1, ", ""]),
+        times in sample(&["delay=1, delays=0/0/0/1, dsn=2.0.0, ", "conn_use=2, delay=1, delays=0/0/0/1, dsn=2.0.0, ",
+            "tls=may:none, delay=0.07, delays=0/0/0/1, dsn=4.0.0, ", "conn_use=x, tls=a, delay=1, delays=1, dsn=2.0.0, ",
+            "delay=1, ", "delay=1, new=2, dsn=2.0.0, ", "delay=1,delays=2, dsn=3, ", ""]),
+        status in sample(&["status=sent (250 ok)", "status=sent", "status=deferred (host a[192.0.2.1] said: 450 no)",
+            "status=bounced (x) ", "status=sent  (a) (b", "status=expired", "status=SENT (x)", "status=", "", "removed"]),
+    ) {
+        let line = [head, tag, id, to, relay, times, status].concat();
+        let line = line.as_bytes();
+        if let Some(usual) = Line::usual(line) {
+            prop_assert_eq!(Some(usual), Line::any(line));
+        }
+        let Some(read) = Line::parse(line) else {
+            return Ok(());
+        };
+        event::same_at_a_glance(queue_id(read.text).1)?;
+        let told = match read.record().event {
+            Event::Delivery(delivery) => Some(delivery),
+            _ => None,
+        };
+        prop_assert_eq!(read.delivery(), told);
+        let marker = memchr::memmem::find(read.text, b" status=");
+        if let Some(id) = marker.and_then(|marker| read.plainly_sent(marker)) {
+            prop_assert_eq!(read.record().queue_id, Some(id));
+            prop_assert!(told.is_none_or(|told| told.status == Status::Sent));
+        }
+    }
+}
+
+fn sample(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(texts)
 }
