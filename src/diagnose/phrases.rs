@@ -32,23 +32,77 @@ pub(super) struct Wanted {
     all: Vec<(Id, usize)>,
 }
 
-/// With how many letters phrases are told apart first.
-const HEAD: usize = 4;
+/// All phrases, ready to be found; in lower case.
+#[derive(Clone, Debug)]
+pub(super) struct Phrases {
+    long: ByHead<8>,
+    middle: ByHead<4>,
+    short: ByHead<1>,
+}
+
+type Phrase = (Box<[u8]>, Id);
+
+/// Phrases by their first letters.
+#[derive(Clone, Debug)]
+struct ByHead<const N: usize> {
+    /// In the order of their letters.
+    sorted: Vec<Phrase>,
+    /// Where those of a head stand among these.
+    heads: HashMap<[u8; N], Range<usize>, Quick>,
+    /// By a hash, whether there is such a head at all.
+    bits: Vec<u64>,
+}
 
 /// How many bits say which heads there are.
 const BITS: usize = 1 << 16;
 
-/// All phrases, ready to be found.
-#[derive(Clone, Debug)]
-pub(super) struct Phrases {
-    /// In lower case, in the order of their letters.
-    sorted: Vec<(Box<[u8]>, Id)>,
-    /// By their first letters, where they stand among these.
-    heads: HashMap<[u8; HEAD], Range<usize>, Quick>,
-    /// By a hash, whether there is such a head at all.
-    bits: Vec<u64>,
-    /// Those that are no longer than a head less one.
-    short: Vec<(Box<[u8]>, Id)>,
+impl<const N: usize> ByHead<N> {
+    /// Takes those that are long enough out of others.
+    fn of(phrases: &mut Vec<Phrase>) -> Self {
+        let mut sorted: Vec<Phrase> = phrases
+            .extract_if(.., |(phrase, _)| phrase.len() >= N)
+            .collect();
+        sorted.sort();
+        let mut heads: HashMap<[u8; N], Range<usize>, Quick> = HashMap::default();
+        let mut bits = vec![0; BITS / 64];
+        for (at, (phrase, _)) in sorted.iter().enumerate() {
+            let Some(head) = phrase.first_chunk() else {
+                continue;
+            };
+            heads.entry(*head).or_insert(at..at).end = at + 1;
+            let (word, bit) = bit(head);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self {
+            sorted,
+            heads,
+            bits,
+        }
+    }
+
+    /// Those that may stand at the beginning of a text.
+    fn beginning(&self, text: &[u8]) -> &[Phrase] {
+        let places = text.first_chunk().and_then(|head| {
+            let (word, bit) = bit(head);
+            (self.bits.get(word)? & bit != 0).then(|| self.heads.get(head))?
+        });
+        let found = places.and_then(|places| self.sorted.get(places.clone()));
+        found.unwrap_or_default()
+    }
+}
+
+/// The bit of a head: which word it is in, and the bit itself.
+fn bit<const N: usize>(head: &[u8; N]) -> (usize, u64) {
+    let head = head
+        .iter()
+        .fold(0, |so_far, byte| so_far << 8 | u64::from(*byte));
+    let hash = head.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    (
+        usize::try_from(hash / 64).unwrap_or_default(),
+        1 << (hash % 64),
+    )
 }
 
 /// Which phrases a text has, and where.
@@ -90,36 +144,13 @@ impl Builder {
         let phrases = self.phrases.iter().zip(0..);
         let lower =
             phrases.map(|(phrase, id)| (phrase.to_ascii_lowercase().into_bytes().into(), id));
-        let mut sorted: Vec<(Box<[u8]>, Id)> = lower.collect();
-        sorted.sort();
-        let (short, sorted): (Vec<_>, Vec<_>) = sorted
-            .into_iter()
-            .partition(|(phrase, _)| phrase.len() < HEAD);
-        let mut heads: HashMap<[u8; HEAD], Range<usize>, Quick> = HashMap::default();
-        let mut bits = vec![0; BITS / 64];
-        for (at, (phrase, _)) in sorted.iter().enumerate() {
-            let Some(head) = phrase.first_chunk() else {
-                continue;
-            };
-            heads.entry(*head).or_insert(at..at).end = at + 1;
-            let (word, bit) = bit(*head);
-            if let Some(word) = bits.get_mut(word) {
-                *word |= bit;
-            }
-        }
+        let mut all: Vec<Phrase> = lower.collect();
         Phrases {
-            sorted,
-            heads,
-            bits,
-            short,
+            long: ByHead::of(&mut all),
+            middle: ByHead::of(&mut all),
+            short: ByHead::of(&mut all),
         }
     }
-}
-
-/// The bit of a head: which word it is in, and the bit itself.
-fn bit(head: [u8; HEAD]) -> (usize, u64) {
-    let hash = u32::from_le_bytes(head).wrapping_mul(0x9E37_79B1) >> 16;
-    (hash as usize / 64, 1 << (hash % 64))
 }
 
 impl Phrases {
@@ -138,25 +169,19 @@ impl Phrases {
             is_within = is_letter;
             if begins {
                 let rest = lower.get(at..).unwrap_or_default();
-                for (phrase, id) in self.beginning_as(rest) {
-                    let is_new = places.iter().all(|(held, _)| held != id);
-                    if is_new && rest.starts_with(phrase) {
+                let found = [
+                    self.long.beginning(rest),
+                    self.middle.beginning(rest),
+                    self.short.beginning(rest),
+                ];
+                for (phrase, id) in found.into_iter().flatten() {
+                    if rest.starts_with(phrase) && places.iter().all(|(held, _)| held != id) {
                         places.push((*id, at..at + phrase.len()));
                     }
                 }
             }
         }
         places.sort_unstable_by_key(|(id, _)| *id);
-    }
-
-    /// Those that may stand at the beginning of a text.
-    fn beginning_as(&self, text: &[u8]) -> impl Iterator<Item = &(Box<[u8]>, Id)> {
-        let heads = text.first_chunk().and_then(|head| {
-            let (word, bit) = bit(*head);
-            (self.bits.get(word)? & bit != 0).then(|| self.heads.get(head))?
-        });
-        let longer = heads.and_then(|range| self.sorted.get(range.clone()));
-        self.short.iter().chain(longer.unwrap_or_default())
     }
 }
 

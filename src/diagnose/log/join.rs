@@ -14,6 +14,7 @@ use super::note::{Key, Names, Note, Notes, Texts, What};
 use super::outage::Outages;
 use super::processes::{Attempts, ByHash, Processes};
 use crate::diagnose::Knowledge;
+use crate::memo::Quick;
 use crate::stats::Stamp;
 
 /// How long a message may not be seen before it is forgotten, in hours: twice the five days that
@@ -125,7 +126,7 @@ pub(super) struct Join {
     /// By tag, the number of its instance.
     instance_of: Vec<u16>,
     /// Instances whose queue manager was heard: others are services of one of them.
-    managers: HashSet<u16>,
+    managers: HashSet<u16, Quick>,
     pub domains: Names,
     /// The domain of the last line that was looked at closer.
     domain: Vec<u8>,
@@ -175,7 +176,7 @@ impl Join {
             tags: Names::default(),
             instances: Names::default(),
             instance_of: Vec::new(),
-            managers: HashSet::new(),
+            managers: HashSet::default(),
             domains: Names::default(),
             domain: Vec::new(),
             messages: ByHash::default(),
