@@ -13,6 +13,7 @@ use crate::host::{self, Facts, HostError, Interest};
 use crate::log_files::{self, Damaged};
 use crate::maillog;
 use crate::profile::Profile;
+use crate::site::Site;
 use crate::stats::{LastDay, Source, Stamp};
 use crate::system::{JournalPart, System, SystemError};
 use crate::wizard::quoted;
@@ -31,6 +32,9 @@ pub struct LogFiles {
     /// Those that are not any more, the oldest first.
     pub rotated: Vec<Source>,
 }
+
+/// The site file where there is one, and all of this machine's Postfix.
+type Servers = (Option<Site>, Result<Vec<Facts>, HostError>);
 
 impl Session {
     /// Opens the logs that were named, or else the mail log of this host with its rotations, or
@@ -168,15 +172,8 @@ impl Session {
 
     /// From which addresses mail leaves, as far as this host and the site file tell.
     pub fn departures(&mut self) -> Result<Departures, Failure> {
-        let (site, profile) = match self.site() {
-            Ok((site, chosen)) => (Some(site), chosen.profile),
-            Err(failure) if failure.kind == FailureKind::Site && failure.findings.is_empty() => {
-                (None, self.choose_profile(None)?.profile)
-            }
-            Err(failure) => return Err(failure),
-        };
-        let config = self.config_directory(&profile)?;
-        let instances = match self.instances(&config) {
+        let (site, instances) = self.servers(|failure| failure.findings.is_empty())?;
+        let instances = match instances {
             Ok(instances) => instances,
             Err(error) => {
                 self.ui.say(&format!(
@@ -192,17 +189,24 @@ impl Session {
     /// The same, for who shows with each address whether it is known: what cannot be read, be it
     /// the site file, tells nothing.
     pub fn departures_if_known(&mut self) -> Result<Departures, Failure> {
+        let (site, instances) = self.servers(|_| true)?;
+        let system = self.system.as_ref();
+        let instances = instances.unwrap_or_default();
+        Ok(Departures::gather(system, &instances, site.as_ref())?)
+    }
+
+    /// The site file and the Postfix it is for; a fault of the file may be one that it is done
+    /// without for.
+    fn servers(&mut self, is_let_pass: impl Fn(&Failure) -> bool) -> Result<Servers, Failure> {
         let (site, profile) = match self.site() {
             Ok((site, chosen)) => (Some(site), chosen.profile),
-            Err(failure) if failure.kind == FailureKind::Site => {
+            Err(failure) if failure.kind == FailureKind::Site && is_let_pass(&failure) => {
                 (None, self.choose_profile(None)?.profile)
             }
             Err(failure) => return Err(failure),
         };
         let config = self.config_directory(&profile)?;
-        let instances = self.instances(&config).unwrap_or_default();
-        let system = self.system.as_ref();
-        Ok(Departures::gather(system, &instances, site.as_ref())?)
+        Ok((site, self.instances(&config)))
     }
 
     /// All of this machine's Postfix, the one with the given configuration first.

@@ -71,12 +71,6 @@ pub fn path(state: &Utf8Path) -> Utf8PathBuf {
 /// [`SystemError::Locked`] while another run tells; others when nothing can be noted here.
 pub fn hold(system: &mut dyn System, state: &Utf8Path) -> Result<(), SystemError> {
     let receipts = Receipts::new(state);
-    // Other runs may make the same folders at this moment, one after the other.
-    for _ in 0..8 {
-        if receipts.prepare_folder(system, FOLDER).is_ok() {
-            break;
-        }
-    }
     receipts.prepare_folder(system, FOLDER)?;
     system.lock(&state.join(FOLDER).join(LOCK))?;
     system.remove_leftover(&path(state))?;

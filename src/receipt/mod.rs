@@ -8,6 +8,7 @@
 mod settings;
 
 use std::collections::HashMap;
+use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -441,6 +442,15 @@ pub struct Receipts {
     state: Utf8PathBuf,
 }
 
+/// How often two runs may be in each other's way where each makes the same folders.
+const MOST_MEETINGS: u32 = 8;
+
+/// Tells whether a folder could not be made because somebody else made it, or made it anew.
+fn is_of_another(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, NotFound};
+    matches!(error.kind(), AlreadyExists | NotFound)
+}
+
 impl Receipts {
     /// Takes the receipts of a state directory, such as `/var/lib/mailfix`.
     #[must_use]
@@ -503,8 +513,27 @@ impl Receipts {
     /// When it cannot be made.
     pub fn prepare_folder(&self, system: &mut dyn System, folder: &str) -> Result<(), SystemError> {
         let directory = self.state.join(folder);
+        let mut meetings = 0;
+        loop {
+            match self.make_missing(system, &directory) {
+                // Another run makes the same folders at this moment.
+                Err(SystemError::Write { source, .. })
+                    if meetings < MOST_MEETINGS && is_of_another(&source) =>
+                {
+                    meetings += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn make_missing(
+        &self,
+        system: &mut dyn System,
+        directory: &Utf8Path,
+    ) -> Result<(), SystemError> {
         let mut missing = Vec::new();
-        for path in ancestors(&directory) {
+        for path in ancestors(directory) {
             if system.stat(path)?.is_some() {
                 break;
             }

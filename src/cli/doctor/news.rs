@@ -10,12 +10,11 @@ use anstream::adapter::strip_bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::look::{Looked, look};
-use super::{Doctor, list};
+use super::{Doctor, Outcome, list};
 use crate::cli::ui::Ui;
 use crate::cli::{Failure, FailureKind, Session, json};
+use crate::doctor::By;
 use crate::doctor::told::{self, Told, ToldError};
-use crate::doctor::{By, Trouble};
-use crate::finding::Severity;
 use crate::system::{Letter, SystemError};
 
 /// How long another run may take to tell what it has found.
@@ -73,11 +72,9 @@ pub fn tell(session: &mut Session, command: &Doctor) -> Result<u8, Failure> {
         session.ui.failure(&message, &[hint.to_owned()]);
         return Ok(FailureKind::Failed.status());
     }
-    let is_error = |trouble: &Trouble| trouble.severity == Severity::Error;
-    Ok(if looked.troubles.iter().any(is_error) {
-        FailureKind::Failed.status()
-    } else {
-        0
+    Ok(match looked.outcome() {
+        Outcome::Wrong => FailureKind::Failed.status(),
+        Outcome::Unasked | Outcome::Right => 0,
     })
 }
 

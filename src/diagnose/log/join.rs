@@ -10,9 +10,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::Options;
 use super::counts::{Groups, Slot};
-use super::note::{Key, Names, Note, Notes, Texts, What};
+use super::note::{ByHash, Key, Names, Note, Notes, Texts, What};
 use super::outage::Outages;
-use super::processes::{Attempts, ByHash, Processes};
+use super::processes::{Attempts, Processes};
 use crate::diagnose::Knowledge;
 use crate::memo::Quick;
 use crate::stats::Stamp;

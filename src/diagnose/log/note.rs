@@ -4,6 +4,7 @@
 //! know what notes mean together.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
 use crate::stats::{Family, Stamp};
@@ -244,6 +245,29 @@ impl Hash {
         self.0.max(1)
     }
 }
+
+/// Numbers that are good to look up by as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 ^= number;
+    }
+}
+
+/// Values by such a number.
+pub(super) type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
 
 #[cfg(test)]
 mod tests {

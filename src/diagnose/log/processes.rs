@@ -3,39 +3,13 @@
 //! Owns attempts of processes until the delivery line that follows them, and for how many that is
 //! remembered. Must not know what is counted of them.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use super::counts::Slot;
-use super::note::Note;
+use super::note::{ByHash, Note};
 use crate::stats::Stamp;
 
 /// Most processes whose attempts are remembered, and how many are before any is forgotten.
 const MOST: usize = 1 << 16;
 const FEW: usize = 1 << 12;
-
-/// Numbers that are good to look up by as they are.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 ^= number;
-    }
-}
-
-/// Values by such a number.
-pub(super) type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
 
 /// What a process met with before it was done with a message.
 #[derive(Clone, Debug)]

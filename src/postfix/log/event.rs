@@ -210,7 +210,7 @@ impl<'a> Delivery<'a> {
 
     /// Reads the fields that nearly all lines have, in the order they have them. Whatever is not
     /// quite so is left to [`any`](Self::any), which reads this the same way and takes longer.
-    fn usual(said: &'a [u8]) -> Option<Self> {
+    pub(super) fn usual(said: &'a [u8]) -> Option<Self> {
         /// Reads `NAME=VALUE, ` at the start of a text.
         fn field<'a, const N: usize>(rest: &mut &'a [u8], name: &[u8; N]) -> Option<&'a [u8]> {
             let value = rest.strip_prefix(name)?;
@@ -273,7 +273,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// Reads fields in any order, for versions add some and others are left out.
-    fn any(said: &'a [u8]) -> Option<Self> {
+    pub(super) fn any(said: &'a [u8]) -> Option<Self> {
         let mut delivery = Self {
             to: b"",
             orig_to: None,
@@ -343,15 +343,6 @@ impl<'a> Status<'a> {
             other => Self::Other(other),
         }
     }
-}
-
-/// Holds a line read at a glance against the same read closer.
-#[cfg(test)]
-pub(super) fn same_at_a_glance(said: &[u8]) -> Result<(), proptest::test_runner::TestCaseError> {
-    if let Some(usual) = Delivery::usual(said) {
-        proptest::prop_assert_eq!(Some(usual), Delivery::any(said));
-    }
-    Ok(())
 }
 
 /// Where a value ends: at the next comma before a blank. A relay's name may hold other commas.

@@ -155,12 +155,7 @@ impl<'a> Line<'a> {
     /// [`record`](Self::record) would, at less cost.
     #[must_use]
     pub fn delivery(&self) -> Option<Delivery<'a>> {
-        let behind_id = || {
-            let (id, rest) = self.text.split_at_checked(near(b':', self.text)?)?;
-            let said = rest.strip_prefix(b": ")?;
-            (said.starts_with(b"to=") && near(b' ', id).is_none()).then_some(said)
-        };
-        let said = behind_id().unwrap_or(self.text);
+        let (_, said) = queue_id(self.text);
         said.starts_with(b"to=")
             .then(|| Delivery::parse(said))
             .flatten()
@@ -176,11 +171,11 @@ impl<'a> Line<'a> {
         if !behind.starts_with(b" status=sent (") || !before.ends_with(b",") {
             return None;
         }
-        let id = before.get(..near(b':', before)?)?;
-        let to = before.get(id.len()..)?.strip_prefix(b": to=<")?;
+        let (id, said) = queue_id(before);
+        let to = said.strip_prefix(b"to=<")?;
         let rest = to.get(near(b'>', to)?..)?;
         let is_plain = rest.starts_with(b">, ") && memchr(b'"', to).is_none();
-        (is_plain && near(b' ', id).is_none() && id != b"NOQUEUE").then_some(id)
+        id.filter(|_| is_plain)
     }
 
     /// Reads what the line tells.
@@ -384,7 +379,7 @@ fn queue_id(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
     // Who publishes a log often makes ids up.
     let made_up = || rest.starts_with(b"to=") && near(b' ', word).is_none();
-    if is_queue_id(word) || made_up() {
+    if made_up() || is_queue_id(word) {
         (Some(word), rest)
     } else {
         (None, text)
