@@ -445,10 +445,11 @@ pub struct Receipts {
 /// How often two runs may be in each other's way where each makes the same folders.
 const MOST_MEETINGS: u32 = 8;
 
-/// Tells whether a folder could not be made because somebody else made it, or made it anew.
+/// Tells whether a folder could not be made because somebody else makes it: it is there, and in use
+/// perhaps, or what was begun of it was taken for a killed run's.
 fn is_of_another(error: &io::Error) -> bool {
-    use io::ErrorKind::{AlreadyExists, NotFound};
-    matches!(error.kind(), AlreadyExists | NotFound)
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotFound};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotFound)
 }
 
 impl Receipts {
