@@ -1,6 +1,6 @@
 //! Counts of `mailfix stats` against logs whose truth is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -386,10 +386,13 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client import parser as classic
 text = sys.stdin.read()
 def lines(families):
+    families = list(families)
+    told = [(one.name, one.type, one.documentation != "") for one in families]
+    assert told == [("mailfix_deliveries", "gauge", True)], told
     return sorted(
         f"{sample.labels!r} {int(sample.value)}"
         for family in families for sample in family.samples
-        if sample.name == "mailfix_deliveries_total")
+        if sample.name == "mailfix_deliveries")
 new = lines(openmetrics.text_string_to_metric_families(text))
 old = lines(classic.text_string_to_metric_families(text))
 assert new == old, (new, old)
@@ -415,6 +418,17 @@ fn prometheus_reads_what_is_written_for_it() {
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"
     );
+    // A node exporter goes by the very name: of `NAME_total` it loses what is said of `NAME`, and
+    // `promtool check metrics` of Prometheus 2.42 complains of a metric without help.
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let names = |begin: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(begin));
+        let lines = lines.filter(|line| !line.starts_with('#'));
+        let until = |line: &str| line.split([' ', '{']).next().unwrap().to_owned();
+        lines.map(until).collect()
+    };
+    assert_eq!(names(""), names("# TYPE "));
+    assert_eq!(names(""), names("# HELP "));
     let is_there = Command::new("/usr/bin/python3")
         .args(["-c", "import prometheus_client.openmetrics.parser"])
         .output();

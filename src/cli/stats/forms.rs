@@ -318,7 +318,11 @@ pub fn as_json(all: &Row, sections: &[Section], tally: &Tally<'_>) -> Value {
     json!({ "all": row_json(all), "by": by, "not_understood": tally.odd })
 }
 
-/// The text exposition format of OpenMetrics 1.0: counters since the logs begin.
+/// The text exposition format of OpenMetrics 1.0, such that a node exporter reads the same of it.
+///
+/// A gauge: what logs hold shrinks when the oldest of them is removed, which Prometheus would take
+/// for a counter that begins anew, and add all of it once more. And the name of a counter differs
+/// between the two formats, so that type and help of it are lost in one of them.
 pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts, by_source: bool) -> String {
     let mut counts: BTreeMap<Vec<(&str, String)>, u64> = BTreeMap::new();
     for (cell, ends) in tally.cells() {
@@ -342,18 +346,14 @@ pub fn as_openmetrics(tally: &Tally<'_>, hosts: &MailHosts, by_source: bool) -> 
         }
     }
     let mut text = String::from(
-        "# TYPE mailfix_deliveries counter\n# HELP mailfix_deliveries Deliveries in the mail log, by how they ended.\n",
+        "# HELP mailfix_deliveries Deliveries in the logs that were read, by how they ended.\n# TYPE mailfix_deliveries gauge\n",
     );
     for (labels, count) in counts {
         let labels: Vec<String> = labels
             .into_iter()
             .map(|(name, value)| format!("{name}=\"{value}\""))
             .collect();
-        let _ = writeln!(
-            text,
-            "mailfix_deliveries_total{{{}}} {count}",
-            labels.join(",")
-        );
+        let _ = writeln!(text, "mailfix_deliveries{{{}}} {count}", labels.join(","));
     }
     text.push_str("# EOF\n");
     text
