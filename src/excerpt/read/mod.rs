@@ -43,7 +43,7 @@ const OWN: [&str; 44] = [
     "smtps wrappermode",
     "connect to transport ",
     "bad command startup",
-    "unknown user",
+    "unknown user: ",
     "user unknown in ",
     "user unknown. command output",
     "malformed name server reply",
