@@ -21,6 +21,7 @@ mod patterns;
 mod ports;
 mod references;
 mod rehearse;
+mod relay;
 mod reply_filters;
 mod subject;
 mod syntax;
@@ -70,6 +71,7 @@ pub fn all() -> &'static [Check] {
         ports::CHECK,
         overrides::CHECK,
         interfaces::CHECK,
+        relay::CHECK,
         chroot::CHECK,
         jail::CHECK,
         lookup_tables::CHECK,

@@ -1005,3 +1005,63 @@ fn ways_out_that_lead_nowhere_are_found() {
     );
     expect(&stock().main("defer_transports =\n"), &[]);
 }
+
+#[test]
+fn networks_of_strangers_that_may_relay_are_found() {
+    let networks = |list: &str| {
+        let main = MAIN.replace(
+            "mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128",
+            &format!("mynetworks = {list}"),
+        );
+        Planted { main, ..stock() }
+    };
+    for open in [
+        "0.0.0.0/0",
+        "127.0.0.0/8, 0.0.0.0/0",
+        "[::]/0",
+        "::/0",
+        "[2000::]/3",
+        "0.0.0.0/1 128.0.0.0/1",
+        "!192.0.2.0/24 0.0.0.0/0",
+    ] {
+        expect(&networks(open), &["error open-relay"]);
+    }
+    for closed in [
+        "",
+        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 [fc00::]/7 [fe80::]/10 [2001:db8::]/32",
+        "127.0.0.0/8 !0.0.0.0/0 0.0.0.0/0",
+        "cidr:/etc/postfix/clients",
+    ] {
+        expect(&networks(closed), &[]);
+    }
+    let open = || networks("127.0.0.0/8 0.0.0.0/0");
+    let [finding] = &open().findings()[..] else {
+        panic!("one fault");
+    };
+    assert_eq!(
+        finding.fix.as_deref(),
+        Some(
+            "name only networks whose hosts are yours, and let others log in: `postconf -c \
+             /etc/postfix -e 'mynetworks = 127.0.0.0/8'`, then `postfix -c /etc/postfix reload`"
+        )
+    );
+    // Nobody else reaches it, or it lets nobody in by where they are.
+    for harmless in [
+        "inet_interfaces = loopback-only\n",
+        "smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n",
+        "smtpd_recipient_restrictions = permit_sasl_authenticated, reject\n",
+    ] {
+        let planted = open();
+        let main = format!("{}{harmless}", planted.main);
+        let found = Planted { main, ..planted }.findings();
+        assert!(
+            !found.iter().any(|one| one.code == "open-relay"),
+            "{harmless}: {found:?}"
+        );
+    }
+    // One service has its own, and only that one is told of.
+    let own = stock().master("2525 inet n - n - - smtpd\n  -o mynetworks=0.0.0.0/0\n");
+    expect(&own, &["error open-relay"]);
+    let own = stock().master("127.0.0.1:2525 inet n - n - - smtpd\n  -o mynetworks=0.0.0.0/0\n");
+    expect(&own, &[]);
+}

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{faults, line_place};
-use crate::finding::{Finding, Severity, escape};
+use crate::finding::{Finding, Severity, escape, shortened};
 use crate::postfix::Version;
 use crate::postfix::table::index_suffixes;
 use crate::system::{File, Indexer, Output, Rehearsal, System, SystemError, Trial};
@@ -351,6 +351,12 @@ fn answers(keys: &[String], stdout: &str) -> BTreeMap<String, String> {
     answers
 }
 
+/// How much of a message is quoted: it may hold a whole value.
+const QUOTED: usize = 300;
+
+/// What stands between a program and its words.
+const SAYS: &str = " says: ";
+
 /// One line a program wrote.
 #[derive(Debug, PartialEq, Eq)]
 struct Message<'a> {
@@ -394,6 +400,15 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Whether two programs gave the same message.
+fn is_same_message(one: &Finding, other: &Finding) -> bool {
+    let message = |finding: &Finding| {
+        let (_, text) = finding.title.split_once(SAYS)?;
+        (finding.code.starts_with("postfix-")).then(|| text.to_owned())
+    };
+    one.severity == other.severity && message(one).is_some_and(|text| message(other) == Some(text))
+}
+
 /// The findings of all runs, each fault once: the programs call one another and repeat themselves.
 struct Findings<'a> {
     candidate: &'a Candidate<'a>,
@@ -410,7 +425,7 @@ impl<'a> Findings<'a> {
 
     fn push(&mut self, finding: Finding) {
         let known = |old: &Finding| {
-            old.same_fault(&finding)
+            (old.same_fault(&finding) || is_same_message(old, &finding))
                 && old.place.as_ref().map(|place| place.line)
                     == finding.place.as_ref().map(|place| place.line)
         };
@@ -458,7 +473,10 @@ impl<'a> Findings<'a> {
 
     fn read_line(&mut self, line: &str, purpose: &Purpose) {
         let message = Message::read(line);
-        if message.text.is_empty() || is_about_the_copy(message.text) {
+        if message.text.is_empty()
+            || is_about_the_copy(message.text)
+            || message.severity == Severity::Warning && is_about_the_first(message.text)
+        {
             return;
         }
         // So `postfix` puts it when `postconf` has refused the files, with a reason of its own.
@@ -468,7 +486,7 @@ impl<'a> Findings<'a> {
         }
         let (path, number, text) = self.locate(message.text);
         let mut finding = known(path.as_deref(), text).unwrap_or_else(|| {
-            let text = escape(&self.real(text));
+            let text = shortened(&escape(&self.real(text)), QUOTED);
             let code = match (message.severity, message.fatal) {
                 (_, true) => "postfix-fatal",
                 (Severity::Error, _) => "postfix-error",
@@ -478,7 +496,7 @@ impl<'a> Findings<'a> {
             Finding::new(
                 message.severity,
                 code,
-                format!("`{}` says: {text}", purpose.words()),
+                format!("`{}`{SAYS}{text}", purpose.words()),
             )
         });
         if let Some(path) = path
@@ -553,6 +571,13 @@ fn is_about_the_copy(text: &str) -> bool {
     own.iter().any(|path| text.contains(path.as_str()))
         || (ownership && text.contains(COPY))
         || text.contains("maillog_file")
+}
+
+/// Tells whether a message speaks of the files of the first instance as they are: `postfix check`
+/// asks it whether there are others, whatever it was told to look at.
+fn is_about_the_first(text: &str) -> bool {
+    let path = text.split([':', ',']).next().unwrap_or_default();
+    path.starts_with('/') && (path.ends_with("/main.cf") || path.ends_with("/master.cf"))
 }
 
 /// The finding of a message whose meaning is known.

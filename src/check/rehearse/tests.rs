@@ -137,6 +137,7 @@ postconf: warning: @COPY@/config/main.cf, line 5: overriding earlier entry: mydo
 postconf: warning: @COPY@/config/main.cf, line 10: overriding earlier entry: multi_instance_directories=/etc/postfix-out
 postconf: warning: @COPY@/config/main.cf: unused parameter: smtp_tls_securty_level=may
 postconf: warning: @COPY@/config/main.cf: undefined parameter: foo
+postconf: warning: said by more than one program
 ",
                 "",
             ),
@@ -152,6 +153,8 @@ postconf: warning: @COPY@/config/main.cf: undefined parameter: foo
 /usr/sbin/postconf: warning: @COPY@/config/main.cf, line 5: overriding earlier entry: mydomain=a.example\r
 postfix: fatal: unknown inet_protocols value \"ipv9\" in \"ipv9\"\r
 postfix/postfix-script: warning: not owned by root: @COPY@/config/./main.cf\r
+/usr/sbin/postconf: warning: said by more than one program\r
+/usr/sbin/postconf: warning: /etc/postfix/main.cf: unused parameter: of_the_first=x\r
 postfix/postfix-script: warning: symlink leaves directory: /etc/postfix/./makedefs.out\r
 postfix: Postfix is using backwards-compatible default settings\r
 Postfix is using backwards-compatible default settings\r
@@ -203,6 +206,7 @@ fn messages_become_findings_once_and_name_the_real_files() {
             "/etc/postfix/main.cf:5 duplicate-setting `mydomain` is set more than once, to different values",
             "unused-parameter `smtp_tls_securty_level` is not a parameter of this Postfix, and nothing uses it",
             "undefined-parameter `$foo` is used, and nothing defines it",
+            "postfix-warning `postconf -n` says: said by more than one program",
             "/etc/postfix/master.cf:1 field-count a service needs eight fields: name, type, private, unprivileged, chroot, wakeup, process limit, command",
             "postfix-fatal `postfix check` says: unknown inet_protocols value \"ipv9\" in \"ipv9\"",
             "postfix-warning `postfix check` says: symlink leaves directory: /etc/postfix/./makedefs.out",
