@@ -20,6 +20,7 @@ mod replace;
 mod restart;
 mod signal;
 mod tree;
+mod unopened;
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};

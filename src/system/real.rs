@@ -34,6 +34,7 @@ use super::replace::{
 use super::restart;
 use super::signal::Hold;
 use super::tree::{Tree, is_absent};
+use super::unopened::unopened;
 use super::{
     Command, File, JournalPart, Kind, Letter, Output, Pieces, Query, Rehearsal, Rehearsed, Stat,
     System, SystemError, Trial,
@@ -292,6 +293,9 @@ impl System for RealSystem {
                 keys,
             } => {
                 let table = self.table(table)?;
+                if let Some(why) = unopened(&table) {
+                    return Ok(why);
+                }
                 self.configured(config, self.program("postmap")?, |program| {
                     program.arguments(&["-q", "-", &table]).lines(keys)
                 })
