@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use camino::Utf8PathBuf;
+use jiff::ToSpan;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -247,6 +248,8 @@ pub struct Standing {
     pub changed: Option<DateTime>,
     /// How much of what DNS was asked it answered.
     pub dns: Dns,
+    /// When it is, in this machine's time; none where what is old counts as what is new.
+    pub now: Option<DateTime>,
     /// The configuration, where there is one alone.
     pub config: Option<Utf8PathBuf>,
     /// The words behind `mailfix` and a command that mean the same files.
@@ -359,6 +362,7 @@ pub fn rank(witnesses: Vec<Witness>, standing: &Standing, causes: &[Cause]) -> F
     sort(&mut troubles);
     for (at, trouble) in troubles.iter_mut().enumerate() {
         trouble.rank = at + 1;
+        trouble.has_tried_again(standing);
     }
     Findings { troubles, past }
 }
@@ -532,11 +536,47 @@ fn of_ailment(
         let commands = cleared.commands.iter();
         trouble.commands = commands.map(|command| standing.typed(command)).collect();
         trouble.steps = Vec::new();
+        match Standing::last_refusal(&trouble.evidence) {
+            Some(last) if standing.is_forgotten(last) => {
+                trouble.severity = Severity::Note;
+                trouble.harm = Harm::Hygiene;
+                trouble.why = Some(format!(
+                    "DNS is right by now, and the log has no such refusal since {}",
+                    last.strftime("%Y-%m-%d %H:%M")
+                ));
+            }
+            // Which of them has taken mail since, the counts of its log tell.
+            Some(last) => trouble.steps.push(format!(
+                "see whether mail has got through since: `mailfix stats --by provider --since {}`",
+                last.strftime("%Y-%m-%dT%H:%M")
+            )),
+            None => {}
+        }
     }
     trouble
 }
 
+/// How long receivers may go by what DNS said before, in hours: names are rarely kept for more
+/// than a day, and they were asked some time before they refused.
+const REMEMBERED: i64 = 48;
+
 impl Standing {
+    /// When mail was refused last, where only the log tells of it.
+    fn last_refusal(told: &[Witness]) -> Option<DateTime> {
+        let all = told
+            .iter()
+            .map(|one| one.last.filter(|_| one.by == By::Log));
+        all.collect::<Option<Vec<DateTime>>>()?.into_iter().max()
+    }
+
+    /// Whether nobody goes by what DNS said then any more.
+    fn is_forgotten(&self, last: DateTime) -> bool {
+        let now = self
+            .now
+            .and_then(|now| now.checked_sub(REMEMBERED.hours()).ok());
+        now.is_some_and(|since| last < since)
+    }
+
     /// Tells whether the log tells of something that may have been mended since.
     fn is_past(&self, over: Over, witness: &Witness) -> bool {
         let mended = match over {
@@ -552,6 +592,26 @@ impl Standing {
 }
 
 impl Trouble {
+    /// Says how what waits is tried at once, where a command ends what holds it up.
+    fn has_tried_again(&mut self, standing: &Standing) {
+        let waits = self
+            .evidence
+            .iter()
+            .any(|one| one.by == By::Queue && one.is_held_up());
+        let is_said = |text: &String| text.contains("postqueue") || text.contains("postsuper");
+        if !waits
+            || self.commands.is_empty()
+            || self.commands.iter().chain(&self.steps).any(is_said)
+        {
+            return;
+        }
+        let of = standing.config.as_ref();
+        let of = of.map_or_else(String::new, |config| format!(" -c {config}"));
+        self.steps.push(format!(
+            "then `postqueue{of} -f` has what waits tried at once; by itself it may take an hour"
+        ));
+    }
+
     /// Puts a command before all others.
     fn first(&mut self, command: String) {
         self.commands.retain(|other| *other != command);

@@ -251,6 +251,34 @@ fn dns_that_is_right_by_now_takes_the_edge_off_an_old_refusal() {
     );
     assert_eq!(found[0].severity, Severity::Warning);
     assert_eq!(found[0].commands, ["mailfix probe ADDRESS"]);
+    let at_time = |now: &str| {
+        let standing = Standing {
+            now: Some(now.parse().unwrap()),
+            ..standing.clone()
+        };
+        let told = vec![logged("ipv6-no-ptr", 2, "2026-11-25T11:00:00")];
+        ranked(told, &standing).remove(0)
+    };
+    let young = at_time("2026-11-26T11:00:00");
+    assert_eq!(young.severity, Severity::Warning);
+    assert_eq!(
+        young.steps,
+        [
+            "see whether mail has got through since: `mailfix stats --by provider --since \
+          2026-11-25T11:00`"
+        ]
+    );
+    // Nobody remembers the old records any more, and nothing was refused since.
+    let old = at_time("2026-11-27T11:01:00");
+    assert_eq!((old.severity, old.harm), (Severity::Note, Harm::Hygiene));
+    assert!(
+        old.why
+            .as_deref()
+            .unwrap()
+            .ends_with("since 2026-11-25 11:00"),
+        "{:?}",
+        old.why
+    );
 }
 
 #[test]
@@ -301,7 +329,18 @@ fn a_fault_that_the_files_do_not_show_may_be_one_that_postfix_has_not_been_told_
         "`postconf -M x`",
     );
     let shown = vec![waiting(), missing];
-    check(shown, &standing, &["transport-missing: postconf -M x"]);
+    check(
+        shown.clone(),
+        &standing,
+        &["transport-missing: postconf -M x"],
+    );
+    let steps = ranked(shown, &standing).remove(0).steps;
+    assert!(
+        steps
+            .iter()
+            .any(|step| step.contains("`postqueue -c /etc/postfix -f`")),
+        "{steps:?}"
+    );
     // Of what does not wait nothing need be sent again.
     let past = vec![logged("transport-missing", 1, "2026-11-25T11:00:00")];
     check(past, &standing, &["transport-missing"]);

@@ -134,6 +134,7 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
     let knowledge = Knowledge::new(session.catalogue()?);
     let standing = Standing {
         has_site: wished.is_some(),
+        now: Some(Looking::local(session.now)),
         options: session.common.paths(),
         ..Standing::default()
     };
