@@ -75,6 +75,12 @@ struct Entry {
     message: Option<Vec<u8>>,
 }
 
+/// That there is less than was begun.
+fn cut_off() -> io::Error {
+    let why = "the journal is cut off within an entry";
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+}
+
 impl<R: Read> Lines<R> {
     pub(super) fn new(from: R, form: Form) -> Self {
         Self::in_zone(from, form, TimeZone::system())
@@ -157,10 +163,6 @@ impl<R: Read> Lines<R> {
 
     /// Reads a field whose bytes are counted: a length of eight bytes, the lowest first.
     fn binary(&mut self, name: &[u8]) -> io::Result<()> {
-        let cut_off = || {
-            let why = "the journal is cut off within an entry";
-            io::Error::new(io::ErrorKind::UnexpectedEof, why)
-        };
         let mut length = [0; 8];
         self.from.read_exact(&mut length).map_err(|_| cut_off())?;
         let length = u64::from_le_bytes(length);
@@ -193,7 +195,9 @@ impl<R: Read> Lines<R> {
             let held = self.from.fill_buf()?;
             if held.is_empty() {
                 self.at_end = true;
-                return Ok(());
+                // What was no object of the journal is not missed.
+                let is_entry = depth > 0 && !is_long && text.trim_ascii().len() > 1;
+                return if is_entry { Err(cut_off()) } else { Ok(()) };
             }
             let mut used = 0;
             let mut is_done = false;

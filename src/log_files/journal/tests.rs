@@ -118,6 +118,22 @@ fn an_entry_tells_what_it_can() {
     );
 }
 
+#[test]
+fn an_object_that_is_cut_off_is_not_passed_over() {
+    let whole = r#"{"MESSAGE":"a","_PID":3}"#;
+    for cut in [
+        r#"{"MESSAGE":"b"#,
+        r#"{"MESSAGE":"b","_PID""#,
+        r#"{"MESSAGE":{"#,
+    ] {
+        let text = format!("{whole}\n{cut}");
+        let error = made(text.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "the journal is cut off within an entry");
+    }
+    // A single bracket is of whoever wrapped it.
+    assert!(made(format!("{whole}\n{{").as_bytes()).is_ok());
+}
+
 /// A field that says it is so long, and so many bytes of it.
 fn counted(name: &str, length: u64, given: u64) -> impl Read {
     let head = format!("__CURSOR=s=1\n{name}\n").into_bytes();
