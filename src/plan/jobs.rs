@@ -248,12 +248,23 @@ mod tests {
     #[test]
     fn launchd_is_told_by_file_and_by_name() {
         let plist = "/Library/LaunchDaemons/mailfix.refresh.plist";
-        let made = planned(&wanted("launchd", &["a"]), &[]);
-        assert_eq!(made.last().unwrap(), &format!("launchctl load {plist}"));
-        let gone = planned(&Job::Absent, &[(plist, "a")]);
+        let rotated = "/etc/newsyslog.d/mailfix.refresh.conf";
+        let made = planned(&wanted("launchd", &["a", "b"]), &[]);
+        let load = format!("launchctl load {plist}");
+        assert!(made.contains(&format!("+{rotated}")), "{made:?}");
+        assert_eq!(made.last(), Some(&load));
+        let gone = planned(&Job::Absent, &[(plist, "a"), (rotated, "b")]);
+        let mut gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+        assert_eq!(gone.pop(), Some("launchctl remove mailfix.refresh"));
+        gone.sort_unstable();
+        // Its folder goes where nothing else is in it.
         assert_eq!(
             gone,
-            [&format!("-{plist}"), "launchctl remove mailfix.refresh"]
+            [
+                format!("-{plist}"),
+                "-/etc/newsyslog.d/".to_owned(),
+                format!("-{rotated}")
+            ]
         );
     }
 }

@@ -32,8 +32,9 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "launchd",
         profile: "osx-server",
-        folders: &["/Library/LaunchDaemons"],
-        files: &["/sbin/launchd"],
+        folders: &["/Library/LaunchDaemons", "/etc/newsyslog.d"],
+        // The system's own file keeps the folder.
+        files: &["/sbin/launchd", "/etc/newsyslog.d/wifi.conf"],
         judge: launchd,
     },
     Kind {
@@ -113,6 +114,13 @@ fn launchd(tree: &Tree) {
          /var/log/mailfix-doctor.log /var/log/mailfix-doctor.log\n"
     );
     assert!(said.is_none_or(|said| said == expected));
+    let rotated = fs::read_to_string(tree.real("/etc/newsyslog.d/mailfix.doctor.conf")).unwrap();
+    let lines: Vec<&str> = rotated
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    // The file, its mode, how many old ones, kilobytes, no time, and no process to be told.
+    assert_eq!(lines, ["/var/log/mailfix-doctor.log  640  4  100  *  N"]);
 }
 
 fn periodic(tree: &Tree) {
