@@ -146,6 +146,9 @@ fn digit(byte: u8) -> Option<u8> {
     }
 }
 
+// What people paste is half decoded already: letters that are no ASCII stand in it as they are, and
+// an `=` begins no code in words such as `p=ab`. The crate `quoted_printable` leaves such letters
+// out, reads small digits as codes and makes each end of a line CRLF; so it is read here.
 fn quoted_printable(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
