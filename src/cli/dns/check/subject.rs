@@ -10,7 +10,7 @@ use crate::dns::Name;
 use crate::dns_check::senders::{KnownBy, Logged};
 use crate::dns_check::{self, Sender, Source, Subject, keys, sources};
 use crate::host::{self, Facts, HostError};
-use crate::maillog::MailLog;
+use crate::maillog::{MailLog, MailLogError};
 use crate::profile::Profile;
 use crate::site::Site;
 
@@ -148,7 +148,11 @@ fn log(session: &mut Session, instances: &[Facts], profile: &Profile) -> Result<
         Ok(log) => Ok(log.before(system, READ)?),
         // A tree's log often was not brought along.
         Err(_) if session.system.root().is_some() => Ok(Vec::new()),
-        Err(error) => {
+        Err(mut error) => {
+            // That the rotations of what is not there are missing too goes without saying.
+            if let MailLogError::None { looked } = &mut error {
+                looked.retain(|path| !ROTATED.iter().any(|end| path.as_str().ends_with(end)));
+            }
             session.ui.say(&format!(
                 "note: senders and replies in the log are not known: {error}"
             ));
