@@ -6,6 +6,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use memchr::memchr2;
+
 /// The protocol of an address, 4 or 6.
 #[must_use]
 pub fn family(address: IpAddr) -> u8 {
@@ -118,9 +120,49 @@ pub fn named(words: &str) -> impl Iterator<Item = IpAddr> {
         .filter_map(|word| word.trim_end_matches(['.', ':']).parse().ok())
 }
 
+/// The addresses anywhere in bytes, whatever stands around them; loose numbers are none.
+pub fn within(bytes: &[u8]) -> impl Iterator<Item = IpAddr> {
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+    let mut rest = bytes;
+    let words = std::iter::from_fn(move || {
+        // Every address has one of these; most texts have few of them.
+        let at = memchr2(b'.', b':', rest)?;
+        let (before, behind) = rest.split_at_checked(at)?;
+        let start = at - before.iter().rev().take_while(|byte| is_part(byte)).count();
+        let end = at + behind.iter().take_while(|byte| is_part(byte)).count();
+        let word = rest.get(start..end)?;
+        rest = rest.get(end..)?;
+        Some(word)
+    });
+    words
+        .filter(|word| (7..=40).contains(&word.len()))
+        .filter_map(|word| {
+            let word = std::str::from_utf8(word).ok()?;
+            word.trim_end_matches(['.', ':']).parse().ok()
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_found_whatever_stands_around_them() {
+        for (text, expected) in [
+            ("[192.0.2.1]:25", &["192.0.2.1"][..]),
+            (
+                "client=192.0.2.1;x=2001:db8::1.",
+                &["192.0.2.1", "2001:db8::1"],
+            ),
+            ("see https://x.example/192.0.2.1/a", &["192.0.2.1"]),
+            ("at 12:30:45.678 id 1.2.3", &[]),
+            ("::1 1.2.3.4", &["1.2.3.4"]),
+            ("", &[]),
+        ] {
+            let found: Vec<_> = within(text.as_bytes()).map(|ip| ip.to_string()).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     #[test]
     fn scopes_follow_the_registries() {

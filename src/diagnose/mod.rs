@@ -6,6 +6,7 @@
 //! a microsecond however many there are.
 //! Must not read files, and must not know what is done about a cause.
 
+mod gist;
 pub mod log;
 mod phrases;
 #[cfg(test)]

@@ -38,6 +38,12 @@ pub(super) struct Phrases {
     long: ByHead<8>,
     middle: ByHead<4>,
     short: ByHead<1>,
+    /// How phrases begin that are one word.
+    single: Heads,
+    /// How the last words of others begin.
+    last: Heads,
+    /// Their other words.
+    others: Heads,
 }
 
 type Phrase = (Box<[u8]>, Id);
@@ -93,15 +99,90 @@ impl<const N: usize> ByHead<N> {
     }
 }
 
-/// The bit of a head: which word it is in, and the bit itself.
+/// The bit of a head.
 fn bit<const N: usize>(head: &[u8; N]) -> (usize, u64) {
     let head = head
         .iter()
         .fold(0, |so_far, byte| so_far << 8 | u64::from(*byte));
-    let hash = head.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    place(head)
+}
+
+/// The bit of a number: which word it is in, and the bit itself.
+fn place(number: u64) -> (usize, u64) {
+    let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
     (
         usize::try_from(hash / 64).unwrap_or_default(),
         1 << (hash % 64),
+    )
+}
+
+/// Words by how they begin and, where that matters, by how long they are: a bit for each.
+#[derive(Clone, Debug)]
+struct Heads {
+    bits: Vec<u64>,
+    /// The lengths there are of words that are shorter than a beginning, as bits.
+    short: u8,
+}
+
+/// How long a beginning is.
+const HEAD: usize = 4;
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self {
+            bits: vec![0; BITS / 64],
+            short: 0,
+        }
+    }
+}
+
+impl Heads {
+    fn add(&mut self, word: &[u8], length: usize) {
+        let head = word.len().min(HEAD);
+        self.short |= u8::from(head < HEAD) << head;
+        let (word, bit) = Self::bit(first(word), length);
+        if let Some(word) = self.bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    /// Tells whether a text may begin with one of the words.
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let all = first(text);
+        let is_short = |head: usize| {
+            let first = all & ((1 << (8 * head)) - 1);
+            self.short & 1 << head != 0 && head < text.len() && self.has(Self::bit(first, 0))
+        };
+        self.has(Self::bit(all, 0)) || self.short > 1 && (1..HEAD).any(is_short)
+    }
+
+    /// Tells whether a text may be one of the words.
+    fn may_be(&self, text: &[u8]) -> bool {
+        self.has(Self::bit(first(text), text.len()))
+    }
+
+    fn has(&self, (word, bit): (usize, u64)) -> bool {
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn bit(first: u32, length: usize) -> (usize, u64) {
+        let length = u64::try_from(length).unwrap_or_default();
+        place(u64::from(first) | length << 32)
+    }
+}
+
+/// The first bytes of a text, without the case of letters.
+fn first(text: &[u8]) -> u32 {
+    let whole = text
+        .first_chunk::<HEAD>()
+        .map(|head| u32::from_le_bytes(*head));
+    whole.map_or_else(
+        || {
+            text.iter()
+                .rev()
+                .fold(0, |so_far, byte| so_far << 8 | u32::from(byte | 0x20))
+        },
+        |head| head | u32::from_le_bytes([0x20; HEAD]),
     )
 }
 
@@ -145,7 +226,21 @@ impl Builder {
         let lower =
             phrases.map(|(phrase, id)| (phrase.to_ascii_lowercase().into_bytes().into(), id));
         let mut all: Vec<Phrase> = lower.collect();
+        let [mut single, mut last, mut others] = [(); 3].map(|()| Heads::default());
+        for (phrase, _) in &all {
+            let mut words = phrase.split(|byte| *byte == b' ');
+            match words.next_back() {
+                Some(word) if word.len() == phrase.len() => single.add(word, 0),
+                Some([mark]) if !mark.is_ascii_alphanumeric() => {}
+                Some(word) => last.add(word, 0),
+                None => {}
+            }
+            words.for_each(|word| others.add(word, word.len()));
+        }
         Phrases {
+            single,
+            last,
+            others,
             long: ByHead::of(&mut all),
             middle: ByHead::of(&mut all),
             short: ByHead::of(&mut all),
@@ -154,6 +249,22 @@ impl Builder {
 }
 
 impl Phrases {
+    /// Tells whether a phrase may have a part in a word of a text, whatever words stand around it;
+    /// a mark before the word, and any behind it, may be part of one all the same. That it has
+    /// none is sure.
+    pub(super) fn may_touch(&self, word: &[u8]) -> bool {
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
+        let end = word.iter().rposition(is_letter).map_or(0, |last| last + 1);
+        let mut is_within = false;
+        self.last.may_begin(word)
+            || word.iter().take(end).enumerate().any(|(at, byte)| {
+                let begins = !(is_within && is_letter(byte));
+                is_within = is_letter(byte);
+                let rest = word.get(at..).unwrap_or_default();
+                begins && (self.single.may_begin(rest) || self.others.may_be(rest))
+            })
+    }
+
     /// Finds all of them in a text; what was found before is forgotten.
     pub(super) fn find(&self, text: &str, found: &mut Found) {
         let Found { places, lower } = found;

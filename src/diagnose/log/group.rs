@@ -199,7 +199,7 @@ pub(super) fn report(knowledge: &Knowledge, join: &Join) -> Report {
     Report {
         groups,
         bounced: names.bounced(&renamed),
-        last: join.clock,
+        last: join.latest(),
         lines: join.lines,
     }
 }

@@ -8,14 +8,18 @@
 
 use std::collections::{HashMap, HashSet};
 
+use smallvec::SmallVec;
+
 use super::Options;
 use super::counts::{Groups, Slot};
 use super::note::{ByHash, Key, Names, Note, Notes, Texts, What};
 use super::outage::Outages;
-use super::processes::{Attempts, Processes};
+use super::passed::Passed;
+use super::processes::{Attempts, Met, Processes, process};
 use crate::diagnose::Knowledge;
 use crate::memo::Quick;
-use crate::stats::Stamp;
+use crate::postfix::log::Line;
+use crate::stats::{Clock, Stamp};
 
 /// How long a message may not be seen before it is forgotten, in hours: twice the five days that
 /// Postfix keeps one.
@@ -33,14 +37,17 @@ const MAX_MESSAGES: usize = 1 << 20;
 /// Most `syslog_name`s and programs.
 const MAX_TAGS: usize = 4000;
 
+/// Groups, mostly one or two.
+type Slots = SmallVec<[Slot; 4]>;
+
 /// A message that was refused at least once, until it leaves the queue.
 #[derive(Clone, Debug)]
 struct Message {
     instance: u16,
     last: Option<Stamp>,
     /// The groups it was counted in.
-    groups: Vec<Slot>,
-    recipients: Vec<Recipient>,
+    groups: Slots,
+    recipients: SmallVec<[Recipient; 1]>,
 }
 
 /// A recipient of such a message.
@@ -49,7 +56,7 @@ struct Recipient {
     name: u64,
     is_open: bool,
     /// The groups it was counted in, that of the last failure at the end.
-    groups: Vec<Slot>,
+    groups: Slots,
     texts: Option<Box<Texts>>,
 }
 
@@ -83,7 +90,7 @@ impl Message {
             self.recipients.push(Recipient {
                 name,
                 is_open: true,
-                groups: Vec::new(),
+                groups: Slots::new(),
                 texts: None,
             });
             self.recipients.len() - 1
@@ -130,6 +137,7 @@ pub(super) struct Join {
     pub domains: Names,
     /// The domain of the last line that was looked at closer.
     domain: Vec<u8>,
+    times: Clock,
     messages: ByHash<Vec<Message>>,
     processes: Processes,
     /// By instance, the last faults that explain.
@@ -137,7 +145,9 @@ pub(super) struct Join {
     pub outages: Outages,
     pub bounces: HashMap<Box<[u8]>, Vec<Bounce>>,
     /// The latest time that was told.
-    pub clock: Option<Stamp>,
+    clock: Option<Stamp>,
+    /// The latest time of all lines.
+    latest: Option<Stamp>,
     /// How many lines were read.
     pub lines: u64,
     count: u64,
@@ -179,30 +189,43 @@ impl Join {
             managers: HashSet::default(),
             domains: Names::default(),
             domain: Vec::new(),
+            times: Clock::default(),
             messages: ByHash::default(),
             processes: Processes::default(),
             faults: HashMap::new(),
             outages: Outages::default(),
             bounces: HashMap::new(),
             clock: None,
+            latest: None,
             lines: 0,
             count: 0,
         }
     }
 
+    /// The latest time that was told.
+    pub(super) fn latest(&self) -> Option<Stamp> {
+        self.clock.max(self.latest)
+    }
+
     /// Takes the notes that come next in the log.
     pub(super) fn take(&mut self, notes: &Notes) {
         self.lines += notes.lines;
-        let tags: Vec<u16> = notes.tags.names.iter().map(|tag| self.tag(tag)).collect();
+        let tags: Vec<u16> = notes.tags.all.iter().map(|tag| self.tag(tag)).collect();
         let tag_of = |tag: u16| tags.get(usize::from(tag)).copied().unwrap_or_default();
         let mut slots: Vec<Option<Slot>> = vec![None; notes.classes.len()];
-        let mut domains: Vec<Option<u32>> = vec![None; notes.domains.names.len()];
+        let mut domains: Vec<Option<u32>> = vec![None; notes.domains.all.len()];
+        let mut passed = notes.passed.all.iter();
+        let mut count = 0;
         for told in &notes.all {
+            for passed in passed.by_ref().take(index(told.passed - count)) {
+                self.pass(*passed, notes);
+            }
+            count = told.passed;
             let tag = tag_of(told.tag);
             let mut note = Note {
                 what: told.what,
                 message: told.message,
-                process: told.process ^ u64::from(tag) << 52,
+                process: process(told.process, tag),
                 stamp: told.stamp,
                 tag,
                 recipient: 0,
@@ -210,20 +233,6 @@ impl Join {
                 class: None,
                 domain: 0,
             };
-            let is_pending = || self.processes.are_at_work(note.process);
-            if let What::Taken = told.what {
-                let is_waited_for = self.messages.contains_key(&told.message)
-                    || is_pending()
-                    || self.outages.is_any();
-                if is_waited_for {
-                    let is_pending = is_pending();
-                    let line = notes.taken(told);
-                    self.taken(line, note, is_pending);
-                } else {
-                    self.count(told.stamp);
-                }
-                continue;
-            }
             let detail = notes.details.get(index(told.at));
             let detail = detail.copied().unwrap_or_default();
             (note.recipient, note.place) = (detail.recipient, detail.place);
@@ -245,7 +254,7 @@ impl Join {
             }
             let is_wanted = match note.what {
                 What::Failed { .. } => true,
-                What::Sent { .. } => is_pending(),
+                What::Sent { .. } => self.processes.are_at_work(note.process),
                 _ => false,
             };
             if is_wanted && let Some(held) = domains.get_mut(index(detail.domain)) {
@@ -257,17 +266,50 @@ impl Join {
             let texts = detail.texts.and_then(|place| notes.texts.get(index(place)));
             self.note(&note, texts);
         }
+        for passed in passed {
+            self.pass(*passed, notes);
+        }
+        self.latest = self.latest.max(notes.passed.latest);
     }
 
-    /// Looks closer at a line of mail that was taken.
-    fn taken(&mut self, line: &[u8], mut note: Note, is_pending: bool) {
+    /// Passes a line of mail that went well over, unless somebody waits for it.
+    fn pass(&mut self, passed: Passed, notes: &Notes) {
+        let is_delivery = passed.process != 0;
+        let is_waited_for = self.messages.contains_key(&passed.message)
+            || is_delivery
+                && (self.outages.is_any() || self.processes.may_be_at_work(passed.process));
+        let line = (is_waited_for || (self.count + 1).is_multiple_of(SWEEP))
+            .then(|| Line::parse(notes.passed.text(passed)))
+            .flatten();
+        let Some(line) = line else {
+            self.count += 1;
+            return;
+        };
+        let stamp = notes.last.and_then(|last| self.times.read(line.time, last));
         let mut name = std::mem::take(&mut self.domain);
-        if let Some((abroad, recipient)) = super::lines::sent(line, &mut name) {
-            (note.what, note.recipient) = (What::Sent { abroad }, recipient);
-            if is_pending {
-                note.domain = self.domains.number(&name, super::counts::MAX_DOMAINS);
-            }
+        if let Some((what, recipient)) = super::lines::went_well(&line, &mut name) {
+            let tag = self.tag(line.tag);
+            let process = process(passed.process, tag);
+            let is_pending = self.processes.are_at_work(process);
+            let domain = if is_pending {
+                self.domains.number(&name, super::counts::MAX_DOMAINS)
+            } else {
+                0
+            };
+            let note = Note {
+                what,
+                message: passed.message,
+                process,
+                recipient,
+                place: 0,
+                stamp,
+                tag,
+                class: None,
+                domain,
+            };
             self.note(&note, None);
+        } else {
+            self.count(stamp);
         }
         self.domain = name;
     }
@@ -336,7 +378,6 @@ impl Join {
                     .not_found(instance, note.class.unwrap_or_default(), note);
             }
             What::Resolved => self.outages.resolved(instance),
-            What::Taken => {}
         }
     }
 
@@ -363,7 +404,7 @@ impl Join {
     }
 
     /// What a process met with before this delivery line, and whether it is the first.
-    fn met(&mut self, note: &Note) -> (Vec<Attempts>, bool) {
+    fn met(&mut self, note: &Note) -> (Met, bool) {
         let (mut attempts, is_first) = self.processes.met(note);
         // An address that cannot be reached is passed over in no time.
         let unreachable = self.causes.unreachable6;
@@ -401,13 +442,13 @@ impl Join {
         let Some(message) = at.and_then(|at| held(&mut self.messages, note.message, at)) else {
             return;
         };
-        let counted: Vec<(Attempts, Counts)> = met
+        let counted: SmallVec<[(Attempts, Counts); 1]> = met
             .into_iter()
             .map(|one| (one, message.counts(note.recipient, one.slot)))
             .collect();
         let is_waited_for = |one: &&mut Recipient| one.name == note.recipient && one.is_open;
         let recipient = message.recipients.iter_mut().find(is_waited_for);
-        let mut met = recipient.map_or_else(Vec::new, |recipient| {
+        let mut met = recipient.map_or_else(Slots::new, |recipient| {
             recipient.is_open = false;
             recipient.texts = None;
             std::mem::take(&mut recipient.groups)
@@ -448,7 +489,7 @@ impl Join {
         // What the result says again is no other failure.
         let key = |slot: Slot| self.groups.get(slot).map(|group| group.key);
         let kind = |slot: Slot| key(slot).map(|key| (key.provider, key.cause));
-        let others: Vec<(Attempts, Counts)> = met
+        let others: SmallVec<[(Attempts, Counts); 1]> = met
             .into_iter()
             .filter(|one| kind(one.slot) != kind(slot))
             .map(|one| (one, message.counts(note.recipient, one.slot)))
@@ -463,7 +504,7 @@ impl Join {
         }
         recipient.groups.retain(|held| *held != slot);
         recipient.groups.push(slot);
-        let mut left = Vec::new();
+        let mut left = Slots::new();
         let mut bounced = None;
         if is_final {
             recipient.is_open = false;
@@ -531,8 +572,8 @@ impl Join {
         let fresh = Message {
             instance,
             last: note.stamp,
-            groups: Vec::new(),
-            recipients: Vec::new(),
+            groups: Slots::new(),
+            recipients: SmallVec::new(),
         };
         let found = self.find(note.message, instance);
         let held = self.messages.entry(note.message).or_default();

@@ -1,48 +1,26 @@
 //! Lines taken apart, each for itself: what the log says is found, read and judged.
 //!
-//! Owns which lines matter and how they are found among all the others. Looks at one line at a
-//! time and remembers nothing of it but names, so that parts of a log can be read side by side.
-//! Must not know what lines mean together.
+//! Owns what is made of a line that [`Markers`] find. Looks at one line at a time and remembers
+//! nothing of it but names, so that parts of a log can be read side by side. Must not know what
+//! lines mean together.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
-use aho_corasick::packed::{self, Searcher};
-use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Options;
-use super::note::{Class, Detail, Hash, Key, Notes, Texts, Told, What, hash};
+use super::markers::{Markers, PASSING};
+use super::note::{ByHash, Class, Detail, Hash, Key, Notes, Numbered, Texts, Told, What, hash};
+use super::passed::{Passing, process};
+use crate::address::within;
+use crate::diagnose::gist;
 use crate::diagnose::phrases::Found;
 use crate::diagnose::{Knowledge, LOCAL, NO_DOMAIN, NO_RESOLVER, Seen};
-use crate::memo::Memo;
-use crate::postfix::log::{
-    Answer, Delivery, Event, Line, Manner, Severity, Sign, Status, Trouble, is_queue_id,
-};
-use crate::stats::{Clock, Family, LastDay, Span, Stamp};
-
-/// What lines that matter have, each before it anything else may stand.
-const MARKERS: [&[u8]; 12] = [
-    b" status=",
-    b": removed",
-    b": host ",
-    b": connect to ",
-    b": lost connection with ",
-    b": conversation with ",
-    b": warning: ",
-    b": fatal: ",
-    b": panic: ",
-    b": error: ",
-    b"ejected: ",
-    b"]: connect from ",
-];
-
-/// The places of those that need less than all of a line.
-const STATUS: usize = 0;
-const REMOVED: usize = 1;
-const CONNECT: usize = 11;
+use crate::postfix::log::{Answer, Delivery, Event, Line, Manner, Severity, Sign, Status, Trouble};
+use crate::stats::{Clock, Family, LastDay};
 
 /// Most tags that are told apart in a part of a log.
 const MAX_TAGS: usize = 4000;
@@ -59,14 +37,14 @@ const MAX_DULL: usize = 20_000;
 /// Most verdicts that are remembered.
 const MAX_VERDICTS: usize = 10_000;
 
+/// Most replies that are remembered.
+const MAX_REPLIES: usize = 20_000;
+
 /// How much of a line is kept as an example.
 const EXAMPLE: usize = 1500;
 
 /// How much of a reply is kept for each address.
 const REPLY: usize = 500;
-
-/// What a line has whose recipient's mail was taken.
-const SENT: &[u8] = b" status=sent (";
 
 /// Where no details are.
 const NO_DETAIL: u32 = u32::MAX;
@@ -114,51 +92,6 @@ const COMMANDS: [&[u8]; 12] = [
     b"newaliases",
 ];
 
-/// Finds the lines that matter.
-#[derive(Debug)]
-pub(super) struct Markers {
-    /// Where the processor has what it takes.
-    fast: Option<Searcher>,
-    plain: AhoCorasick,
-}
-
-impl Markers {
-    /// Makes it.
-    ///
-    /// # Panics
-    /// Never: the markers are few and short.
-    pub(super) fn new() -> Self {
-        Self {
-            fast: packed::Config::new().builder().extend(MARKERS).build(),
-            plain: AhoCorasick::new(MARKERS).expect("a few short markers make a search"),
-        }
-    }
-
-    /// Gives each line that has a marker: which is the first it has, where that is, the line.
-    fn lines<'b>(&self, block: &'b [u8], mut visit: impl FnMut(usize, usize, &'b [u8])) {
-        let mut rest = block;
-        loop {
-            let found = match &self.fast {
-                Some(fast) => fast.find(rest),
-                None => self.plain.find(rest),
-            };
-            let Some(found) = found else {
-                return;
-            };
-            let before = rest.get(..found.start()).unwrap_or_default();
-            let start = memrchr(b'\n', before).map_or(0, |end| end + 1);
-            let after = rest.get(found.start()..).unwrap_or_default();
-            let end = memchr(b'\n', after).map_or(rest.len(), |end| found.start() + end);
-            visit(
-                found.pattern().as_usize(),
-                found.start() - start,
-                rest.get(start..end).unwrap_or_default(),
-            );
-            rest = rest.get(end + 1..).unwrap_or_default();
-        }
-    }
-}
-
 /// Makes notes of lines.
 #[derive(Debug)]
 pub(super) struct Reader<'k> {
@@ -168,9 +101,9 @@ pub(super) struct Reader<'k> {
     /// Places of what the knowledge names.
     providers: HashMap<&'k str, u16>,
     causes: HashMap<&'k str, u16>,
-    classes: HashMap<Key, u32>,
+    classes: HashMap<Key, u32, Numbered>,
     notes: Notes,
-    tag_memo: Memo,
+    passing: Passing,
     clock: Clock,
     /// The last host, and its number.
     host: (Vec<u8>, u64),
@@ -185,6 +118,8 @@ pub(super) struct Reader<'k> {
     found: Found,
     /// Verdicts by all that they hang on.
     verdicts: HashMap<u64, Brief<'k>>,
+    /// Kinds of failures by what replies have in common.
+    replies: ByHash<Key>,
 }
 
 /// What matters of a verdict.
@@ -210,9 +145,9 @@ impl<'k> Reader<'k> {
             options,
             providers: numbered(super::providers(knowledge)),
             causes: numbered(super::causes(knowledge)),
-            classes: HashMap::new(),
+            classes: HashMap::default(),
             notes: Notes::default(),
-            tag_memo: Memo::new(256),
+            passing: Passing::new(),
             clock: Clock::default(),
             host: (Vec::new(), hash(&[b""])),
             is_resolved: false,
@@ -221,19 +156,20 @@ impl<'k> Reader<'k> {
             words: String::new(),
             found: Found::default(),
             verdicts: HashMap::new(),
+            replies: ByHash::default(),
         }
     }
 
     /// How many notes there are.
     pub(super) fn len(&self) -> usize {
-        self.notes.all.len()
+        self.notes.all.len() + self.notes.passed.all.len()
     }
 
     /// Gives the notes, and begins anew with none in the room of others.
     pub(super) fn take(&mut self, room: Notes) -> Notes {
         self.classes.clear();
-        self.tag_memo = Memo::new(256);
         self.is_resolved = false;
+        self.passing.begin();
         std::mem::replace(&mut self.notes, room)
     }
 
@@ -243,22 +179,32 @@ impl<'k> Reader<'k> {
         // The last line of a file may lack its end.
         let lines = ended + usize::from(block.last().is_some_and(|last| *last != b'\n'));
         self.notes.lines += u64::try_from(lines).unwrap_or_default();
+        self.notes.last = Some(last);
         let markers = Arc::clone(&self.markers);
-        markers.lines(block, |marker, at, line| self.line(marker, at, line, last));
+        let mut rest = block;
+        loop {
+            let Some((marker, at)) = markers.find(rest, !self.is_resolved) else {
+                return;
+            };
+            let (before, behind) = rest.split_at_checked(at).unwrap_or_default();
+            let start = memrchr(b'\n', before).map_or(0, |end| end + 1);
+            let end = at + memchr(b'\n', behind).unwrap_or(behind.len());
+            let line = rest.get(start..end).unwrap_or_default();
+            let passed = &mut self.notes.passed;
+            let span = self.options.span;
+            let is_passed = marker < PASSING
+                && self
+                    .passing
+                    .keep(line, at - start, last, span, passed)
+                    .is_some();
+            if !is_passed {
+                self.line(line, last);
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
     }
 
-    fn line(&mut self, marker: usize, at: usize, text: &[u8], last: LastDay) {
-        if marker == REMOVED
-            && self.options.span == Span::default()
-            && let Some((host, tag, id)) = removed(text)
-        {
-            let (tag, message) = (self.tag(tag), self.message(host, id));
-            self.push(What::Removed, message, tag);
-            return;
-        }
-        if marker == CONNECT && self.is_resolved {
-            return;
-        }
+    fn line(&mut self, text: &[u8], last: LastDay) {
         let Some(line) = Line::parse(text) else {
             return;
         };
@@ -267,12 +213,9 @@ impl<'k> Reader<'k> {
             return;
         }
         let tag = self.tag(line.tag);
-        if marker == STATUS && self.taken(text, at, &line, tag, stamp) {
-            return;
-        }
         let record = line.record();
         let message = record.queue_id.map_or(0, |id| self.message(line.host, id));
-        let before = self.len();
+        let before = self.notes.all.len();
         match record.event {
             Event::Delivery(delivery) if message != 0 => {
                 self.delivery(text, &line, &delivery, message, tag);
@@ -304,6 +247,7 @@ impl<'k> Reader<'k> {
             stamp: None,
             tag,
             at: NO_DETAIL,
+            passed: u32::try_from(self.notes.passed.all.len()).unwrap_or(u32::MAX),
         });
     }
 
@@ -315,46 +259,9 @@ impl<'k> Reader<'k> {
         }
     }
 
-    /// Notes that a recipient's mail was taken, and keeps the line: who is not waited for, as
-    /// nearly all, is not looked at closer.
-    fn taken(
-        &mut self,
-        text: &[u8],
-        marker: usize,
-        line: &Line<'_>,
-        tag: u16,
-        stamp: Option<Stamp>,
-    ) -> bool {
-        let length = text.strip_suffix(b"\r").unwrap_or(text).len();
-        let marker_in_text = (marker + line.text.len()).checked_sub(length);
-        let Some(id) = marker_in_text.and_then(|marker| line.plainly_sent(marker)) else {
-            return false;
-        };
-        let Ok(at) = u32::try_from(self.notes.taken.len()) else {
-            return false;
-        };
-        let message = self.message(line.host, id);
-        let process = self.process(line, message);
-        self.notes.all.push(Told {
-            what: What::Taken,
-            message,
-            process,
-            stamp,
-            tag,
-            at,
-        });
-        let kept = text.get(..marker + SENT.len()).unwrap_or(text);
-        self.notes.taken.extend_from_slice(kept);
-        self.notes.taken.push(b'\n');
-        true
-    }
-
     fn tag(&mut self, tag: &[u8]) -> u16 {
-        let tags = &mut self.notes.tags;
-        let number = self
-            .tag_memo
-            .number(tag, || Some(tags.number(tag, MAX_TAGS)));
-        u16::try_from(number.unwrap_or_default()).unwrap_or(u16::MAX)
+        let number = self.notes.tags.number(tag, MAX_TAGS);
+        u16::try_from(number).unwrap_or(u16::MAX)
     }
 
     /// The number of a message.
@@ -381,9 +288,7 @@ impl<'k> Reader<'k> {
         let Some(pid) = line.pid else {
             return message;
         };
-        let mut hash = Hash::default();
-        hash.mix(self.host(line.host) ^ u64::from(pid));
-        hash.number()
+        process(self.host(line.host), pid)
     }
 
     fn delivery(
@@ -585,6 +490,48 @@ impl<'k> Reader<'k> {
         tag: u16,
         is_here: bool,
     ) -> u32 {
+        let reply = self.reply(delivery, answer, is_here);
+        let known = reply.and_then(|reply| self.replies.get(&reply).copied());
+        let mut key = known.unwrap_or_else(|| self.key(delivery, answer, is_here));
+        if known.is_none()
+            && let Some(reply) = reply
+        {
+            if self.replies.len() >= MAX_REPLIES {
+                self.replies.clear();
+            }
+            self.replies.insert(reply, key);
+        }
+        if key.address.is_none() {
+            key.tag = tag;
+        }
+        self.number(key, text, answer.said)
+    }
+
+    /// A number for all that the kind of a failure hangs on. A host must have spoken, or been
+    /// spoken to: other words hold names that matter.
+    fn reply(
+        &self,
+        delivery: Option<&Delivery<'_>>,
+        answer: &Answer<'_>,
+        is_here: bool,
+    ) -> Option<u64> {
+        let peer = answer.peer?;
+        let mut hash = Hash::default();
+        hash.mix(
+            u64::from(is_here) | u64::from(delivery.is_some()) << 1 | (answer.manner as u64) << 2,
+        );
+        hash.add(peer.name);
+        hash.add(peer.address.unwrap_or_default());
+        if let Some(delivery) = delivery {
+            hash.add(delivery.dsn);
+            hash.add(delivery.relay.address.unwrap_or_default());
+        }
+        gist::mix(&mut hash, answer.said, &self.knowledge.phrases);
+        Some(hash.number())
+    }
+
+    /// The kind of a failure, whatever program told it.
+    fn key(&mut self, delivery: Option<&Delivery<'_>>, answer: &Answer<'_>, is_here: bool) -> Key {
         let (verdict, family) = self.verdict(delivery, answer);
         let code = verdict.code;
         let is_here = is_here || verdict.is_here;
@@ -596,12 +543,11 @@ impl<'k> Reader<'k> {
             None => Family::None,
         };
         let refused = answer.manner == Manner::RefusedToTalk;
-        let address = own_address(answer, family);
-        let key = Key {
+        Key {
             provider: self.provider(provider),
             cause: self.cause(code),
-            address,
-            tag: if address.is_some() { 0 } else { tag },
+            address: own_address(answer, family),
+            tag: 0,
             family,
             is_attempt: delivery.is_none(),
             is_greeting: refused && answer.code().is_some_and(|code| code >= 500),
@@ -610,18 +556,18 @@ impl<'k> Reader<'k> {
             } else {
                 0
             },
-        };
-        self.number(key, text, answer.said)
+        }
     }
 
     fn number(&mut self, key: Key, text: &[u8], words: &[u8]) -> u32 {
-        let key = if self.classes.len() < MAX_CLASSES || self.classes.contains_key(&key) {
-            key
-        } else {
-            key.coarse()
-        };
-        if let Some(&number) = self.classes.get(&key) {
-            return number;
+        let mut key = key;
+        let mut known = self.classes.get(&key);
+        if known.is_none() && self.classes.len() >= MAX_CLASSES {
+            key = key.coarse();
+            known = self.classes.get(&key);
+        }
+        if let Some(number) = known {
+            return *number;
         }
         let number = u32::try_from(self.notes.classes.len()).unwrap_or(u32::MAX);
         self.classes.insert(key, number);
@@ -642,13 +588,18 @@ impl<'k> Reader<'k> {
     }
 }
 
-/// Reads a line of a recipient whose mail was taken: whether another host took it, and the number
-/// of the recipient; the domain is put where it is wanted.
-pub(super) fn sent(line: &[u8], domain: &mut Vec<u8>) -> Option<(bool, u64)> {
-    let line = Line::parse(line)?;
-    let delivery = line.delivery()?;
-    domain_of(&delivery, domain);
-    Some((is_abroad(&delivery), recipient(&delivery)))
+/// What a line tells of mail that went well: as a note is told of it, and the number of the
+/// recipient; the domain is put where it is wanted.
+pub(super) fn went_well(line: &Line<'_>, domain: &mut Vec<u8>) -> Option<(What, u64)> {
+    match line.record().event {
+        Event::Delivery(delivery) if delivery.status == Status::Sent => {
+            domain_of(&delivery, domain);
+            let abroad = is_abroad(&delivery);
+            Some((What::Sent { abroad }, recipient(&delivery)))
+        }
+        Event::Removed => Some((What::Removed, 0)),
+        _ => None,
+    }
 }
 
 /// The domain of a recipient, in lower case.
@@ -674,23 +625,6 @@ fn is_abroad(delivery: &Delivery<'_>) -> bool {
     is_host && relay.port.is_none_or(|port| port == 25)
 }
 
-/// Reads a line that ends with `removed`: the host, the tag and the queue id.
-fn removed(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let head = line.strip_suffix(b": removed")?;
-    let word = |text: &'_ [u8]| memrchr(b' ', text).map(|blank| blank + 1);
-    let at = word(head)?;
-    let id = head.get(at..)?;
-    let head = head.get(..at - 1)?.strip_suffix(b"]:")?;
-    let at = word(head)?;
-    let tag = head.get(at..)?;
-    let tag = tag.get(..memchr(b'[', tag)?)?;
-    let head = head.get(..at - 1)?;
-    let host = head.get(word(head)?..)?;
-    // A time is no host: such a log has none.
-    (is_queue_id(id) && !tag.is_empty() && !host.is_empty() && !host.contains(&b':'))
-        .then_some((host, tag, id))
-}
-
 /// Tells whether a recipient's mail stays on this host.
 fn is_here(line: &Line<'_>, delivery: &Delivery<'_>) -> bool {
     let relay = delivery.relay;
@@ -706,35 +640,14 @@ fn own_address(answer: &Answer<'_>, family: Family) -> Option<IpAddr> {
         return None;
     }
     let peer = answer.peer.and_then(|peer| peer.ip());
-    let said = answer.said;
-    let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
-    let fits = |address: &IpAddr| {
+    within(answer.said).find(|address| {
         let fits = match family {
             Family::V4 => address.is_ipv4(),
             Family::V6 => address.is_ipv6(),
             Family::None => true,
         };
         fits && Some(*address) != peer && !address.is_loopback() && !address.is_unspecified()
-    };
-    // Every address has one of these; most replies have few of them.
-    let mut from = 0;
-    while let Some(at) = memchr2(b'.', b':', said.get(from..)?).map(|at| from + at) {
-        let before = said.get(from..at)?.iter().rev();
-        let start = at - before.take_while(|byte| is_part(**byte)).count();
-        let after = said.get(at..)?.iter();
-        let end = at + after.take_while(|byte| is_part(**byte)).count();
-        from = end;
-        let word = said.get(start..end)?;
-        if !(7..=40).contains(&word.len()) {
-            continue;
-        }
-        let word = std::str::from_utf8(word).ok()?;
-        let address = word.trim_end_matches(['.', ':']).parse::<IpAddr>().ok();
-        if address.is_some_and(|address| fits(&address)) {
-            return address;
-        }
-    }
-    None
+    })
 }
 
 /// A number for words, whatever ids, addresses and counts stand between them.

@@ -4,16 +4,19 @@
 //! to is joined in the order of the log ([`join`]), and summed up ([`group`]). A log that grows is
 //! read the same way ([`Reading`]). Must not know where logs lie, nor how findings are shown.
 //!
-//! One pass over the bytes; of lines that tell nothing only the marker is looked for. Memory
+//! One pass over the bytes; of lines that tell nothing only the marker is looked for, and those of
+//! mail that went well are kept unread, for the few that somebody waits for ([`passed`]). Memory
 //! grows with the messages that are in the queue at a time.
 
 mod counts;
 mod group;
 mod join;
 mod lines;
+mod markers;
 mod masked;
 mod note;
 mod outage;
+mod passed;
 mod processes;
 mod source;
 mod tell;
@@ -28,7 +31,8 @@ use std::thread;
 use crate::diagnose::{Knowledge, LOCAL, OTHER};
 use crate::stats::{LastDay, Parts, RANGE, Source, Span};
 use join::Join;
-use lines::{Markers, Reader};
+use lines::Reader;
+use markers::Markers;
 use note::Notes;
 
 pub(in crate::diagnose) use note::Hash;

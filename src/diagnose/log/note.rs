@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
-use crate::stats::{Family, Stamp};
+use super::passed::Lines;
+use crate::memo::Memo;
+use crate::stats::{Family, LastDay, Stamp};
 
 /// What a line told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,6 @@ pub(super) enum What {
     Expired,
     /// The message left the queue.
     Removed,
-    /// A recipient's mail was taken, and nobody looked closer yet.
-    Taken,
     /// A program of Postfix told of a fault of its own.
     Trouble {
         /// It says why; else it only tells what came of it.
@@ -55,8 +55,10 @@ pub(super) struct Told {
     pub stamp: Option<Stamp>,
     /// The place of the program's tag.
     pub tag: u16,
-    /// The place of its details; of what was taken, where its line begins.
+    /// The place of its details.
     pub at: u32,
+    /// How many lines of mail that went well were passed over before it.
+    pub passed: u32,
 }
 
 /// What only some lines tell.
@@ -97,7 +99,7 @@ pub(super) struct Note {
 }
 
 /// By what failures are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// The place of the receiver's id.
     pub provider: u16,
@@ -114,6 +116,27 @@ pub(super) struct Key {
     pub is_greeting: bool,
     /// Words that nobody knows yet; 0 where they are known.
     pub wording: u64,
+}
+
+impl std::hash::Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut hash = Hash::default();
+        hash.mix(
+            u64::from(self.provider)
+                | u64::from(self.cause) << 16
+                | u64::from(self.tag) << 32
+                | (self.family as u64) << 48
+                | u64::from(self.is_attempt) << 56
+                | u64::from(self.is_greeting) << 57,
+        );
+        hash.mix(self.wording);
+        match self.address {
+            Some(IpAddr::V4(address)) => hash.add(&address.octets()),
+            Some(IpAddr::V6(address)) => hash.add(&address.octets()),
+            None => {}
+        }
+        state.write_u64(hash.number());
+    }
 }
 
 /// A kind of failure, with its first line.
@@ -138,8 +161,10 @@ pub(super) struct Notes {
     pub lines: u64,
     pub all: Vec<Told>,
     pub details: Vec<Detail>,
-    /// The lines of what was taken, one behind the other as far as they matter.
-    pub taken: Vec<u8>,
+    /// The lines of mail that went well.
+    pub passed: Lines,
+    /// The day the log ends on.
+    pub last: Option<LastDay>,
     pub tags: Names,
     pub domains: Names,
     pub classes: Vec<Class>,
@@ -151,50 +176,58 @@ impl Notes {
     pub(super) fn emptied(mut self) -> Self {
         self.all.clear();
         self.details.clear();
-        self.taken.clear();
+        self.passed.clear();
         Self {
             all: self.all,
             details: self.details,
-            taken: self.taken,
+            passed: self.passed,
             ..Self::default()
         }
-    }
-
-    /// A line of what was taken.
-    pub(super) fn taken(&self, told: &Told) -> &[u8] {
-        let at = usize::try_from(told.at).unwrap_or(usize::MAX);
-        let rest = self.taken.get(at..).unwrap_or_default();
-        rest.split(|byte| *byte == b'\n').next().unwrap_or_default()
     }
 }
 
 /// Names by number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Names {
     numbers: HashMap<Box<[u8]>, u32>,
-    pub names: Vec<Box<[u8]>>,
+    pub all: Vec<Box<[u8]>>,
+    /// Those that were asked for a moment ago.
+    memo: Memo,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            numbers: HashMap::new(),
+            all: Vec::new(),
+            memo: Memo::new(256),
+        }
+    }
 }
 
 impl Names {
     /// The number of a name; names beyond a limit share one that has no name.
     pub(super) fn number(&mut self, name: &[u8], most: usize) -> u32 {
-        if let Some(&number) = self.numbers.get(name) {
-            return number;
-        }
-        if self.names.len() < most {
-            let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-            self.names.push(name.into());
+        let (numbers, names) = (&mut self.numbers, &mut self.all);
+        let number = self.memo.number(name, || {
+            if let Some(&number) = numbers.get(name) {
+                return Some(number);
+            }
+            let next = u32::try_from(names.len()).unwrap_or(u32::MAX);
             // What strangers choose takes no room beyond the limit.
-            self.numbers.insert(name.into(), number);
-            return number;
-        }
-        u32::try_from(self.names.len()).unwrap_or(u32::MAX)
+            if names.len() < most {
+                names.push(name.into());
+                numbers.insert(name.into(), next);
+            }
+            Some(next)
+        });
+        number.unwrap_or(u32::MAX)
     }
 
     /// The name of a number.
     pub(super) fn name(&self, number: u32) -> &[u8] {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
-        self.names.get(at).map(AsRef::as_ref).unwrap_or_default()
+        self.all.get(at).map(AsRef::as_ref).unwrap_or_default()
     }
 }
 
@@ -224,12 +257,13 @@ impl Hash {
         for word in &mut words {
             self.mix(u64::from_le_bytes(word.try_into().unwrap_or_default()));
         }
-        let rest = words.remainder();
-        let mut last = [0; 8];
-        if let Some(held) = last.get_mut(..rest.len()) {
-            held.copy_from_slice(rest);
-        }
-        self.mix(u64::from_le_bytes(last));
+        // Of eight bytes or more, the last eight say what is left in one step.
+        self.mix(match part.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => part
+                .iter()
+                .fold(0, |so_far, byte| so_far << 8 | u64::from(*byte)),
+        });
         self.mix(u64::try_from(part.len()).unwrap_or_default() ^ 0xE703_7ED1_A0B4_28DB);
     }
 
@@ -266,8 +300,11 @@ impl Hasher for AsItIs {
     }
 }
 
+/// Makes the hash of tables of what is or has such a number.
+pub(super) type Numbered = BuildHasherDefault<AsItIs>;
+
 /// Values by such a number.
-pub(super) type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+pub(super) type ByHash<V> = HashMap<u64, V, Numbered>;
 
 #[cfg(test)]
 mod tests {
@@ -280,7 +317,7 @@ mod tests {
             let given = names.number(format!("d{number}.example").as_bytes(), 10);
             assert_eq!(given, number.min(10));
         }
-        assert_eq!(names.names.len(), 10);
+        assert_eq!(names.all.len(), 10);
         assert_eq!(names.numbers.len(), 10);
         assert_eq!(names.name(9), b"d9.example");
         assert_eq!(names.name(10), b"");

@@ -500,7 +500,7 @@ fn addresses_are_listed_where_they_are_wanted() {
         told,
         [
             "a@gmail.com ipv6-no-ptr 2 0 false",
-            "b@gmail.com rate-limited 1 3 false"
+            "b@gmail.com rate-limited 1 4 false"
         ]
     );
     assert!(bounced[0].reply.starts_with("550-5.7.1 "));
@@ -578,7 +578,17 @@ proptest! {
             reading.feed((part.join("\n") + "\n").as_bytes(), last());
         }
         let parts = reading.report();
-        prop_assert_eq!(parts.groups, whole.groups);
+        prop_assert_eq!(&parts.groups, &whole.groups);
+        prop_assert_eq!(parts.last, whole.last);
+
+        // Lines of containers have a head that no line is passed over for.
+        let contained: Vec<String> = lines.iter().map(|line| format!("web-1 | {line}")).collect();
+        let contained = contained.join("\n") + "\n";
+        let mut reading = Reading::new(knowledge, options);
+        reading.feed(contained.as_bytes(), last());
+        let full = reading.report();
+        prop_assert_eq!(told(&full), told(&whole));
+        prop_assert_eq!((full.last, full.bounced.len()), (whole.last, whole.bounced.len()));
         prop_assert_eq!(parts.bounced, whole.bounced);
     }
 }

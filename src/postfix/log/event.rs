@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
 use memchr::memmem::{find, rfind};
+use memchr::{memchr, memrchr};
 
 use super::{Peer, leading, near, near_either, number};
 
@@ -516,13 +516,17 @@ impl<'a> Answer<'a> {
 
 /// Splits `(in reply to STAGE)` off.
 fn stage_of(said: &[u8]) -> (&[u8], Option<&[u8]>) {
-    const BEFORE: &[u8] = b" (in reply to ";
-    let Some(at) = rfind(said, BEFORE) else {
-        return (said, None);
-    };
-    let stage = said.get(at + BEFORE.len()..).unwrap_or_default();
-    let said = said.get(..at).unwrap_or_default();
-    (said, Some(stage.strip_suffix(b")").unwrap_or(stage)))
+    let mut end = said.len();
+    while let Some(open) = memrchr(b'(', said.get(..end).unwrap_or_default()) {
+        let (before, behind) = said.split_at_checked(open).unwrap_or_default();
+        if let Some(said) = before.strip_suffix(b" ")
+            && let Some(stage) = behind.strip_prefix(b"(in reply to ")
+        {
+            return (said, Some(stage.strip_suffix(b")").unwrap_or(stage)));
+        }
+        end = open;
+    }
+    (said, None)
 }
 
 /// The code that a reply begins with (RFC 5321, 4.2).

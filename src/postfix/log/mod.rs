@@ -61,30 +61,8 @@ impl<'a> Line<'a> {
     /// Reads the head that nearly all lines have: time, host, program and process. Whatever is not
     /// quite so is left to [`any`](Self::any), which reads this the same way and takes longer.
     fn usual(line: &'a [u8]) -> Option<Self> {
-        let time = match line.first_chunk::<16>()? {
-            [
-                a,
-                b,
-                c,
-                b' ',
-                b' ' | b'0'..=b'9',
-                b'0'..=b'9',
-                b' ',
-                ..,
-                b' ',
-            ] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_alphabetic() => {
-                line.get(..15).filter(|time| is_clock(time, 7))?
-            }
-            [_, _, _, _, b'-', ..] => line.get(..near(b' ', line)?).filter(|word| is_time(word))?,
-            _ => return None,
-        };
-        let rest = line.get(time.len() + 1..)?;
-        let host = rest.get(..near(b' ', rest)?)?;
-        let is_host = !matches!(host.last(), None | Some(b':')) && near(b'|', host).is_none();
-        if !is_host || is_time(host) {
-            return None;
-        }
-        let rest = rest.get(host.len() + 1..)?;
+        let (time, host) = usual_head(line)?;
+        let rest = line.get(time.len() + host.len() + 2..)?;
         let (tag, rest) = rest.split_at_checked(near_either([b'[', b' '], rest)?)?;
         let (pid, rest) = leading_number(rest.strip_prefix(b"[")?)?;
         let rest = rest.strip_prefix(b"]: ")?;
@@ -304,6 +282,75 @@ pub fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Time and host of lines one after the other. Most have those of the line before, and then there
+/// is nothing to read.
+#[derive(Clone, Debug, Default)]
+pub struct Heads {
+    /// Time and host of the last line, with the blank behind each.
+    last: Vec<u8>,
+    /// How long the time is.
+    time: usize,
+}
+
+impl Heads {
+    /// Reads how a line begins, as [`Line::parse`] does, where it begins as nearly all do; gives
+    /// whether that is how the line before began.
+    pub fn read(&mut self, line: &[u8]) -> Option<bool> {
+        if !self.last.is_empty() && line.starts_with(&self.last) {
+            return Some(true);
+        }
+        let (time, host) = usual_head(line)?;
+        let head = line.get(..time.len() + host.len() + 2)?;
+        head.clone_into(&mut self.last);
+        self.time = time.len();
+        Some(false)
+    }
+
+    /// How many bytes of the last line that was read are time and host.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.last.len()
+    }
+
+    /// The time of the last line that was read.
+    #[must_use]
+    pub fn time(&self) -> &[u8] {
+        self.last.get(..self.time).unwrap_or_default()
+    }
+
+    /// Its host.
+    #[must_use]
+    pub fn host(&self) -> &[u8] {
+        let host = self.last.get(self.time + 1..).unwrap_or_default();
+        host.strip_suffix(b" ").unwrap_or(host)
+    }
+}
+
+/// Time and host at the start of a line, each with a blank behind it, in one of the usual forms.
+fn usual_head(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let time = match line.first_chunk::<16>()? {
+        [
+            a,
+            b,
+            c,
+            b' ',
+            b' ' | b'0'..=b'9',
+            b'0'..=b'9',
+            b' ',
+            ..,
+            b' ',
+        ] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_alphabetic() => {
+            line.get(..15).filter(|time| is_clock(time, 7))?
+        }
+        [_, _, _, _, b'-', ..] => line.get(..near(b' ', line)?).filter(|word| is_time(word))?,
+        _ => return None,
+    };
+    let rest = line.get(time.len() + 1..)?;
+    let host = rest.get(..near(b' ', rest)?)?;
+    let is_host = !matches!(host.last(), None | Some(b':')) && near(b'|', host).is_none();
+    (is_host && !is_time(host)).then_some((time, host))
+}
+
 /// Reads `TAG[PROCESS]:`, or `TAG:` where the tag has a slash.
 fn program(word: &[u8]) -> Option<(&[u8], Option<u32>)> {
     let word = word.strip_suffix(b":")?;
@@ -417,7 +464,7 @@ fn near(byte: u8, text: &[u8]) -> Option<usize> {
 }
 
 /// The same for the nearer of two.
-fn near_either(bytes: [u8; 2], text: &[u8]) -> Option<usize> {
+pub(crate) fn near_either(bytes: [u8; 2], text: &[u8]) -> Option<usize> {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     let [one, two] = bytes.map(|byte| EACH * u64::from(byte));
     // A byte that is wanted becomes zero, and the lowest zero is the lowest whose highest bit a
@@ -449,7 +496,7 @@ fn leading_number(text: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// A number that is all of a text.
-fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
+pub(crate) fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
     let mut value: u64 = 0;
     for &byte in digits {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;

@@ -565,6 +565,14 @@ proptest! {
         if let Some(usual) = Line::usual(line) {
             prop_assert_eq!(Some(usual), Line::any(line));
         }
+        let mut heads = Heads::default();
+        for line in [&b"Mar  3 10:00:00 mx postfix/qmgr[1]: "[..], line, b"Mar  3 10:00:00 m", line, line] {
+            let is_same = heads.read(line);
+            if let Some(usual) = Line::usual(line) {
+                prop_assert!(is_same.is_some());
+                prop_assert_eq!((heads.time(), heads.host()), (usual.time, usual.host));
+            }
+        }
         let Some(read) = Line::parse(line) else {
             return Ok(());
         };

@@ -1,0 +1,189 @@
+//! Lines of mail that went well, kept as text: nearly nobody waits for them, and only then they
+//! are read.
+//!
+//! Owns [`Passing`], which sees from a few bytes around a marker that a line is one of those, and
+//! whose it is; and [`Passed`], what is kept of it. What it sees only decides who may want to read
+//! the line: what it tells is known when it was read. Must not know who waits.
+
+use std::collections::HashSet;
+
+use memchr::memmem::Finder;
+
+use super::note::{Hash, Numbered, hash};
+use crate::postfix::log::{Heads, near_either, number};
+use crate::stats::{LastDay, Span, Stamp};
+
+/// What a line of a delivery has behind its queue id.
+pub(super) const TO: &[u8] = b": to=<";
+
+/// What a line has behind its queue id whose message left the queue.
+pub(super) const REMOVED: &[u8] = b": removed";
+
+/// What a line of a delivery has where a recipient's mail was taken.
+const SENT: &[u8] = b" status=sent (";
+
+/// How long the longest word is that is looked at as a queue id.
+const ID: usize = 24;
+
+/// Most queue managers that are known to have been heard.
+const MANAGERS: usize = 1000;
+
+/// A line that nobody read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passed {
+    /// The message: its queue id on its host.
+    pub message: u64,
+    /// The process on its host that delivered it; 0 where the message left the queue.
+    pub process: u64,
+    /// Where its text begins among those kept, and how long it is.
+    at: u32,
+    length: u32,
+}
+
+/// The lines of a part of a log, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub all: Vec<Passed>,
+    text: Vec<u8>,
+    /// The latest time among them.
+    pub latest: Option<Stamp>,
+}
+
+impl Lines {
+    /// The text of a line, as far as it matters.
+    pub(super) fn text(&self, passed: Passed) -> &[u8] {
+        let [at, length] =
+            [passed.at, passed.length].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        let text = self.text.get(at..).and_then(|rest| rest.get(..length));
+        text.unwrap_or_default()
+    }
+
+    /// None of them, in the same room.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.text.clear();
+        self.latest = None;
+    }
+}
+
+/// Tells which lines are such.
+#[derive(Debug)]
+pub(super) struct Passing {
+    status: Finder<'static>,
+    heads: Heads,
+    /// What the last head came to: the time, by the day the log ends on, and the host.
+    stamp: Option<Stamp>,
+    last: Option<LastDay>,
+    host: u64,
+    /// Queue managers that said of a message that it left the queue.
+    managers: HashSet<u64, Numbered>,
+}
+
+impl Passing {
+    /// Begins with nothing.
+    pub(super) fn new() -> Self {
+        Self {
+            status: Finder::new(b" status="),
+            heads: Heads::default(),
+            stamp: None,
+            last: None,
+            host: 0,
+            managers: HashSet::default(),
+        }
+    }
+
+    /// Forgets what was seen: a new part of a log begins.
+    pub(super) fn begin(&mut self) {
+        self.last = None;
+        self.managers.clear();
+    }
+
+    /// Keeps a line that tells of a recipient whose mail was taken, or of a message that left the
+    /// queue; gives none where it is no such line. `at` is where [`TO`] or [`REMOVED`] stands.
+    pub(super) fn keep(
+        &mut self,
+        line: &[u8],
+        at: usize,
+        last: LastDay,
+        span: Span,
+        lines: &mut Lines,
+    ) -> Option<()> {
+        let (before, behind) = line.split_at_checked(at)?;
+        let is_removed = behind.strip_prefix(REMOVED);
+        let is_removed = is_removed.is_some_and(|rest| matches!(rest, b"" | b"\r"));
+        let kept = if is_removed {
+            at + REMOVED.len()
+        } else {
+            at + self.taken(behind)?
+        };
+        let is_same = self.heads.read(before)?;
+        if !is_same || self.last != Some(last) {
+            self.last = Some(last);
+            self.stamp = Stamp::parse(self.heads.time(), last);
+            self.host = hash(&[self.heads.host()]);
+            if span.holds(self.stamp) && self.stamp > lines.latest {
+                lines.latest = self.stamp;
+            }
+        }
+        // `TAG[PROCESS]: ID`, read backwards from where it ends.
+        let near_end = before.get(before.len().saturating_sub(ID)..)?;
+        let length = near_end.iter().rev().position(|byte| *byte == b' ')?;
+        let (before, id) = before.split_at_checked(before.len() - length)?;
+        let before = before.strip_suffix(b"]: ")?;
+        let open = before.iter().rposition(|byte| !byte.is_ascii_digit())?;
+        let (before, digits) = before.split_at_checked(open + 1)?;
+        let tag = before.strip_suffix(b"[")?.get(self.heads.length()..)?;
+        let process = process(self.host, number(digits)?);
+        if is_removed && tag.ends_with(b"/qmgr") && !self.is_known_manager(process, tag) {
+            return None;
+        }
+        if !span.holds(self.stamp) {
+            return Some(());
+        }
+        let mut hash = Hash::default();
+        hash.mix(self.host);
+        hash.add(id);
+        let process = if is_removed { 0 } else { process };
+        let at = u32::try_from(lines.text.len()).ok()?;
+        lines.text.extend_from_slice(line.get(..kept)?);
+        lines.all.push(Passed {
+            message: hash.number(),
+            process,
+            at,
+            length: u32::try_from(kept).ok()?,
+        });
+        Some(())
+    }
+
+    /// How much of a delivery's line tells that the mail was taken, where that is plain: an address
+    /// with quotes may hold what looks like another field.
+    fn taken(&self, line: &[u8]) -> Option<usize> {
+        let to = line.strip_prefix(TO)?;
+        let close = near_either([b'>', b'"'], to)?;
+        let rest = to.get(close..)?;
+        let start = TO.len() + close;
+        rest.starts_with(b">, ").then_some(())?;
+        let status = self.status.find(rest)?;
+        let is_sent = rest.get(status..)?.starts_with(SENT);
+        (is_sent && rest.get(..status)?.ends_with(b",")).then_some(start + status + SENT.len())
+    }
+
+    /// Tells whether it was heard before; from now on it was.
+    fn is_known_manager(&mut self, process: u64, tag: &[u8]) -> bool {
+        let mut hash = Hash::default();
+        hash.mix(process);
+        hash.add(tag);
+        // Whoever has more of them has them read anew, now and then.
+        if self.managers.len() >= MANAGERS {
+            self.managers.clear();
+        }
+        !self.managers.insert(hash.number())
+    }
+}
+
+/// The number of a process on a host.
+pub(super) fn process(host: u64, pid: u32) -> u64 {
+    let mut hash = Hash::default();
+    hash.mix(host ^ u64::from(pid));
+    hash.number()
+}
