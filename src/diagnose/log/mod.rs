@@ -29,7 +29,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use crate::diagnose::{Knowledge, LOCAL, OTHER};
-use crate::stats::{LastDay, Parts, RANGE, Source, Span};
+use crate::stats::{LastDay, Parts, Source, Span};
 use join::Join;
 use lines::Reader;
 use markers::Markers;
@@ -43,6 +43,10 @@ pub use tell::Known;
 
 /// How many notes of a stream are gathered before they are joined: some MiB.
 const GATHERED: usize = 1 << 16;
+
+/// How much of a file a thread takes at a time: little, so that what is noted of it takes little
+/// memory until it is joined.
+const RANGE: u64 = 4 << 20;
 
 /// What is wanted of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
