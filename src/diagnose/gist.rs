@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::diagnose::Knowledge;
     use crate::diagnose::phrases::Found;
-    use crate::postfix::log::{Answer, Manner};
+    use crate::postfix::log::Answer;
 
     static KNOWLEDGE: LazyLock<Knowledge> = LazyLock::new(Knowledge::built_in);
 
@@ -99,13 +99,7 @@ mod tests {
 
     /// All of a reply that a verdict hangs on.
     fn matter(said: &str) -> (Vec<u32>, Option<u16>, Option<Vec<u8>>, Vec<IpAddr>) {
-        let answer = Answer {
-            peer: None,
-            manner: Manner::Said,
-            said: said.as_bytes(),
-            stage: None,
-            suspended: false,
-        };
+        let answer = Answer::reply(said.as_bytes());
         let mut found = Found::default();
         KNOWLEDGE.phrases.find(&answer.plain(), &mut found);
         (

@@ -55,8 +55,8 @@ struct ByHead<const N: usize> {
     sorted: Vec<Phrase>,
     /// Where those of a head stand among these.
     heads: HashMap<[u8; N], Range<usize>, Quick>,
-    /// By a hash, whether there is such a head at all.
-    bits: Vec<u64>,
+    /// Whether there is such a head at all.
+    bits: Bits,
 }
 
 /// How many bits say which heads there are.
@@ -70,16 +70,13 @@ impl<const N: usize> ByHead<N> {
             .collect();
         sorted.sort();
         let mut heads: HashMap<[u8; N], Range<usize>, Quick> = HashMap::default();
-        let mut bits = vec![0; BITS / 64];
+        let mut bits = Bits::default();
         for (at, (phrase, _)) in sorted.iter().enumerate() {
             let Some(head) = phrase.first_chunk() else {
                 continue;
             };
             heads.entry(*head).or_insert(at..at).end = at + 1;
-            let (word, bit) = bit(head);
-            if let Some(word) = bits.get_mut(word) {
-                *word |= bit;
-            }
+            bits.insert(number(head));
         }
         Self {
             sorted,
@@ -91,35 +88,57 @@ impl<const N: usize> ByHead<N> {
     /// Those that may stand at the beginning of a text.
     fn beginning(&self, text: &[u8]) -> &[Phrase] {
         let places = text.first_chunk().and_then(|head| {
-            let (word, bit) = bit(head);
-            (self.bits.get(word)? & bit != 0).then(|| self.heads.get(head))?
+            let may_be = self.bits.may_have(number(head));
+            may_be.then(|| self.heads.get(head))?
         });
         let found = places.and_then(|places| self.sorted.get(places.clone()));
         found.unwrap_or_default()
     }
 }
 
-/// The bit of a head.
-fn bit<const N: usize>(head: &[u8; N]) -> (usize, u64) {
-    let head = head
-        .iter()
-        .fold(0, |so_far, byte| so_far << 8 | u64::from(*byte));
-    place(head)
+/// A head as a number.
+fn number<const N: usize>(head: &[u8; N]) -> u64 {
+    head.iter()
+        .fold(0, |so_far, byte| so_far << 8 | u64::from(*byte))
 }
 
-/// The bit of a number: which word it is in, and the bit itself.
-fn place(number: u64) -> (usize, u64) {
-    let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-    (
-        usize::try_from(hash / 64).unwrap_or_default(),
-        1 << (hash % 64),
-    )
+/// Numbers by a bit of a hash: that one is not among them is sure.
+#[derive(Clone, Debug)]
+struct Bits(Vec<u64>);
+
+impl Default for Bits {
+    fn default() -> Self {
+        Self(vec![0; BITS / 64])
+    }
+}
+
+impl Bits {
+    fn insert(&mut self, number: u64) {
+        let (word, bit) = Self::place(number);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn may_have(&self, number: u64) -> bool {
+        let (word, bit) = Self::place(number);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// Which word a number is in, and its bit.
+    fn place(number: u64) -> (usize, u64) {
+        let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        (
+            usize::try_from(hash / 64).unwrap_or_default(),
+            1 << (hash % 64),
+        )
+    }
 }
 
 /// Words by how they begin and, where that matters, by how long they are: a bit for each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Heads {
-    bits: Vec<u64>,
+    bits: Bits,
     /// The lengths there are of words that are shorter than a beginning, as bits.
     short: u8,
 }
@@ -127,23 +146,11 @@ struct Heads {
 /// How long a beginning is.
 const HEAD: usize = 4;
 
-impl Default for Heads {
-    fn default() -> Self {
-        Self {
-            bits: vec![0; BITS / 64],
-            short: 0,
-        }
-    }
-}
-
 impl Heads {
     fn add(&mut self, word: &[u8], length: usize) {
         let head = word.len().min(HEAD);
         self.short |= u8::from(head < HEAD) << head;
-        let (word, bit) = Self::bit(first(word), length);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bit;
-        }
+        self.bits.insert(Self::number(first(word), length));
     }
 
     /// Tells whether a text may begin with one of the words.
@@ -151,23 +158,20 @@ impl Heads {
         let all = first(text);
         let is_short = |head: usize| {
             let first = all & ((1 << (8 * head)) - 1);
-            self.short & 1 << head != 0 && head < text.len() && self.has(Self::bit(first, 0))
+            self.short & 1 << head != 0
+                && head < text.len()
+                && self.bits.may_have(Self::number(first, 0))
         };
-        self.has(Self::bit(all, 0)) || self.short > 1 && (1..HEAD).any(is_short)
+        self.bits.may_have(Self::number(all, 0)) || self.short > 1 && (1..HEAD).any(is_short)
     }
 
     /// Tells whether a text may be one of the words.
     fn may_be(&self, text: &[u8]) -> bool {
-        self.has(Self::bit(first(text), text.len()))
+        self.bits.may_have(Self::number(first(text), text.len()))
     }
 
-    fn has(&self, (word, bit): (usize, u64)) -> bool {
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    fn bit(first: u32, length: usize) -> (usize, u64) {
-        let length = u64::try_from(length).unwrap_or_default();
-        place(u64::from(first) | length << 32)
+    fn number(first: u32, length: usize) -> u64 {
+        u64::from(first) | u64::try_from(length).unwrap_or_default() << 32
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cause::{Cause, Harm};
 use crate::diagnose::Knowledge;
 use crate::finding::{Severity, escape, shortened};
 use crate::mask::Mask;
-use crate::postfix::log::{Answer, Event, Line, Manner};
+use crate::postfix::log::{Answer, Event, Line};
 
 /// How long a message may wait before that is worth a word: Postfix itself warns a sender after
 /// four hours where it is told to warn at all (`delay_warning_time`).
@@ -164,13 +164,7 @@ fn plain(reason: &str) -> String {
     let Some((host, said)) = reason.split_once(" said: ") else {
         return reason.to_owned();
     };
-    let answer = Answer {
-        peer: None,
-        manner: Manner::Said,
-        said: said.as_bytes(),
-        stage: None,
-        suspended: false,
-    };
+    let answer = Answer::reply(said.as_bytes());
     format!("{host} said: {}", answer.plain())
 }
 

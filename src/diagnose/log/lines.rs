@@ -14,7 +14,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::Options;
 use super::markers::{Markers, PASSING};
 use super::note::{ByHash, Class, Detail, Hash, Key, Notes, Numbered, Texts, Told, What, hash};
-use super::passed::{Passing, process};
+use super::passed::{Passing, message, process};
 use crate::address::within;
 use crate::diagnose::gist;
 use crate::diagnose::phrases::Found;
@@ -266,11 +266,7 @@ impl<'k> Reader<'k> {
 
     /// The number of a message.
     fn message(&mut self, host: &[u8], id: &[u8]) -> u64 {
-        let host = self.host(host);
-        let mut hash = Hash::default();
-        hash.mix(host);
-        hash.add(id);
-        hash.number()
+        message(self.host(host), id)
     }
 
     /// The number of a host.

@@ -140,14 +140,11 @@ impl Passing {
         if !span.holds(self.stamp) {
             return Some(());
         }
-        let mut hash = Hash::default();
-        hash.mix(self.host);
-        hash.add(id);
         let process = if is_removed { 0 } else { process };
         let at = u32::try_from(lines.text.len()).ok()?;
         lines.text.extend_from_slice(line.get(..kept)?);
         lines.all.push(Passed {
-            message: hash.number(),
+            message: message(self.host, id),
             process,
             at,
             length: u32::try_from(kept).ok()?,
@@ -179,6 +176,14 @@ impl Passing {
         }
         !self.managers.insert(hash.number())
     }
+}
+
+/// The number of a message on a host.
+pub(super) fn message(host: u64, id: &[u8]) -> u64 {
+    let mut hash = Hash::default();
+    hash.mix(host);
+    hash.add(id);
+    hash.number()
 }
 
 /// The number of a process on a host.

@@ -8,7 +8,7 @@ use crate::cause::{Cause, Cure, Harm};
 use crate::departure::Departure;
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
 use crate::finding::{Finding, Severity, shortened};
-use crate::postfix::log::{Answer, Event, Line, Manner};
+use crate::postfix::log::{Answer, Event, Line};
 use crate::provider::{Form, Signature};
 use crate::stats::Family;
 
@@ -190,13 +190,7 @@ impl Group {
         if self.is_new {
             return raw;
         }
-        let answer = Answer {
-            peer: None,
-            manner: Manner::Said,
-            said: self.words.as_bytes(),
-            stage: None,
-            suspended: false,
-        };
+        let answer = Answer::reply(self.words.as_bytes());
         shortened(&answer.plain(), QUOTED)
     }
 

@@ -5,20 +5,14 @@ use std::net::IpAddr;
 use crate::address::family;
 use crate::excerpt::wrap::is_enhanced;
 use crate::excerpt::{Client, Sighting};
-use crate::postfix::log::{Answer, Manner};
+use crate::postfix::log::Answer;
 
 /// Reads a reply that is all of a text.
 pub(super) fn sighting(text: &str) -> Sighting {
     let text = text.trim();
     let text = text.strip_prefix("smtp;").map_or(text, str::trim_start);
     let text = text.strip_prefix('#').unwrap_or(text);
-    let answer = Answer {
-        peer: None,
-        manner: Manner::Said,
-        said: text.as_bytes(),
-        stage: None,
-        suspended: false,
-    };
+    let answer = Answer::reply(text.as_bytes());
     let client = client(text);
     let code = answer.code();
     let enhanced = answer.enhanced().map(String::from_utf8_lossy);

@@ -413,13 +413,22 @@ impl<'a> Answer<'a> {
         Self::of_attempt(words).unwrap_or_else(|| Self::own(words))
     }
 
-    fn own(said: &'a [u8]) -> Self {
+    /// Takes what a host said that is not named.
+    #[must_use]
+    pub fn reply(said: &'a [u8]) -> Self {
         Self {
             peer: None,
-            manner: Manner::Own,
+            manner: Manner::Said,
             said,
             stage: None,
             suspended: false,
+        }
+    }
+
+    fn own(said: &'a [u8]) -> Self {
+        Self {
+            manner: Manner::Own,
+            ..Self::reply(said)
         }
     }
 
