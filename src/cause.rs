@@ -32,8 +32,9 @@ pub struct Cause {
     pub recipient: Option<Recipient>,
     /// What a site file and its plan can do about it; of those that fit a host the first is taken.
     pub plan: Vec<Cure>,
-    /// Whether it helps to keep to what the receiver takes at a time.
-    pub pace: bool,
+    /// What to do about a receiver of which nobody knows how much it takes at a time, a phrase; where
+    /// that is known, a plan may see to it.
+    pub pace: Option<String>,
     /// What to do, a phrase, where no command of ours does it all.
     pub advice: Option<String>,
     /// Commands of ours that mend it or show what does, without the word `mailfix`.
@@ -67,6 +68,8 @@ pub enum Recipient {
 pub enum Cure {
     /// Send to the receiver over IPv4 only.
     AvoidIpv6,
+    /// Send no faster than the receiver takes it.
+    GentlePace,
     /// Name the domains that the receiver hosts, where they are listed one by one.
     ListDomains,
     /// Name the address that mail leaves from, so that the records are made for it.
@@ -124,8 +127,7 @@ struct Data {
     recipient: Option<Recipient>,
     #[serde(default)]
     plan: Vec<Cure>,
-    #[serde(default)]
-    pace: bool,
+    pace: Option<String>,
     advice: Option<String>,
     #[serde(default)]
     mend: Vec<String>,

@@ -14,6 +14,7 @@ use crate::jail_keeper::Keeper;
 use crate::profile::Profile;
 use crate::provider::Provider;
 use crate::rewriter::Rewriter;
+use crate::site::Site;
 use crate::system::{COLLECTED_FORMAT, LEFT_OUT};
 use crate::template;
 
@@ -73,7 +74,9 @@ impl Collect {
             }
         }
         let site = session.site_elsewhere()?;
-        let mut interest = interest(site.as_ref().map(|(site, _)| site), &Provider::demanding());
+        let site = site.as_ref().map(|(site, _)| site);
+        let receivers = site.map_or_else(Provider::demanding, Site::receivers);
+        let mut interest = interest(site, &receivers);
         interest.domains.extend(self.domain);
         let text = script(&Questions::of(&interest))?;
         session.ui.data(&text);

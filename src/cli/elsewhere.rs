@@ -12,7 +12,6 @@ use crate::cli::prepare::{OUT, SITE};
 use crate::cli::{Failure, FailureKind, Session, carry, dns, json, out, show};
 use crate::draft::{Draft, Wish};
 use crate::host::Origin;
-use crate::provider::Provider;
 use crate::site::Site;
 use crate::system::{LARGEST_ARCHIVE, PackedError, PackedSystem, System};
 use crate::wizard::quoted;
@@ -61,7 +60,7 @@ impl Elsewhere<'_> {
             session.note_config(&profile, only);
             (*only).clone_into(&mut profile.paths.config);
         }
-        let providers = Provider::demanding();
+        let providers = site.receivers();
         let draft = session.draft(&Wish::new(&site, &profile, &providers))?;
         if draft.host.facts.origin != Origin::Collected {
             return Err(Failure::failed(format!(

@@ -54,9 +54,9 @@ impl Wished {
     /// Puts it together.
     pub fn new(site: Site, profile: Profile, call: Option<Call>) -> Self {
         Self {
+            providers: site.receivers(),
             site,
             profile,
-            providers: Provider::demanding(),
             call,
         }
     }

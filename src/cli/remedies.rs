@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::cli::{Failure, Session, json};
 use crate::draft::{DraftError, Wish, compare};
-use crate::provider::Provider;
 use crate::remedy_sheet::{RemedyId, Sheet};
 use crate::spelling::{listed, near_miss};
 use crate::target::{Comparison, Row};
@@ -30,7 +29,7 @@ impl Remedies {
         let resolver = session.resolver()?;
         let config = session.config_directory(&chosen.profile)?;
         session.note_config(&chosen.profile, &config);
-        let providers = Provider::demanding();
+        let providers = site.receivers();
         let wish = Wish::new(&site, &chosen.profile, &providers);
         let comparison = compare(session.system.as_ref(), resolver.as_ref(), &config, &wish)
             .map_err(|error: DraftError| Failure::from(error))?;

@@ -27,7 +27,7 @@ use crate::postfix::MainCf;
 use crate::postfix::table::{DATABASES, index_suffixes};
 use crate::profile::Profile;
 use crate::provider::{Demand, Provider};
-use crate::remedy::{OWN_TABLES, hosted_domains, ipv4_transport};
+use crate::remedy::{OWN_TABLES, hosted_domains, own_transport};
 use crate::site::{Dkim, Site};
 use crate::system::{File, Query, System, SystemError};
 use crate::target::{self, Comparison, Ensure, TableWanted, Target};
@@ -143,8 +143,8 @@ pub fn draft(
     host.facts.dns.keys = ask_keys(resolver, wish.site, &host.facts);
     if lists_hosted_domains(wish, &host.facts)? {
         host.facts.destinations = Some(find_destinations(system, resolver, wish, &host.facts));
-        observe_ways(system, wish, &mut host.facts)?;
     }
+    observe_ways(system, wish, &mut host.facts)?;
     forwards::find(system, resolver, wish, &mut host);
     draft_of(system, wish, host)
 }
@@ -358,7 +358,7 @@ pub fn interest(site: Option<&Site>, providers: &[Provider]) -> Interest {
         own_files.extend(
             index_suffixes(kind)
                 .iter()
-                .map(|suffix| format!("{}.{suffix}", ipv4_transport::FILE)),
+                .map(|suffix| format!("{}.{suffix}", own_transport::FILE)),
         );
     }
     own_files.sort();
@@ -416,8 +416,19 @@ fn find_destinations(
 
 /// Looks at the ways of mail to the domains that may come to be listed.
 fn observe_ways(system: &dyn System, wish: &Wish<'_>, facts: &mut Facts) -> Result<(), DraftError> {
-    if let Some(destinations) = &facts.destinations {
-        let domains = hosted_domains::candidates(wish.providers, destinations);
+    // What was packed elsewhere can be asked no further questions.
+    if !matches!(facts.origin, Origin::Machine | Origin::Tree) {
+        return Ok(());
+    }
+    let destinations = facts.destinations.as_ref();
+    let found = destinations.map(|found| hosted_domains::candidates(wish.providers, found));
+    let mut domains = found.unwrap_or_default();
+    for provider in wish.providers {
+        if wish.site.is_gentle_to(&provider.id) {
+            domains.extend(wish.site.wish(&provider.id).hosted_domains);
+        }
+    }
+    if !domains.is_empty() {
         host::observe_ways(system, facts, &domains)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::cause::{Cause, Look};
 use crate::diagnose::{Knowledge, Verdict};
 use crate::excerpt::Sighting;
-use crate::provider::Form;
+use crate::provider::{Form, Provider};
 
 /// What to do about a cause, and what need not be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,15 @@ impl<'k> Advice<'k> {
             !first.iter().any(is_first)
         });
         advice.steps.splice(0..0, first);
+        if let Some(provider) = Provider::gentler(verdict.provider, cause, signature) {
+            advice
+                .steps
+                .retain(|step| Some(&step.says) != cause.pace.as_ref());
+            advice.steps.push(Step {
+                command: Some("mailfix diagnose --plan".to_owned()),
+                says: provider.gentle_in_words(),
+            });
+        }
         if let Some(provider) = knowledge.provider(verdict.provider) {
             advice.forms = provider.forms_for(&cause.code).collect();
         }
@@ -77,7 +86,8 @@ impl<'k> Advice<'k> {
     /// What is known of a cause whoever the receiver is.
     #[must_use]
     pub fn of_cause(cause: &'k Cause) -> Self {
-        let mut steps: Vec<Step> = cause.steps.iter().map(|says| Step::of(says)).collect();
+        let steps = cause.steps.iter().chain(&cause.pace);
+        let mut steps: Vec<Step> = steps.map(|says| Step::of(says)).collect();
         // A phrase of advice is what steps say at more length.
         let advice = cause.advice.iter().filter(|_| steps.is_empty());
         let advice: Vec<Step> = advice.map(|says| Step::of(says)).collect();

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use crate::cause::Sign;
+use crate::cause::{Cause, Cure, Sign};
 use crate::embedded::PROVIDERS;
 
 pub use demand::{ANY_WORD, Demand, Demands, Refusal, Sample};
@@ -63,6 +63,8 @@ pub struct Signature {
     pub steps: Vec<String>,
     /// What is not the matter, each a phrase.
     pub not: Vec<String>,
+    /// What a site file and its plan can do about it, beside what they can about the cause.
+    pub plan: Vec<Cure>,
     /// Replies that are known by it; each of its phrases stands in one.
     pub samples: Vec<Reply>,
 }
@@ -97,6 +99,18 @@ impl Provider {
         KNOWN.clone()
     }
 
+    /// Gives every provider that mailfix brings, by id: those that plans act on.
+    #[must_use]
+    pub fn brought() -> &'static [Self] {
+        &KNOWN
+    }
+
+    /// Finds one of them.
+    #[must_use]
+    pub fn by_id(id: &str) -> Option<&'static Self> {
+        KNOWN.iter().find(|provider| provider.id == id)
+    }
+
     /// Lists those of them whose demands plans act on, by id.
     #[must_use]
     pub fn demanding() -> Vec<Self> {
@@ -104,15 +118,42 @@ impl Provider {
         demanding.cloned().collect()
     }
 
-    /// Lists the ids of the providers whose demands plans act on.
+    /// Tells whether it demands anything that plans act on.
     #[must_use]
-    pub fn demanding_ids() -> Vec<String> {
-        let demanding = KNOWN.iter().filter(|provider| provider.has_demands());
-        demanding.map(|provider| provider.id.clone()).collect()
+    pub fn has_demands(&self) -> bool {
+        self.demands.ipv4.is_some() || self.demands.ipv6.is_some()
     }
 
-    fn has_demands(&self) -> bool {
-        self.demands.ipv4.is_some() || self.demands.ipv6.is_some()
+    /// Gives the limits, if they name a number that a client can keep to.
+    #[must_use]
+    pub fn pace(&self) -> Option<&Limits> {
+        let limits = self.limits.as_ref();
+        limits.filter(|limits| limits.connections.is_some() || limits.delay.is_some())
+    }
+
+    /// Finds the provider, if plans can send to it no faster than it takes mail, and that helps
+    /// against a cause: the cause says so, or the provider's own sign of it.
+    #[must_use]
+    pub fn gentler(
+        id: &str,
+        cause: &Cause,
+        signature: Option<&Signature>,
+    ) -> Option<&'static Self> {
+        let own = signature.into_iter().flat_map(|signature| &signature.plan);
+        let mut cures = cause.plan.iter().chain(own);
+        let helps = cures.any(|cure| *cure == Cure::GentlePace);
+        let provider = Self::by_id(id).filter(|_| helps)?;
+        provider.pace().is_some().then_some(provider)
+    }
+
+    /// Says what the site file gets so that mail goes there no faster, after the name of a command.
+    #[must_use]
+    pub fn gentle_in_words(&self) -> String {
+        let limits = self.pace().map(Limits::in_words).unwrap_or_default();
+        format!(
+            "sets `pace = \"gentle\"` below `[providers.{}]` in mailfix.toml: mail to {} then has a client of its own, which keeps to {limits}",
+            self.id, self.name
+        )
     }
 
     /// Tells whether a domain is one of the provider's own.

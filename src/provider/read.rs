@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::demand::DemandData;
 use super::rule::{FormData, LimitsData, RuleData};
 use super::{Demands, Provider, Reply, Signature, plain};
-use crate::cause::{Cause, Sign};
+use crate::cause::{Cause, Cure, Sign};
 use crate::data_file::{self, DataError, Faults};
 use crate::finding::{Finding, escape};
 
@@ -47,6 +47,8 @@ struct SignatureData {
     steps: Vec<String>,
     #[serde(default)]
     not: Vec<String>,
+    #[serde(default)]
+    plan: Vec<Cure>,
     samples: Vec<toml::Spanned<Reply>>,
 }
 
@@ -128,6 +130,7 @@ impl SignatureData {
             says: self.says,
             steps: self.steps,
             not: self.not,
+            plan: self.plan,
             samples: self
                 .samples
                 .into_iter()

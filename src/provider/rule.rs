@@ -1,6 +1,7 @@
 //! What a provider asks of senders, how much it takes, and where it is asked: for people to read.
 //!
-//! Owns [`Rule`], [`Limits`] and [`Form`]. Plans go by [`Demands`](super::Demands), not by these.
+//! Owns [`Rule`], [`Limits`] and [`Form`]. Plans go by [`Demands`](super::Demands),
+//! and by [`Limits`] where the site file wishes so.
 
 use serde::Deserialize;
 
@@ -111,6 +112,25 @@ pub struct Limits {
     pub source: String,
     /// When it stood there, `YYYY-MM-DD`, as far as that is known.
     pub date: String,
+}
+
+impl Limits {
+    /// The numbers in a phrase.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let connections = self.connections.map(|most| match most {
+            1 => "one connection at a time".to_owned(),
+            most => format!("{most} connections at a time"),
+        });
+        let messages = self.messages.map(|most| format!("{most} messages in each"));
+        let delay = self.delay.as_ref();
+        let delay = delay.map(|delay| format!("a pause of {delay} between two deliveries"));
+        let parts: Vec<String> = [connections, messages, delay]
+            .into_iter()
+            .flatten()
+            .collect();
+        parts.join(", ")
+    }
 }
 
 /// A place where a provider can be asked for something.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::finding::Finding;
 use crate::host::{Destination, Destinations, Facts, MailHosts, Seen};
 use crate::provider::Provider;
+use crate::remedy::own_transport::own_domain;
 use crate::remedy::{Case, Contribution};
 
 /// How many names are shown where there may be very many.
@@ -148,19 +149,8 @@ impl Sorted {
         let Some(parameter) = facts.routes.own.get(domain) else {
             return false;
         };
-        let name = &provider.name;
-        let found = format!(
-            "`{domain}` is in `{parameter}`, so it is not listed among the domains that {name} hosts"
-        );
-        let finding = if is_declared {
-            Finding::warning("own-domain", found)
-                .mend("take it out of `hosted_domains` in mailfix.toml, or out of that list")
-        } else {
-            Finding::note("own-domain", found)
-        };
-        self.findings.push(finding.because(
-            "a transport entry would send its mail away, which Postfix now takes care of itself",
-        ));
+        let finding = own_domain(domain, parameter, &provider.name, is_declared);
+        self.findings.push(finding);
         true
     }
 

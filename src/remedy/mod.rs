@@ -1,14 +1,17 @@
 //! Remedies: one file each, saying when it fits, what it adds to the target and why.
 //!
-//! Must not know files, and a remedy does not know another.
+//! Must not know files, and a remedy does not know another: what several of them need stands
+//! beside them ([`own_transport`], the jail, the interfaces).
 
 pub mod address_preference;
 pub(crate) mod chroot;
+pub mod gentle_pace;
 pub mod hosted_domains;
 mod interfaces;
 pub mod ipv4_only;
 pub mod ipv4_transport;
 pub mod mx_filter;
+pub mod own_transport;
 pub mod reply_filter;
 pub mod reverse_dns;
 pub mod source_address;
@@ -20,6 +23,7 @@ use crate::finding::Finding;
 use crate::host::{Facts, REPLY_FILTER, REPLY_FILTER_FILE};
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::remedy::own_transport::Routed;
 use crate::site::Site;
 use crate::target::{ServiceWanted, Setting, TableWanted};
 use crate::template::TemplateError;
@@ -44,7 +48,7 @@ pub type Fit = Result<Result<Contribution, String>, TemplateError>;
 pub const CONTRIBUTED: [&str; 3] = ["transport_maps", "smtp_dns_reply_filter", REPLY_FILTER];
 
 /// The tables of ours, by the names of their files.
-pub const OWN_TABLES: [&str; 3] = [ipv4_transport::FILE, mx_filter::FILE, REPLY_FILTER_FILE];
+pub const OWN_TABLES: [&str; 3] = [own_transport::FILE, mx_filter::FILE, REPLY_FILTER_FILE];
 
 /// What a remedy adds to the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub struct Contribution {
     pub services: Vec<ServiceWanted>,
     /// Tables of our own.
     pub tables: Vec<TableWanted>,
+    /// Entries of the one transport table.
+    pub routes: Vec<Routed>,
     /// What it does, in a phrase.
     pub outcome: String,
     /// Why so, a sentence each.
@@ -107,7 +113,7 @@ pub(crate) mod shown {
 
     use super::{
         Case, Contribution, Facts, Finding, Fit, Profile, Provider, ServiceWanted, Setting, Site,
-        TableWanted,
+        TableWanted, own_transport,
     };
     use crate::target::Ensure;
 
@@ -134,7 +140,14 @@ pub(crate) mod shown {
             profile: &Profile::built_in("linux").unwrap(),
             facts,
         };
-        fit(&case).unwrap()
+        let mut fitted = fit(&case).unwrap();
+        if let Ok(contribution) = &mut fitted {
+            let table = own_transport::table(&contribution.routes, case.profile, facts).unwrap();
+            let (tables, settings): (Vec<_>, Vec<_>) = table.into_iter().unzip();
+            contribution.tables.extend(tables);
+            contribution.settings.extend(settings);
+        }
+        fitted
     }
 
     /// A site of one domain, with more of its file.

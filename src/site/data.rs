@@ -36,6 +36,17 @@ pub enum Ipv6Wish {
     Avoid,
 }
 
+/// How fast mail goes to one provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pace {
+    /// As fast as Postfix sends to anybody.
+    #[default]
+    Normal,
+    /// No faster than the provider takes it: as the limits in its file say.
+    Gentle,
+}
+
 /// What rewrites the envelope sender of mail that is forwarded to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -267,7 +278,8 @@ pub(super) struct Spf {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct Provider {
-    pub ipv6: Ipv6Wish,
+    pub ipv6: Option<Spanned<Ipv6Wish>>,
+    pub pace: Option<Spanned<Pace>>,
     pub hosted_domains: Vec<Spanned<String>>,
 }
 

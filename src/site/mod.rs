@@ -18,9 +18,10 @@ use crate::data_file::{self, DataError};
 use crate::dns::Name;
 use crate::dns::update::ServerName;
 use crate::mail::mta_sts::Mode;
+use crate::provider::Provider;
 use crate::remedy_sheet::RemedyId;
 
-pub use data::{All, Control, Ipv6Wish, Policy, Srs};
+pub use data::{All, Control, Ipv6Wish, Pace, Policy, Srs};
 pub use declared::{exchange, tls_reports};
 pub use validate::{Verdict, address, domain_name, host_name, network, reports, selector, signer};
 
@@ -218,6 +219,8 @@ pub struct Dmarc {
 pub struct ProviderWish {
     /// Whether mail goes there over IPv6.
     pub ipv6: Ipv6Wish,
+    /// How fast mail goes there; gentle only where its file has limits to keep to.
+    pub pace: Pace,
     /// Domains that the provider hosts and that mail goes to, in lower case.
     ///
     /// Postfix before 3.0 cannot tell them by their MX.
@@ -293,6 +296,23 @@ impl Site {
     #[must_use]
     pub fn wish(&self, provider: &str) -> ProviderWish {
         self.providers.get(provider).cloned().unwrap_or_default()
+    }
+
+    /// Tells whether mail goes to a provider no faster than it takes it.
+    #[must_use]
+    pub fn is_gentle_to(&self, provider: &str) -> bool {
+        let wish = self.providers.get(provider);
+        wish.is_some_and(|wish| wish.pace == Pace::Gentle)
+    }
+
+    /// Lists the receivers that plans by this site look at: those that demand something, and
+    /// those that mail goes to at a pace of its own.
+    #[must_use]
+    pub fn receivers(&self) -> Vec<Provider> {
+        let is_looked_at =
+            |provider: &&Provider| provider.has_demands() || self.is_gentle_to(&provider.id);
+        let receivers = Provider::brought().iter().filter(is_looked_at);
+        receivers.cloned().collect()
     }
 }
 

@@ -229,8 +229,7 @@ fn unknown_words_come_with_the_near_miss() {
         "[providers.google]",
         "[providers.gogle]",
         &[
-            "36 [unknown-provider] \"gogle\": unknown provider `gogle`; \
-           allowed here: `google`; did you mean `google`?",
+            "36 [unknown-provider] \"gogle\": unknown provider `gogle`; did you mean `google`?",
         ],
     );
     check(

@@ -14,8 +14,8 @@ use toml::Spanned;
 use super::data::{self, Data};
 use super::declared;
 use super::{
-    Dkim, Dmarc, Dns, OtherServer, ProviderWish, Reverse, SecondKey, Server, SignerWish, Site,
-    SiteError, UpdateBy,
+    Dkim, Dmarc, Dns, OtherServer, Pace, ProviderWish, Reverse, SecondKey, Server, SignerWish,
+    Site, SiteError, UpdateBy,
 };
 use crate::address::Scope;
 use crate::data_file::{self, Faults};
@@ -552,24 +552,64 @@ impl Judge<'_> {
         wishes: BTreeMap<Spanned<String>, data::Provider>,
     ) -> BTreeMap<String, ProviderWish> {
         let mut providers = BTreeMap::new();
-        let known = Provider::demanding_ids();
         for (id, wish) in wishes {
-            if !known.contains(id.get_ref()) {
-                let finding = data_file::unknown(
-                    "unknown-provider",
-                    "provider",
-                    id.get_ref(),
-                    known.iter().map(String::as_str),
-                );
+            let provider = Provider::by_id(id.get_ref());
+            if provider.is_none() {
+                let word = id.get_ref();
+                let title = format!("unknown provider `{word}`");
+                let known = Provider::brought().iter();
+                let known = known.map(|provider| provider.id.as_str());
+                let fix = match near_miss(word, known) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => "`mailfix providers` lists those that mailfix brings".to_owned(),
+                };
+                let finding = Finding::error("unknown-provider", title).mend(fix);
                 self.faults.add(id.span(), finding);
             }
+            if let Some(provider) = provider {
+                self.provider(provider, &wish);
+            }
             let wish = ProviderWish {
-                ipv6: wish.ipv6,
+                ipv6: wish.ipv6.map(Spanned::into_inner).unwrap_or_default(),
+                pace: wish.pace.map(Spanned::into_inner).unwrap_or_default(),
                 hosted_domains: self.names(wish.hosted_domains, "domain"),
             };
             providers.insert(id.into_inner(), wish);
         }
         providers
+    }
+
+    /// Refuses wishes that nothing would come of.
+    fn provider(&mut self, provider: &Provider, wish: &data::Provider) {
+        let (id, name) = (&provider.id, &provider.name);
+        if let Some(ipv6) = wish.ipv6.as_ref().filter(|_| !provider.has_demands()) {
+            let title = format!("`ipv6` does nothing for `{id}`");
+            let finding = Finding::error("idle-wish", title).because(format!(
+                "nothing is known that {name} refuses over IPv6 alone"
+            ));
+            self.faults
+                .add(ipv6.span(), finding.mend("take the key out"));
+        }
+        let gentle = wish.pace.as_ref();
+        let gentle = gentle.filter(|pace| *pace.get_ref() == Pace::Gentle);
+        if let Some(pace) = gentle.filter(|_| provider.pace().is_none()) {
+            let title = format!("nobody knows a pace that is gentle to `{id}`");
+            let finding = Finding::error("no-pace", title).because(format!(
+                "its file has no limits: {name} does not say how much it takes at a time"
+            ));
+            let fix = "take the key out; `mailfix providers` shows whose limits are known";
+            self.faults.add(pace.span(), finding.mend(fix));
+        }
+        if let Some(first) = wish.hosted_domains.first()
+            && !provider.has_demands()
+            && provider.pace().is_none()
+        {
+            let title = format!("`hosted_domains` does nothing for `{id}`");
+            let finding = Finding::error("idle-wish", title)
+                .because(format!("mail to {name} needs no way of its own"));
+            self.faults
+                .add(first.span(), finding.mend("take the key out"));
+        }
     }
 }
 

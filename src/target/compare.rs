@@ -6,13 +6,13 @@
 use crate::host::{Facts, is_own_table};
 use crate::profile::Profile;
 use crate::provider::Provider;
-use crate::remedy::{self, Case};
+use crate::remedy::{Case, own_transport};
 use crate::remedy_sheet::{RemedyId, Sheet};
 use crate::site::Site;
 use crate::template::TemplateError;
 
 use super::choose::{self, fit};
-use super::{Judged, ipv6_sources, judge};
+use super::{Strict, ipv6_sources, judge};
 
 /// The comparison.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub fn compare(
     facts: &Facts,
 ) -> Result<Comparison, TemplateError> {
     let sources = ipv6_sources(site, facts);
-    let judged: Vec<Judged<'_>> = match &sources {
+    let judged: Vec<Strict<'_>> = match &sources {
         Ok(sources) => providers
             .iter()
             .filter_map(|provider| judge(site, provider, sources, facts))
@@ -118,7 +118,7 @@ pub fn compare(
 }
 
 /// Tells whether a remedy is in use, whoever set it up.
-fn in_place(id: RemedyId, judged: &[Judged<'_>], facts: &Facts) -> bool {
+fn in_place(id: RemedyId, judged: &[Strict<'_>], facts: &Facts) -> bool {
     let names_ours =
         |parameter: &str| is_own_table(&facts.config, &facts.parameters.get(parameter));
     match id {
@@ -128,13 +128,15 @@ fn in_place(id: RemedyId, judged: &[Judged<'_>], facts: &Facts) -> bool {
             names_ours("smtp_dns_reply_filter") || !facts.routes.filtered.is_empty()
         }
         RemedyId::Ipv4Transport => {
-            names_ours("transport_maps") || remedy::ipv4_transport::is_by_hand(facts)
+            let listed = &facts.own.transport;
+            let is_ours = listed.is_empty() || own_transport::over_ipv4(facts).next().is_some();
+            (names_ours("transport_maps") && is_ours) || own_transport::is_by_hand(facts)
         }
         RemedyId::HostedDomains => {
-            let mut listed = facts.own.transport.keys();
-            let is_own = |domain: &String| {
+            let mut listed = own_transport::over_ipv4(facts).map(|(domain, _)| domain);
+            let is_own = |domain: &str| {
                 let mut all = judged.iter();
-                all.any(|judged| judged.provider.domains.contains(domain))
+                all.any(|judged| judged.provider.owns(domain))
             };
             names_ours("transport_maps") && listed.any(|domain| !is_own(domain))
         }

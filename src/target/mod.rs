@@ -9,6 +9,7 @@ mod choose;
 mod compare;
 mod forwarding;
 mod job;
+mod pace;
 mod retire;
 mod signing;
 mod sources;
@@ -20,11 +21,12 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::finding::Finding;
-use crate::host::{Facts, REPLY_FILTER};
-use crate::postfix::ServiceType;
+use crate::host::{Facts, REPLY_FILTER, REPLY_FILTER_FILE};
 use crate::postfix::table::index_suffixes;
+use crate::postfix::{MasterCf, ServiceType};
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::remedy::own_transport::{self, Routed};
 use crate::remedy::srs::RewriterWanted;
 use crate::remedy::{self, Case, Contribution};
 use crate::remedy_sheet::RemedyId;
@@ -36,6 +38,7 @@ pub use choose::{Choice, choose, fit};
 pub use compare::{Comparison, Row, compare};
 pub use forwarding::warning as forwards_without_srs;
 pub use job::NAME as REFRESH;
+use pace::Paced;
 pub use signing::{KeyWanted, SigningWanted};
 pub use sources::{bound_elsewhere, ipv4_sources, ipv6_sources};
 use sources::{has_ipv4, ipv4_doubtful};
@@ -61,6 +64,8 @@ pub struct Target {
     pub signing: Option<SigningWanted>,
     /// The remedies in use.
     pub remedies: Vec<RemedyId>,
+    /// The entries of the transport table.
+    pub routes: Vec<Routed>,
     /// What was decided, for whom and why.
     pub decisions: Vec<Decision>,
     /// What was noticed and left alone.
@@ -210,27 +215,63 @@ pub fn decide(
     providers: &[Provider],
     facts: &Facts,
 ) -> Result<Target, TemplateError> {
-    let mut target = over_ipv6(site, profile, providers, facts)?;
+    let mut target = Target::default();
+    let judged = over_ipv6(&mut target, site, profile, providers, facts)?;
+    let case = Case {
+        providers: &providers.iter().collect::<Vec<_>>(),
+        site,
+        profile,
+        facts,
+    };
+    let paced = pace::decide(&mut target, &case, &judged)?;
+    if !target.remedies.is_empty() || paced == Paced::Done {
+        target.spare(facts);
+        target.fill_jail(profile, facts);
+    }
+    match (&judged, paced) {
+        (Judged::All { .. }, _) => take_away(&mut target, facts, &[])?,
+        // The table is as it shall be; what else the cure needs is.
+        (Judged::None, Paced::Done) => {
+            take_away(&mut target, facts, &OF_IPV6)?;
+            leave(&mut target, facts);
+        }
+        (Judged::None, Paced::Not) => leave(&mut target, facts),
+    }
+    job::decide(&mut target, site, facts)?;
     // Whatever way mail takes.
     forwarding::decide(&mut target, site, providers, facts);
     signing::decide(&mut target, site, facts)?;
     Ok(target)
 }
 
+/// What was found out about mail over IPv6.
+enum Judged {
+    /// Whose mail needs a cure, and what was set up before and is not wanted now may go.
+    All {
+        /// The ids of the providers whose mail one has sent through a client without IPv6.
+        routed: Vec<String>,
+    },
+    /// Nobody could judge, or nothing fits: what was set up before stays.
+    None,
+}
+
+/// The tables of cures that say nothing of the way mail takes.
+const OF_IPV6: [&str; 2] = [remedy::mx_filter::FILE, REPLY_FILTER_FILE];
+
 /// Decides about mail over IPv6.
 fn over_ipv6(
+    target: &mut Target,
     site: &Site,
     profile: &Profile,
     providers: &[Provider],
     facts: &Facts,
-) -> Result<Target, TemplateError> {
-    let mut target = Target::default();
+) -> Result<Judged, TemplateError> {
+    let none_ill = || Judged::All { routed: Vec::new() };
     target.findings.extend(other_instances(facts));
     if let Some(why) = facts.sent_elsewhere() {
         target.decide("all mail", "nothing to change here", vec![why]);
         // A table of ours still sends mail its way, past a relay host too.
-        take_away(&mut target, facts)?;
-        return Ok(target);
+        return Ok(none_ill());
     }
     let sources = match ipv6_sources(site, facts) {
         Ok(sources) => sources,
@@ -238,12 +279,11 @@ fn over_ipv6(
             target.decide("all mail", "nothing to change", vec![why]);
             target.findings.extend(ipv6_off(site, providers, facts));
             // IPv6 may be back any time, and then the cure is needed.
-            leave(&mut target, facts);
-            return Ok(target);
+            return Ok(Judged::None);
         }
     };
     target.findings.extend(bound_elsewhere(facts));
-    let judged: Vec<Judged<'_>> = providers
+    let judged: Vec<Strict<'_>> = providers
         .iter()
         .filter_map(|provider| judge(site, provider, &sources, facts))
         .collect();
@@ -275,8 +315,7 @@ fn over_ipv6(
     }
     if ill.is_empty() {
         target.findings.extend(ipv4_first(facts));
-        take_away(&mut target, facts)?;
-        return Ok(target);
+        return Ok(none_ill());
     }
     if needs_ipv4 && !has_ipv4(site, facts) {
         target.findings.push(
@@ -284,8 +323,7 @@ fn over_ipv6(
                 .because("`inet_protocols` leaves IPv4 out, or no IPv4 address is known")
                 .mend(RIGHT_RECORDS),
         );
-        leave(&mut target, facts);
-        return Ok(target);
+        return Ok(Judged::None);
     }
     if needs_ipv4 {
         target.findings.extend(ipv4_doubtful(&ill, site, facts));
@@ -297,19 +335,19 @@ fn over_ipv6(
         target.findings.extend(remedy::reply_filter::judged(&case));
     }
     let nothing_fits = used.is_none();
-    target.take_all(choices, site.remedies.is_some());
+    target.take_all(choices, &case)?;
     if nothing_fits {
         let none = "none of the cures fits this configuration";
         let finding = Finding::error("no-cure", none).mend(RIGHT_RECORDS);
         target.findings.push(finding);
-        leave(&mut target, facts);
-        return Ok(target);
+        return Ok(Judged::None);
     }
-    target.spare(facts);
-    target.fill_jail(profile, facts);
-    take_away(&mut target, facts)?;
-    job::decide(&mut target, site, facts)?;
-    Ok(target)
+    let routes = [RemedyId::Ipv4Transport, RemedyId::HostedDomains];
+    let ids = ill.iter().map(|provider| provider.id.clone());
+    let is_routed = routes.iter().any(|id| target.remedies.contains(id));
+    Ok(Judged::All {
+        routed: ids.filter(|_| is_routed).collect(),
+    })
 }
 
 /// Tells that an option keeps mail off IPv6 although mailfix.toml asks for something else.
@@ -350,9 +388,9 @@ fn ipv4_first(facts: &Facts) -> Option<Finding> {
 const RIGHT_RECORDS: &str =
     "give the IPv6 addresses a PTR record that is confirmed forwards, and cover them in SPF";
 
-/// Takes away what an earlier apply brought and nothing wants any more.
-fn take_away(target: &mut Target, facts: &Facts) -> Result<(), TemplateError> {
-    let mut gone = retire::retire(target, facts)?;
+/// Takes away what an earlier apply brought and nothing wants any more, but for these tables.
+fn take_away(target: &mut Target, facts: &Facts, stay: &[&str]) -> Result<(), TemplateError> {
+    let mut gone = retire::retire(target, facts, stay)?;
     if !target.lists_hosted_domains() {
         gone.extend(job::retire(target, facts));
     }
@@ -379,7 +417,7 @@ fn leave(target: &mut Target, facts: &Facts) {
 }
 
 /// A provider that is strict over IPv6, and what becomes of mail to it.
-struct Judged<'a> {
+struct Strict<'a> {
     provider: &'a Provider,
     /// Whether it needs a cure.
     ill: bool,
@@ -391,9 +429,9 @@ fn judge<'a>(
     provider: &'a Provider,
     sources: &BTreeSet<IpAddr>,
     facts: &Facts,
-) -> Option<Judged<'a>> {
+) -> Option<Strict<'a>> {
     let demand = provider.demands.ipv6.as_ref()?;
-    let judged = |ill, why| Some(Judged { provider, ill, why });
+    let judged = |ill, why| Some(Strict { provider, ill, why });
     match site.wish(&provider.id).ipv6 {
         Ipv6Wish::Keep => {
             let why = format!("mailfix.toml says `ipv6 = \"keep\"` for {}", provider.id);
@@ -446,11 +484,16 @@ impl Target {
     }
 
     /// Takes what fits of the remedies considered; one that mailfix.toml asks for has to fit.
-    fn take_all(&mut self, choices: Vec<Choice>, asked_for: bool) {
+    fn take_all(&mut self, choices: Vec<Choice>, case: &Case<'_>) -> Result<(), TemplateError> {
+        let asked_for = case.site.remedies.is_some();
         for choice in choices {
             let title = choice.id.sheet().title;
             match choice.fit {
-                Ok(contribution) => self.take(choice.id, contribution),
+                Ok(contribution) => {
+                    self.remedies.push(choice.id);
+                    let (outcome, reasons) = self.take(contribution, case)?;
+                    self.decide(&title, &outcome, reasons);
+                }
                 Err(why) => {
                     if asked_for {
                         self.findings.push(
@@ -469,19 +512,45 @@ impl Target {
                 }
             }
         }
+        Ok(())
     }
 
-    fn take(&mut self, id: RemedyId, contribution: Contribution) {
-        self.remedies.push(id);
+    /// Takes what a remedy adds; gives the words about it, outcome and reasons.
+    fn take(
+        &mut self,
+        contribution: Contribution,
+        case: &Case<'_>,
+    ) -> Result<(String, Vec<String>), TemplateError> {
         self.settings.extend(contribution.settings);
         self.services.extend(contribution.services);
         self.tables.extend(contribution.tables);
-        self.findings.extend(contribution.findings);
-        self.decide(
-            &id.sheet().title,
-            &contribution.outcome,
-            contribution.reasons,
-        );
+        for finding in contribution.findings {
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
+        }
+        if !contribution.routes.is_empty() {
+            self.routes.extend(contribution.routes);
+            self.route(case)?;
+        }
+        Ok((contribution.outcome, contribution.reasons))
+    }
+
+    /// Has the one table hold all entries that there are by now.
+    fn route(&mut self, case: &Case<'_>) -> Result<(), TemplateError> {
+        let made = own_transport::table(&self.routes, case.profile, case.facts)?;
+        let Some((table, setting)) = made else {
+            return Ok(());
+        };
+        let mut tables = self.tables.iter_mut();
+        match tables.find(|known| known.file == table.file) {
+            Some(known) => *known = table,
+            None => {
+                self.tables.push(table);
+                self.settings.push(setting);
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a reply filter of ours away from the clients without IPv6 that are made with it.
@@ -492,7 +561,11 @@ impl Target {
             return;
         }
         for service in &mut self.services {
-            if let Ensure::Whole(text) = &mut service.ensure {
+            if let Ensure::Whole(text) = &mut service.ensure
+                && MasterCf::parse(text.as_bytes())
+                    .services()
+                    .any(own_transport::is_ipv4_only)
+            {
                 let value = remedy::reply_filter::without_ipv6(facts);
                 *text = format!("{text}    -o {REPLY_FILTER}={value}\n");
             }
@@ -546,7 +619,7 @@ impl Target {
             tables: self
                 .tables
                 .iter()
-                .filter(|table| table.file == remedy::ipv4_transport::FILE)
+                .filter(|table| table.file == own_transport::FILE)
                 .cloned()
                 .collect(),
             decisions: decisions

@@ -6,7 +6,7 @@
 use crate::finding::Finding;
 use crate::host::{Facts, REPLY_FILTER, REPLY_FILTER_FILE, is_own_table};
 use crate::postfix::{ServiceType, split_list};
-use crate::remedy::{self, CONTRIBUTED};
+use crate::remedy::{self, CONTRIBUTED, own_transport};
 use crate::template::TemplateError;
 
 use super::{Ensure, ServiceWanted, Setting, Target};
@@ -24,11 +24,19 @@ pub(super) fn left(target: &Target, facts: &Facts) -> Vec<(&'static str, String)
     left
 }
 
-/// Adds to the target that all of it goes, and says what does.
-pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, TemplateError> {
+/// Adds to the target that all of it goes but for the tables that `stay`, and says what does.
+pub(super) fn retire(
+    target: &mut Target,
+    facts: &Facts,
+    stay: &[&str],
+) -> Result<Vec<String>, TemplateError> {
     let mut gone = Vec::new();
     let mut kept = None;
+    let stays = |name: &str| stay.contains(&name);
     for (parameter, item) in left(target, facts) {
+        if item.rsplit('/').next().is_some_and(stays) {
+            continue;
+        }
         let name = parameter.to_owned();
         let is_filter = parameter == REPLY_FILTER;
         let copied = facts.reply_filter.as_ref();
@@ -55,7 +63,10 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, 
         }
     }
     for name in &facts.own.files {
-        if kept != Some(name.as_str()) && target.tables.iter().all(|table| table.file != *name) {
+        if kept != Some(name.as_str())
+            && !stays(name)
+            && target.tables.iter().all(|table| table.file != *name)
+        {
             gone.push(format!("`{}` goes", facts.own_folder().join(name)));
             target.leftovers.push(name.clone());
         }
@@ -93,7 +104,7 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, 
             );
             continue;
         }
-        if !remedy::ipv4_transport::is_as_made(&name, facts)? {
+        if !own_transport::is_as_made(&name, facts)? {
             target.findings.push(Finding::note(
                 "left-service",
                 format!("the service `{name}` in master.cf is not as mailfix makes it, and stays"),
@@ -101,7 +112,7 @@ pub(super) fn retire(target: &mut Target, facts: &Facts) -> Result<Vec<String>, 
             continue;
         }
         gone.push(format!("the service `{name}` leaves master.cf"));
-        let limits = remedy::ipv4_transport::own_limits(&name, facts);
+        let limits = own_transport::own_limits(&name, facts);
         let unset = |name| Setting::Unset { name };
         target.settings.extend(limits.into_iter().map(unset));
         target.services.retain(|service| service.name != name);

@@ -61,6 +61,8 @@ pub fn site_file(
 pub enum SiteChange {
     /// No mail goes over IPv6 to a provider, by its id.
     AvoidIpv6(String),
+    /// Mail goes to a provider no faster than it takes it, by its id.
+    GentlePace(String),
     /// Domains that a provider hosts, beside those that are named already.
     ListDomains(String, Vec<String>),
     /// An address that mail leaves from, beside those that are named already.
@@ -81,6 +83,7 @@ impl SiteChange {
     pub fn in_words(&self) -> String {
         match self {
             Self::AvoidIpv6(provider) => format!("[providers.{provider}] ipv6 = \"avoid\""),
+            Self::GentlePace(provider) => format!("[providers.{provider}] pace = \"gentle\""),
             Self::ListDomains(provider, domains) => format!(
                 "[providers.{provider}] hosted_domains = [\"{}\"]",
                 domains.join("\", \"")
@@ -110,6 +113,7 @@ pub fn changed(
     for change in changes {
         match change {
             SiteChange::AvoidIpv6(id) => set(provider(&mut document, id), "ipv6", "avoid"),
+            SiteChange::GentlePace(id) => set(provider(&mut document, id), "pace", "gentle"),
             SiteChange::ListDomains(id, domains) => {
                 let domains = domains.iter().map(String::as_str);
                 add_to_list(provider(&mut document, id), "hosted_domains", domains);

@@ -14,6 +14,7 @@ use crate::draft::Draft;
 use crate::host::State;
 use crate::plan::FileChange;
 use crate::profile::Profile;
+use crate::provider::Provider;
 use crate::site::{Ipv6Wish, SignerWish, Site, Srs, domain_name};
 use crate::target::Ensure;
 use crate::wizard::SiteChange;
@@ -49,6 +50,7 @@ impl Ground<'_> {
         let cures = group.cures(self.knowledge);
         cures.into_iter().find_map(|cure| match cure {
             Cure::AvoidIpv6 => Some(self.avoid_ipv6(group)),
+            Cure::GentlePace => self.gentle_pace(group),
             Cure::ListDomains => self.list_domains(group),
             Cure::NameAddress => self.name_address(group),
             Cure::Sign => self.sign(),
@@ -78,6 +80,26 @@ impl Ground<'_> {
             return Fit::Seen;
         }
         Fit::Change(SiteChange::AvoidIpv6(group.provider.clone()))
+    }
+
+    /// No faster than the receiver takes it, where it has a client of its own or may get one.
+    fn gentle_pace(&self, group: &Group) -> Option<Fit> {
+        let target = &self.draft.target;
+        if !self.site.is_gentle_to(&group.provider) {
+            let is_here = self.draft.host.facts.sent_elsewhere().is_none();
+            let change = SiteChange::GentlePace(group.provider.clone());
+            return is_here.then_some(Fit::Change(change));
+        }
+        let receiver = group.receiver(self.knowledge);
+        let mut routes = target.routes.iter().filter(|one| one.whose == receiver);
+        // Where it keeps to that pace already, the plan brings nothing.
+        let is_new = |name: &str| {
+            let mut services = target.services.iter();
+            services.any(|one| one.name == name && matches!(one.ensure, Ensure::Whole(_)))
+        };
+        routes
+            .any(|route| is_new(&route.service))
+            .then_some(Fit::Seen)
     }
 
     /// Domains that went to the receiver's hosts, and that the list of those lacks.
@@ -218,6 +240,11 @@ pub fn holds(change: &SiteChange, draft: &Draft) -> bool {
         SiteChange::Sign(_) => draft.target.signing.is_some(),
         SiteChange::Profile(_) => !draft.target.copies.is_empty() && draft.refusals.is_empty(),
         SiteChange::ListDomains(_, domains) => domains.iter().all(|name| is_listed(draft, name)),
+        SiteChange::GentlePace(id) => {
+            let name = Provider::by_id(id).map(|provider| &provider.name);
+            let mut routes = draft.target.routes.iter();
+            routes.any(|route| Some(&route.whose) == name)
+        }
         SiteChange::AvoidIpv6(_)
         | SiteChange::NameAddress(_)
         | SiteChange::RewriteSenders
@@ -233,6 +260,7 @@ pub fn afterwards(change: &SiteChange) -> Option<&'static str> {
         ),
         SiteChange::Sign(_) => Some("`mailfix dns check` tells whether DNS has the key's record"),
         SiteChange::AvoidIpv6(_)
+        | SiteChange::GentlePace(_)
         | SiteChange::ListDomains(..)
         | SiteChange::RewriteSenders
         | SiteChange::Profile(_) => None,

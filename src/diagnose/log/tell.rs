@@ -9,7 +9,7 @@ use crate::departure::Departure;
 use crate::diagnose::{Confidence, Knowledge, LOCAL, OTHER, Seen};
 use crate::finding::{Finding, Severity, shortened};
 use crate::postfix::log::{Answer, Event, Line};
-use crate::provider::{Form, Signature};
+use crate::provider::{Form, Provider, Signature};
 use crate::stats::Family;
 
 /// How much of a reply is quoted where it is known.
@@ -216,7 +216,7 @@ impl Group {
     pub fn commands(&self, knowledge: &Knowledge) -> Vec<String> {
         let known = self.known(knowledge);
         let mut commands = Vec::new();
-        if self.may_be_planned(knowledge) {
+        if self.may_be_planned(knowledge) || self.gentler(knowledge).is_some() {
             commands.push(PLAN.to_owned());
         }
         commands.extend(known.cause.into_iter().flat_map(|cause| cause.mend.clone()));
@@ -246,7 +246,9 @@ impl Group {
             };
             let steps = cause.steps.iter();
             let advice = cause.advice.iter().filter(|_| cause.steps.is_empty());
-            steps.chain(advice).cloned().collect()
+            let pace = cause.pace.iter();
+            let pace = pace.filter(|_| self.gentler(knowledge).is_none());
+            steps.chain(advice).chain(pace).cloned().collect()
         })
     }
 
@@ -266,6 +268,8 @@ impl Group {
             fixes.push(format!(
                 "run `mailfix {PLAN}`: it plans here what mends this"
             ));
+        } else if let Some(provider) = self.gentler(knowledge) {
+            fixes.push(format!("`mailfix {PLAN}` {}", provider.gentle_in_words()));
         } else if !self.cures(knowledge).is_empty() {
             fixes.push(format!(
                 "`mailfix {PLAN}` looks whether mailfix.toml can mend it here"
@@ -287,52 +291,17 @@ impl Group {
             fixes.extend(commands.map(|command| format!("`mailfix {command}`")));
         }
         fixes.extend(steps);
-        fixes.extend(self.pace(knowledge));
         let forms = self.forms(knowledge).into_iter();
         fixes.extend(forms.map(|form| format!("{}: {}", form.says, form.place)));
         fixes
     }
 
-    /// How to keep to what the receiver takes at a time, where it helps and is known: a client of
-    /// its own. That has to run no more often than there may be connections, for Postfix's own
-    /// limits go by single domains.
-    fn pace(&self, knowledge: &Knowledge) -> Vec<String> {
-        let cause = knowledge.cause(&self.cause).filter(|_| !self.is_new);
-        let provider = knowledge.provider(&self.provider);
-        let helps = cause.is_some_and(|cause| cause.pace) && self.severity() > Severity::Note;
-        let Some(provider) = provider.filter(|_| helps) else {
-            return Vec::new();
-        };
-        let Some((limits, most)) = provider
-            .limits
-            .as_ref()
-            .and_then(|limits| Some((limits, limits.connections?)))
-        else {
-            return Vec::new();
-        };
-        // Only such a name can stand in `${…}` of main.cf.
-        let client = format!("paced_{}", provider.id.replace('-', "_"));
-        let connections = count(u64::from(most), "connection");
-        let mut steps = vec![format!(
-            "{} takes {connections} at a time over all its domains: `postconf -M '{client}/unix={client} unix - - n - {most} smtp'` makes a client that keeps to it",
-            provider.name
-        )];
-        if let Some(delay) = &limits.delay {
-            steps.push(format!(
-                "have it pause between two deliveries: `postconf -e {client}_destination_rate_delay={delay} {client}_destination_concurrency_failed_cohort_limit=10`"
-            ));
-        }
-        let lines: Vec<String> = self
-            .domains
-            .iter()
-            .take(DOMAINS)
-            .map(|(name, _)| format!("`{name} {client}:`"))
-            .collect();
-        steps.push(format!(
-            "send its mail that way: {} in a table of `transport_maps`, `postmap` for the table, then `postfix reload`",
-            lines.join(", ")
-        ));
-        steps
+    /// The receiver, where a plan can send to it no faster than it takes mail, and that helps.
+    fn gentler(&self, knowledge: &Knowledge) -> Option<&'static Provider> {
+        let known = self.known(knowledge);
+        let cause = known.cause.filter(|_| !self.is_new)?;
+        let provider = Provider::gentler(&self.provider, cause, known.signature);
+        provider.filter(|_| self.severity() > Severity::Note)
     }
 
     /// Tells whether changes of the site file mend it on any host: the receiver's demands are
@@ -351,10 +320,13 @@ impl Group {
             .is_some_and(|provider| self.family == Family::V6 && provider.demands.ipv6.is_some());
         let fits = |cure: &Cure| match cure {
             Cure::AvoidIpv6 | Cure::ListDomains => demands,
+            Cure::GentlePace => self.gentler(knowledge).is_some(),
             _ => true,
         };
+        let own = self.known(knowledge).signature.filter(|_| cause.is_some());
+        let own = own.into_iter().flat_map(|signature| &signature.plan);
         let cures = cause.into_iter().flat_map(|cause| cause.plan.iter());
-        cures.copied().filter(fits).collect()
+        cures.chain(own).copied().filter(fits).collect()
     }
 
     /// All of it as a finding.

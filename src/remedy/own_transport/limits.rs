@@ -1,0 +1,248 @@
+//! How much a client of its own sends at a time.
+//!
+//! Owns the parameters that qmgr(8) reads per transport, and how a provider's limits are said
+//! with them. Those set for the host's own client hold for ours too; of two limits the stricter
+//! one holds. Which parameters this Postfix has is what postconf(1) says.
+
+use std::collections::BTreeSet;
+
+use super::{Client, clients_named, processes};
+use crate::finding::Finding;
+use crate::host::Facts;
+use crate::postfix::{Field, Service, ServiceType};
+use crate::provider::Limits;
+use crate::target::Setting;
+
+/// How many deliveries to one domain run at once.
+const CONCURRENCY: &str = "_destination_concurrency_limit";
+
+/// How often a connection fails before Postfix lets a whole domain rest, in rounds of as many
+/// deliveries as run at once.
+const FAILURES: &str = "_destination_concurrency_failed_cohort_limit";
+
+/// The pause between two deliveries, whatever the domain (3.1 and later).
+const PAUSE: &str = "_transport_rate_delay";
+
+/// The pause between two deliveries to one domain; they then come one at a time.
+const PAUSE_OF_DOMAIN: &str = "_destination_rate_delay";
+
+/// Failures in a row that a domain is given where deliveries come one at a time: with Postfix's
+/// own 1 a single failed connection would hold all its mail up.
+// postconf(5), "default_destination_rate_delay"
+const PATIENCE: u32 = 10;
+
+/// How often a connection is used again. postconf(5) calls it unsafe where it stands in for the
+/// time limit, since a slow host then keeps its connections; that one goes on beside it.
+const REUSE: &str = "smtp_connection_reuse_count_limit";
+
+/// Ends of the parameters that qmgr(8) reads per transport (postconf(5), "transport_…"):
+/// a limit set for `smtp` must hold for our transport too.
+const PER_TRANSPORT: [&str; 17] = [
+    "_destination_concurrency_failed_cohort_limit",
+    "_destination_concurrency_limit",
+    "_destination_concurrency_negative_feedback",
+    "_destination_concurrency_positive_feedback",
+    "_destination_rate_delay",
+    "_destination_recipient_limit",
+    "_initial_destination_concurrency",
+    "_delivery_slot_cost",
+    "_delivery_slot_discount",
+    "_delivery_slot_loan",
+    "_extra_recipient_limit",
+    "_minimum_delivery_slots",
+    "_recipient_limit",
+    "_recipient_refill_delay",
+    "_recipient_refill_limit",
+    "_transport_rate_delay",
+    "_time_limit",
+];
+
+/// What main.cf says of a client's limits: those of `smtp`, which it follows when they are changed,
+/// and what the provider takes.
+pub(super) fn limits(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Setting> {
+    wished(client, facts)
+        .into_iter()
+        .filter(|(end, value)| {
+            // A value the administrator gave our transport is meant; the default that
+            // postconf(1) shows of every service is not.
+            let own = format!("{name}{end}");
+            !facts.explicit.contains(&own) || facts.parameters.raw(&own) == Some(value)
+        })
+        .map(|(end, value)| Setting::Is {
+            name: format!("{name}{end}"),
+            value,
+        })
+        .collect()
+}
+
+/// The limits that main.cf sets for a service of ours as we would.
+#[must_use]
+pub fn own_limits(name: &str, facts: &Facts) -> Vec<String> {
+    let clients = clients_named(name);
+    let figures: BTreeSet<(&str, String)> = clients
+        .iter()
+        .filter_map(|client| client.limits())
+        .flat_map(figures)
+        .collect();
+    PER_TRANSPORT
+        .iter()
+        .filter(|end| {
+            let Some(value) = facts.parameters.raw(&format!("{name}{end}")) else {
+                return false;
+            };
+            value == format!("$smtp{end}") || figures.contains(&(**end, value.to_owned()))
+        })
+        .map(|end| format!("{name}{end}"))
+        .filter(|own| facts.explicit.contains(own))
+        .collect()
+}
+
+/// Tells whether this Postfix can pause between two deliveries whatever their domain.
+#[must_use]
+pub fn pauses_for_all(facts: &Facts) -> bool {
+    knows(PAUSE, facts)
+}
+
+/// Tells whether this Postfix has a limit: its default is a parameter of its own.
+fn knows(end: &str, facts: &Facts) -> bool {
+    facts.parameters.raw(&format!("default{end}")).is_some()
+}
+
+/// Tells of figures of the administrator's own that are above what the provider takes.
+pub(super) fn differing(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Finding> {
+    let Some((provider, limits)) = client.paced.zip(client.limits()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let present = facts.service(name, &ServiceType::Unix);
+    if let Some((has, takes)) = present.and_then(processes).zip(limits.connections)
+        && has > takes
+    {
+        found.push(format!(
+            "`{name}` may run {has} times at once, and {} takes {takes} connections",
+            provider.name
+        ));
+    }
+    for (end, value) in wished(client, facts) {
+        let own = format!("{name}{end}");
+        let has = facts.parameters.raw(&own).unwrap_or_default();
+        if facts.explicit.contains(&own) && has != value {
+            found.push(format!("main.cf sets `{own} = {has}`, not `{value}`"));
+        }
+    }
+    let finding = |title| {
+        Finding::note("own-pace", title)
+            .because("it is yours, so it stays")
+            .mend("delete it, and `mailfix apply` sets it anew")
+    };
+    found.into_iter().map(finding).collect()
+}
+
+/// The process limit of a new service: all that Postfix has to hold a whole provider, for its
+/// limits go by single domains.
+pub(super) fn process_limit(client: Client<'_>, smtp: Option<&Service>) -> String {
+    let own = smtp.map_or("-", |smtp| smtp.field(Field::ProcessLimit));
+    let Some(takes) = client.limits().and_then(|limits| limits.connections) else {
+        return own.to_owned();
+    };
+    let least = smtp.and_then(processes).map_or(takes, |own| own.min(takes));
+    least.to_string()
+}
+
+/// How often a connection may be used again, where that is less than so far.
+pub(super) fn reuse_limit(client: Client<'_>, facts: &Facts) -> Option<(String, String)> {
+    let messages = client.limits()?.messages?;
+    // postconf(5): a connection is used once more than that, and 0 is no limit.
+    let limit = messages.checked_sub(1).filter(|limit| *limit > 0)?;
+    facts.parameters.raw(REUSE)?;
+    let smtp = facts.service("smtp", &ServiceType::Unix);
+    let present = smtp.map_or_else(
+        || facts.parameters.get(REUSE),
+        |smtp| facts.of_service(smtp, REUSE),
+    );
+    let is_stricter = |present: &u32| (1..=limit).contains(present);
+    let is_kept = present.parse().is_ok_and(|present| is_stricter(&present));
+    (!is_kept).then(|| (REUSE.to_owned(), limit.to_string()))
+}
+
+/// The limits to set, in the order of [`PER_TRANSPORT`]: the end of the parameter, and its value.
+fn wished(client: Client<'_>, facts: &Facts) -> Vec<(&'static str, String)> {
+    let taken = client.limits().map(|limits| taken(limits, facts));
+    let taken = taken.unwrap_or_default();
+    let wished = PER_TRANSPORT.iter().filter_map(|&end| {
+        let of_smtp = format!("smtp{end}");
+        let follows = facts.explicit.contains(&of_smtp);
+        let present = facts.parameters.get(&of_smtp);
+        let taken = taken.iter().find(|(known, _)| *known == end);
+        match taken {
+            Some((_, value)) if !(follows && is_stricter(end, &present, value)) => {
+                Some((end, value.clone()))
+            }
+            _ => follows.then(|| (end, format!("${of_smtp}"))),
+        }
+    });
+    wished.collect()
+}
+
+/// What this Postfix can be told of a provider's limits.
+fn taken(limits: &Limits, facts: &Facts) -> Vec<(&'static str, String)> {
+    let pauses_for_all = pauses_for_all(facts);
+    let is_one_at_a_time =
+        limits.connections == Some(1) || (limits.delay.is_some() && !pauses_for_all);
+    figures(limits)
+        .into_iter()
+        .filter(|(end, _)| match *end {
+            PAUSE_OF_DOMAIN => !pauses_for_all && knows(end, facts),
+            FAILURES => is_one_at_a_time && knows(end, facts),
+            end => knows(end, facts),
+        })
+        .collect()
+}
+
+/// A provider's limits in Postfix's words, whatever its version has.
+fn figures(limits: &Limits) -> Vec<(&'static str, String)> {
+    let connections = limits
+        .connections
+        .map(|most| (CONCURRENCY, most.to_string()));
+    let pauses = limits.delay.iter().flat_map(|delay| {
+        let pause = |end| (end, delay.clone());
+        [pause(PAUSE), pause(PAUSE_OF_DOMAIN)]
+    });
+    let patience = (FAILURES, PATIENCE.to_string());
+    connections
+        .into_iter()
+        .chain(pauses)
+        .chain([patience])
+        .collect()
+}
+
+/// Tells whether a value for the host's own client keeps more mail back than ours.
+fn is_stricter(end: &str, present: &str, ours: &str) -> bool {
+    match end {
+        // 0 is no limit.
+        CONCURRENCY => number(present)
+            .zip(number(ours))
+            .is_some_and(|(present, ours)| present > 0 && present < ours),
+        // More patience is what it is set for.
+        FAILURES => number(present) > number(ours),
+        _ => seconds(present) > seconds(ours),
+    }
+}
+
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok()
+}
+
+/// A span of time as Postfix writes it, in seconds.
+// postconf(5), "default_destination_rate_delay": s, m, h, d, w; without one it is seconds
+fn seconds(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.char_indices().next_back()? {
+        (at, 's') => (text.get(..at)?, 1),
+        (at, 'm') => (text.get(..at)?, 60),
+        (at, 'h') => (text.get(..at)?, 3_600),
+        (at, 'd') => (text.get(..at)?, 86_400),
+        (at, 'w') => (text.get(..at)?, 604_800),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}

@@ -1,0 +1,485 @@
+use super::*;
+use crate::host::{Lack, State, example};
+use crate::postfix::Need;
+use crate::remedy::shown;
+
+/// What differs from a stock host.
+#[derive(Clone, Copy)]
+struct Given {
+    version: &'static str,
+    main: &'static str,
+    master: &'static str,
+    /// Domain, table, key, value.
+    routes: &'static [[&'static str; 4]],
+    missing: &'static [Need],
+    types: &'static [&'static str],
+    hosted: &'static [&'static str],
+}
+
+const STOCK: Given = Given {
+    version: "3.7.11",
+    main: "",
+    master: "",
+    routes: &[],
+    missing: &[],
+    types: &["hash", "texthash", "regexp"],
+    hosted: &[],
+};
+
+const LINE: &str = "smtp-ipv4 unix - - n - - smtp -o inet_protocols=ipv4";
+const ITEM: &str = "transport_maps += hash:/etc/postfix/mailfix/transport";
+/// What an administrator has made by hand.
+const TABLE: &str = "hash:/etc/postfix/transport";
+const V4: &str = "v4 unix - - n - - smtp\n -o inet_protocols=ipv4";
+
+const BOTH: &str = "hash:transport: gmail.com smtp-ipv4:, googlemail.com smtp-ipv4:";
+
+fn facts(given: &Given) -> Facts {
+    let mut facts = example::host(given.version, given.main, given.master).facts;
+    for need in given.missing {
+        let (why, copy) = (Lack::Absent, None);
+        facts.jail.set(need.clone(), State::Lacks { why, copy });
+    }
+    facts.table_types = given.types.iter().map(ToString::to_string).collect();
+    for [domain, table, key, value] in given.routes {
+        let route = Route {
+            table: (*table).to_owned(),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        facts.routes.domains.insert((*domain).to_owned(), route);
+    }
+    facts
+}
+
+fn fitted(given: &Given) -> Result<Contribution, String> {
+    shown::fitted(|case| ipv4(case, given.hosted), &facts(given))
+}
+
+/// What the remedy does that needs no more than a client without IPv6.
+fn ipv4(case: &Case<'_>, hosted: &[&str]) -> Fit {
+    let hosted: Vec<String> = hosted.iter().map(ToString::to_string).collect();
+    let wanted = case.providers.iter();
+    let wanted = wanted.map(|provider| Wanted::of(provider, hosted.clone(), true, case));
+    fit(case, wanted.collect(), &[])
+}
+
+fn lines(given: &Given) -> Vec<String> {
+    match fitted(given) {
+        Ok(fitted) => shown::lines(
+            &fitted.settings,
+            &fitted.services,
+            &fitted.tables,
+            &fitted.findings,
+        ),
+        Err(why) => vec![why],
+    }
+}
+
+#[track_caller]
+fn check(given: Given, expected: &[&str]) {
+    let mut given = lines(&given);
+    let mut expected = expected.to_vec();
+    given.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(given, expected);
+}
+
+#[test]
+fn the_stock_host_gets_a_service_a_table_and_its_name() {
+    check(STOCK, &[LINE, ITEM, BOTH]);
+}
+
+#[test]
+fn hosted_domains_are_listed_once() {
+    let hosted = |hosted| Given { hosted, ..STOCK };
+    let with = |more: &str| format!("{BOTH}{more}");
+    let one = with(", example.com smtp-ipv4:");
+    check(hosted(&["example.com"]), &[LINE, ITEM, &one]);
+    check(
+        hosted(&["example.com", "gmail.com", "example.com"]),
+        &[LINE, ITEM, &one],
+    );
+}
+
+#[test]
+fn what_chooses_the_way_already_is_not_overridden() {
+    for (main, why) in [
+        (
+            "sender_dependent_default_transport_maps = hash:/etc/postfix/by",
+            "`sender_dependent_default_transport_maps = hash:/etc/postfix/by` chooses the way by sender, and a transport entry would override it",
+        ),
+        (
+            "sender_dependent_relayhost_maps = hash:/etc/postfix/by",
+            "`sender_dependent_relayhost_maps = hash:/etc/postfix/by` chooses the way by sender, and a transport entry would override it",
+        ),
+        (
+            "content_filter = scan:[127.0.0.1]:10025",
+            "`content_filter = scan:[127.0.0.1]:10025` decides the way of mail, and a transport entry would meddle with it",
+        ),
+        (
+            "default_transport = slow",
+            "`default_transport` sends mail through the service `slow`, and a transport entry would override it",
+        ),
+        (
+            "default_transport = slow:",
+            "`default_transport` sends mail through the service `slow`, and a transport entry would override it",
+        ),
+    ] {
+        check(Given { main, ..STOCK }, &[why]);
+    }
+    for main in [
+        "sender_dependent_relayhost_maps =",
+        "content_filter =",
+        "default_transport = smtp:",
+        "outer = smtp\ndefault_transport = $outer",
+    ] {
+        check(Given { main, ..STOCK }, &[LINE, ITEM, BOTH]);
+    }
+}
+
+#[test]
+fn the_table_has_a_type_of_the_host_and_of_the_profile() {
+    let check_type = |main, types, expected: &str| {
+        let given = Given {
+            main,
+            types,
+            ..STOCK
+        };
+        let kind = fitted(&given).map(|fitted| fitted.tables[0].kind.clone());
+        assert_eq!(kind.unwrap_or_else(|why| why), expected);
+    };
+    let all = &["texthash", "cdb", "lmdb", "hash", "regexp"];
+    check_type("", all, "hash");
+    check_type("default_database_type = cdb", all, "cdb");
+    // Not among the profile's, or not among the host's.
+    check_type("default_database_type = dbm", &["dbm", "lmdb"], "lmdb");
+    check_type("default_database_type = cdb", &["texthash"], "texthash");
+    check_type(
+        "",
+        &["regexp", "pcre"],
+        "none of the table types hash, lmdb, cdb, btree, texthash works here",
+    );
+}
+
+#[test]
+fn a_table_of_ours_stays_named_as_it_is() {
+    let check_item = |present: &str, default: &str, kind: &str, item: &str| {
+        let main = format!("default_database_type = {default}\ntransport_maps = {present}");
+        let given = Given {
+            main: main.leak(),
+            types: &["hash", "lmdb"],
+            ..STOCK
+        };
+        let fitted = fitted(&given).unwrap();
+        let wanted = Setting::Has {
+            name: "transport_maps".to_owned(),
+            item: item.to_owned(),
+        };
+        assert_eq!(fitted.tables[0].kind, kind);
+        assert_eq!(fitted.settings, [wanted]);
+    };
+    let ours = |kind: &str| format!("{kind}:/etc/postfix/mailfix/transport");
+    let (hash, lmdb, proxy) = (ours("hash"), ours("lmdb"), ours("proxy:hash"));
+    check_item("", "lmdb", "lmdb", &lmdb);
+    check_item(&format!("hash:/a, {hash}"), "lmdb", "hash", &hash);
+    check_item(&proxy, "hash", "hash", &proxy);
+    check_item(&ours("gone"), "hash", "hash", &hash);
+    let variable = "hash:$config_directory/mailfix/transport";
+    check_item(variable, "lmdb", "hash", &hash);
+}
+
+#[test]
+fn the_name_is_one_that_is_free_or_means_the_same() {
+    let check_name = |master, expected: &str| {
+        assert_eq!(
+            free_name(IPV4_ONLY, &facts(&Given { master, ..STOCK })),
+            expected
+        );
+    };
+    check_name("", "smtp-ipv4");
+    check_name("smtp-ipv4 inet n - n - - smtpd", "smtp-ipv4");
+    check_name(
+        "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4",
+        "smtp-ipv4",
+    );
+    check_name("smtp-ipv4 unix - - n - - smtp", "smtp-ipv4-2");
+    check_name(
+        "smtp-ipv4 unix - - n - - lmtp\n -o inet_protocols=ipv4",
+        "smtp-ipv4-2",
+    );
+    check_name(
+        "smtp-ipv4 unix - - n - - smtp\nsmtp-ipv4-2 unix - - n - - smtp\n -o inet_protocols=all",
+        "smtp-ipv4-3",
+    );
+    check_name(
+        "smtp-ipv4 unix - - n - - smtp\nsmtp-ipv4-2 unix - - n - - smtp\n -o inet_protocols=ipv4",
+        "smtp-ipv4-2",
+    );
+}
+
+#[test]
+fn a_service_made_by_hand_is_taken_as_it_is() {
+    let by_hand = "smtp-ipv4 unix - - n - 5 smtp\n -o inet_protocols=ipv4\n -o x=y";
+    let given = Given {
+        master: by_hand,
+        ..STOCK
+    };
+    check(given, &[ITEM, BOTH]);
+}
+
+#[test]
+fn a_service_made_by_hand_is_mended_where_it_would_die() {
+    let given = Given {
+        master: "smtp-ipv4 unix - - y - - smtp\n -o inet_protocols=ipv4",
+        ..STOCK
+    };
+    check(given, &[ITEM, BOTH]);
+    let missing = Given {
+        missing: &[Need::Resolver],
+        ..given
+    };
+    check(
+        missing,
+        &["smtp-ipv4: chroot Some('n'), options []", ITEM, BOTH],
+    );
+    let interfaces = Given {
+        main: "inet_interfaces = 192.0.2.1, [2001:db8::1]\nproxy_interfaces = 2001:db8::2",
+        ..given
+    };
+    check(
+        interfaces,
+        &[
+            "smtp-ipv4: chroot None, options [(\"inet_interfaces\", \"192.0.2.1\"), (\"proxy_interfaces\", \"\")]",
+            ITEM,
+            BOTH,
+        ],
+    );
+}
+
+#[test]
+fn routes_that_lead_to_an_ipv4_only_service_are_completed() {
+    let routed = |routes| Given {
+        master: V4,
+        routes,
+        ..STOCK
+    };
+    let note =
+        |domain: &str| format!("already-routed: `{TABLE}` sends `{domain}` over IPv4 only already");
+    // One of the two: the other follows through the same service.
+    check(
+        routed(&[["gmail.com", TABLE, "gmail.com", "v4:"]]),
+        &[
+            ITEM,
+            "hash:transport: googlemail.com v4:",
+            &note("gmail.com"),
+        ],
+    );
+    // Both, in the ways transport(5) has of saying it.
+    check(
+        routed(&[
+            ["gmail.com", TABLE, "gmail.com", "v4:gmail.com"],
+            ["googlemail.com", TABLE, ".com", "v4"],
+        ]),
+        &[&note("gmail.com"), &note("googlemail.com")],
+    );
+}
+
+#[test]
+fn a_route_of_the_administrators_wins() {
+    let check_route = |master, value: &'static str| {
+        let routes: &'static [[&str; 4]] = vec![["gmail.com", TABLE, "gmail.com", value]].leak();
+        let left =
+            format!("own-route: `{TABLE}` routes `gmail.com` to `{value}`, which stays as it is");
+        let given = Given {
+            master,
+            routes,
+            ..STOCK
+        };
+        let rest = "hash:transport: googlemail.com smtp-ipv4:";
+        check(given, &[LINE, ITEM, rest, &left]);
+    };
+    check_route("", "relay:[mx.example]");
+    check_route("", "smtp:");
+    check_route("", ":");
+    check_route("", "v4:"); // which is not there
+    check_route(V4, "v4:[mx.example]"); // another host
+    let both = Given {
+        routes: &[
+            ["gmail.com", TABLE, ".com", "smtp:"],
+            ["googlemail.com", TABLE, ".com", "smtp:"],
+        ],
+        ..STOCK
+    };
+    let fitted = fitted(&both).unwrap();
+    assert_eq!(fitted.outcome, "your own entries decide");
+    assert!(fitted.services.is_empty() && fitted.settings.is_empty());
+    assert_eq!(fitted.findings.len(), 2);
+}
+
+#[test]
+fn a_wildcard_to_a_service_of_ones_own_is_not_overridden() {
+    let check_rest = |value: &str, fits: bool| {
+        let mut facts = facts(&STOCK);
+        facts.routes.rest = Some(Route {
+            table: TABLE.to_owned(),
+            key: "*".to_owned(),
+            value: value.to_owned(),
+        });
+        let why = format!(
+            "`*` in `{TABLE}` sends mail through the service `slow`, and a transport entry would override it"
+        );
+        assert_eq!(overrides(&facts), (!fits).then_some(why), "{value}");
+    };
+    check_rest("slow:", false);
+    check_rest("slow", false);
+    check_rest("smtp:", true);
+    check_rest(":", true);
+}
+
+#[test]
+fn a_route_to_a_missing_service_of_our_name_is_half_of_the_cure() {
+    let given = Given {
+        routes: &[["gmail.com", TABLE, "gmail.com", "smtp-ipv4:"]],
+        ..STOCK
+    };
+    let half = format!(
+        "half-routed: `{TABLE}` sends `gmail.com` to `smtp-ipv4`, a service that is missing and is made"
+    );
+    let rest = "hash:transport: googlemail.com smtp-ipv4:";
+    check(given, &[LINE, ITEM, rest, &half]);
+}
+
+#[test]
+fn options_of_the_hosts_own_client_are_copied() {
+    let check_line = |version, smtp: &str, expected: &str| {
+        let master = format!("smtp unix {smtp}").leak();
+        let given = Given {
+            version,
+            master,
+            ..STOCK
+        };
+        check(given, &[expected, ITEM, BOTH]);
+    };
+    check_line(
+        "3.7.11",
+        "- - n - 7 smtp\n -o smtp_helo_name=a.example -v",
+        "smtp-ipv4 unix - - n - 7 smtp -o smtp_helo_name=a.example -o inet_protocols=ipv4",
+    );
+    check_line(
+        "3.7.11",
+        "y n n 9 - smtp\n -o inet_protocols=all -o smtp_bind_address=192.0.2.1\n -o smtp_bind_address6=2001:db8::1 -o smtp_address_preference=ipv6",
+        "smtp-ipv4 unix y n n 9 - smtp -o smtp_bind_address=192.0.2.1 -o inet_protocols=ipv4",
+    );
+    check_line(
+        "3.7.11",
+        "- - n - - smtp\n -o { smtp_tls_mandatory_ciphers = high }\n -o { smtp_header_checks = regexp:/a, regexp:/b }",
+        "smtp-ipv4 unix - - n - - smtp -o smtp_tls_mandatory_ciphers=high -o { smtp_header_checks = regexp:/a, regexp:/b } -o inet_protocols=ipv4",
+    );
+    check_line(
+        "2.10.1",
+        "- - n - - smtp\n -o smtp_header_checks=regexp:/a,regexp:/b",
+        "smtp-ipv4 unix - - n - - smtp -o smtp_header_checks=regexp:/a,regexp:/b -o inet_protocols=ipv4",
+    );
+}
+
+#[test]
+fn it_is_chrooted_only_as_the_hosts_own_client_is_and_only_if_it_works() {
+    let check_letter = |letter: &str, missing, expected: &str| {
+        let given = Given {
+            master: format!("smtp unix - - {letter} - - smtp").leak(),
+            missing,
+            ..STOCK
+        };
+        let line = format!("smtp-ipv4 unix - - {expected} - - smtp -o inet_protocols=ipv4");
+        check(given, &[&line, ITEM, BOTH]);
+    };
+    check_letter("y", &[], "y");
+    check_letter("y", &[Need::Resolver], "n");
+    check_letter("n", &[Need::Resolver], "n");
+    check_letter("-", &[], "n");
+}
+
+#[test]
+fn interfaces_of_ipv6_are_kept_from_it() {
+    let check_interfaces = |main, expected: &str| {
+        let line = format!("{LINE}{expected}");
+        check(Given { main, ..STOCK }, &[&line, ITEM, BOTH]);
+    };
+    check_interfaces("inet_interfaces = 192.0.2.1", "");
+    check_interfaces("inet_interfaces = loopback-only", "");
+    check_interfaces(
+        "inet_interfaces = 192.0.2.1, 2001:db8::1, localhost",
+        " -o inet_interfaces=192.0.2.1,localhost",
+    );
+    check_interfaces("inet_interfaces = [2001:db8::1]", " -o inet_interfaces=all");
+    check_interfaces("proxy_interfaces = 2001:db8::1", " -o proxy_interfaces=");
+    check_interfaces(
+        "own = 2001:db8::1\nproxy_interfaces = $own 198.51.100.1",
+        " -o proxy_interfaces=198.51.100.1",
+    );
+}
+
+#[test]
+fn interfaces_of_the_hosts_own_client_are_copied_unless_they_are_ipv6() {
+    let check_option = |option: &str, expected: &str| {
+        let given = Given {
+            main: "inet_interfaces = 192.0.2.1, [2001:db8::1]",
+            master: format!("smtp unix - - n - - smtp -o inet_interfaces={option}").leak(),
+            ..STOCK
+        };
+        let line = format!("smtp-ipv4 unix - - n - - smtp {expected}");
+        check(given, &[&line, ITEM, BOTH]);
+    };
+    check_option(
+        "192.0.2.7",
+        "-o inet_interfaces=192.0.2.7 -o inet_protocols=ipv4",
+    );
+    check_option(
+        "192.0.2.7,2001:db8::7",
+        "-o inet_protocols=ipv4 -o inet_interfaces=192.0.2.7",
+    );
+}
+
+#[test]
+fn limits_of_the_hosts_own_client_are_followed() {
+    let check_limits = |main, expected: &[&str]| {
+        let given = facts(&Given { main, ..STOCK });
+        let given = shown::lines(&limits("smtp-ipv4", IPV4_ONLY, &given), &[], &[], &[]);
+        assert_eq!(given, expected);
+    };
+    check_limits("", &[]);
+    check_limits("default_destination_concurrency_limit = 3", &[]);
+    let follows = "smtp-ipv4_destination_concurrency_limit = $smtp_destination_concurrency_limit";
+    check_limits("smtp_destination_concurrency_limit = 3", &[follows]);
+    check_limits(
+        "smtp_destination_concurrency_limit = 3\nsmtp_destination_rate_delay = 1s",
+        &[
+            follows,
+            "smtp-ipv4_destination_rate_delay = $smtp_destination_rate_delay",
+        ],
+    );
+    check_limits(
+        "smtp_destination_concurrency_limit = 3\nsmtp-ipv4_destination_concurrency_limit = 9",
+        &[],
+    );
+    check_limits(
+        "smtp_destination_concurrency_limit = 3\nsmtp-ipv4_destination_concurrency_limit = $smtp_destination_concurrency_limit",
+        &[follows],
+    );
+}
+
+#[test]
+fn a_default_of_our_transport_is_no_value_of_the_administrators() {
+    let given = Given {
+        main: "smtp_destination_concurrency_limit = 3",
+        ..STOCK
+    };
+    let mut facts = facts(&given);
+    // So postconf(1) shows it as soon as master.cf has the service.
+    facts.parameters.set(
+        "smtp-ipv4_destination_concurrency_limit",
+        "$default_destination_concurrency_limit",
+    );
+    assert_eq!(limits("smtp-ipv4", IPV4_ONLY, &facts).len(), 1);
+}
