@@ -104,6 +104,8 @@
 //!   In shared files a named parameter, one item of a list or one service is touched, nothing else.
 //! - **A remedy is a sheet and a function.** The sheet is data and is compared; `fit` says what it
 //!   adds on this host or why it does not fit. One place chooses among them, or the site file.
+//! - **A domain has one transport**, so whatever needs a client of its own for a receiver's mail (IPv4
+//!   only, no faster than it takes it) shares one, made in one place beside the remedies.
 //! - **What is not wanted any more goes**, by the same plan: items and tables below our folder, and
 //!   the service our table names, if it still means just what we would write. What cannot be told
 //!   from the administrator's stays and is named. Where nothing can be judged (no IPv6 at the

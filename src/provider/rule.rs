@@ -124,7 +124,7 @@ impl Limits {
         });
         let messages = self.messages.map(|most| format!("{most} messages in each"));
         let delay = self.delay.as_ref();
-        let delay = delay.map(|delay| format!("a pause of {delay} between two deliveries"));
+        let delay = delay.map(|delay| format!("a delivery every {delay}"));
         let parts: Vec<String> = [connections, messages, delay]
             .into_iter()
             .flatten()

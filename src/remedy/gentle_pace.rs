@@ -59,44 +59,39 @@ pub fn fit(case: &Case<'_>, is_judged: bool, soon: &[ServiceWanted]) -> Fit {
     own_transport::fit(case, wanted, soon)
 }
 
-/// Says why a provider's mail is sent so, a sentence each; `service` is the client that does it.
+/// Says why mail to these providers is sent so, a sentence each.
 #[must_use]
-pub fn reasons(provider: &Provider, service: Option<&str>, facts: &Facts) -> Vec<String> {
-    let (id, name) = (&provider.id, &provider.name);
-    let mut reasons = vec![format!("mailfix.toml says `pace = \"gentle\"` for {id}")];
-    let Some(limits) = provider.pace() else {
-        return reasons;
-    };
-    reasons.push(format!(
-        "{name} takes {} ({}, {})",
-        limits.in_words(),
-        limits.source,
-        limits.date
-    ));
-    if let Some(service) = service {
-        reasons.push(format!(
-            "limits of Postfix's own count each domain for itself, so it is `{service}` that runs only so often"
-        ));
-    }
-    if limits.delay.is_some() && !own_transport::pauses_for_all(facts) {
+pub fn reasons(providers: &[&Provider], facts: &Facts) -> Vec<String> {
+    let paces = || providers.iter().filter_map(|one| Some((one, one.pace()?)));
+    let takes = paces().map(|(provider, limits)| {
+        format!(
+            "mailfix.toml says `pace = \"gentle\"` for {}: {} takes {} ({}, {})",
+            provider.id,
+            provider.name,
+            limits.in_words(),
+            limits.source,
+            limits.date
+        )
+    });
+    let mut reasons: Vec<String> = takes.collect();
+    reasons.push(
+        "Postfix's own limits count each domain for itself, so such a client runs no more often than its receiver takes connections"
+            .to_owned(),
+    );
+    let pauses = paces().any(|(_, limits)| limits.delay.is_some());
+    if pauses && !own_transport::pauses_for_all(facts) {
         reasons.push(format!(
             "Postfix {} can pause only between two deliveries to one domain",
             facts.version
         ));
     }
-    reasons
-}
-
-/// Says what a reload does to it.
-#[must_use]
-pub fn on_reload(providers: &[&Provider]) -> String {
-    let mut paces = providers.iter().filter_map(|provider| provider.pace());
-    let pauses = if paces.any(|limits| limits.delay.is_some()) {
-        ", and begins each pause anew"
+    let anew = if pauses {
+        ", and each pause begins anew"
     } else {
         ""
     };
-    format!(
-        "`postfix reload` lets clients at work finish beside new ones{pauses}: no mail is lost, but reload seldom while it is put off"
-    )
+    reasons.push(format!(
+        "with each `postfix reload` clients at work finish beside new ones{anew}: no mail is lost, but reload seldom while it is put off"
+    ));
+    reasons
 }

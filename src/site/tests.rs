@@ -228,9 +228,7 @@ fn unknown_words_come_with_the_near_miss() {
     check(
         "[providers.google]",
         "[providers.gogle]",
-        &[
-            "36 [unknown-provider] \"gogle\": unknown provider `gogle`; did you mean `google`?",
-        ],
+        &["36 [unknown-provider] \"gogle\": unknown provider `gogle`; did you mean `google`?"],
     );
     check(
         "reverse6 = \"none\"",
@@ -245,6 +243,57 @@ fn unknown_words_come_with_the_near_miss() {
             "35 [unknown-value] \"\\\"+all\\\"\": unknown value `+all`; \
            allowed here: `~all`, `-all`; did you mean `~all`?",
         ],
+    );
+}
+
+#[test]
+fn a_wish_that_nothing_would_come_of_is_refused() {
+    let check = |id: &str, wish: &str, fault: Option<&str>| {
+        let text = format!("{SMALL}[providers.{id}]\n{wish}\n");
+        let found = match parse(&text) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.findings.iter().map(shown).collect(),
+        };
+        assert_eq!(
+            found,
+            fault.map(ToOwned::to_owned).into_iter().collect::<Vec<_>>()
+        );
+    };
+    check(
+        "yahoo",
+        "pace = 'gentle'\nhosted_domains = ['a.example']",
+        None,
+    );
+    check("fastmail", "pace = 'normal'", None);
+    let site =
+        format!("{SMALL}[providers.yahoo]\npace = 'gentle'\n[providers.free]\npace = 'normal'\n");
+    let receivers = parse(&site).unwrap().receivers();
+    let receivers: Vec<&str> = receivers.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(receivers, ["google", "yahoo"]);
+    check(
+        "fastmail",
+        "pace = 'gentle'",
+        Some(
+            "7 [no-pace] \"'gentle'\": nobody knows a pace that is gentle to `fastmail`; \
+             its file has no limits: Fastmail does not say how much it takes at a time; \
+             take the key out; `mailfix providers` shows whose limits are known",
+        ),
+    );
+    check(
+        "yahoo",
+        "ipv6 = 'avoid'",
+        Some(
+            "7 [idle-wish] \"'avoid'\": `ipv6` does nothing for `yahoo`; \
+             nothing is known that Yahoo refuses over IPv6 alone; take the key out",
+        ),
+    );
+    check(
+        "fastmail",
+        "hosted_domains = ['a.example']",
+        Some(
+            "7 [idle-wish] \"'a.example'\": `hosted_domains` does nothing for `fastmail`; \
+             mail to Fastmail needs no way of its own; take the key out",
+        ),
     );
 }
 

@@ -543,12 +543,11 @@ impl Target {
             return Ok(());
         };
         let mut tables = self.tables.iter_mut();
-        match tables.find(|known| known.file == table.file) {
-            Some(known) => *known = table,
-            None => {
-                self.tables.push(table);
-                self.settings.push(setting);
-            }
+        if let Some(known) = tables.find(|known| known.file == table.file) {
+            *known = table;
+        } else {
+            self.tables.push(table);
+            self.settings.push(setting);
         }
         Ok(())
     }

@@ -75,22 +75,16 @@ pub(super) fn decide(
     if gentle.is_empty() {
         return Ok(Paced::Done);
     }
-    let mut why = Vec::new();
-    for provider in &gentle {
-        let mut routes = target.routes.iter();
-        let route = routes.find(|route| route.whose == provider.name);
-        let service = route.map(|route| route.service.as_str());
-        why.extend(gentle_pace::reasons(provider, service, case.facts));
-        if routed.contains(&provider.id)
-            && let Some(service) = service
-        {
+    for provider in gentle.iter().filter(|one| routed.contains(&one.id)) {
+        let mut all = target.routes.iter();
+        if let Some(route) = all.find(|route| route.whose == provider.name) {
             outcome.push(format!(
-                "`{service}`, which keeps off IPv6, takes mail to {} too",
-                provider.name
+                "`{}`, which keeps off IPv6, takes mail to {} too",
+                route.service, provider.name
             ));
         }
     }
-    why.push(gentle_pace::on_reload(&gentle));
+    let mut why = gentle_pace::reasons(&gentle, case.facts);
     why.extend(more);
     target.decide(ABOUT, &outcome.join("; "), why);
     Ok(Paced::Done)

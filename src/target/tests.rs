@@ -98,13 +98,8 @@ fn facts(given: &Given) -> Facts {
 
 fn decided(given: &Given) -> Target {
     let profile = Profile::built_in("linux").unwrap();
-    decide(
-        &site(given),
-        &profile,
-        &Provider::demanding(),
-        &facts(given),
-    )
-    .unwrap()
+    let site = site(given);
+    decide(&site, &profile, &site.receivers(), &facts(given)).unwrap()
 }
 
 /// The first decision, and the reasons for it that are the test's business.
@@ -913,7 +908,7 @@ fn nothing_is_written_that_this_version_does_not_know() {
         "2.6.6", "2.7.16", "2.8.20", "2.11.11", "3.0.15", "3.5.25", "3.7.11", "3.11.7",
     ];
     let chosen = RemedyId::ALL.map(|id| format!("[remedies]\nuse = [\"{id}\"]"));
-    let listed = "[providers.google]\nhosted_domains = [\"hosted.example\"]\n";
+    let listed = "[providers.google]\nhosted_domains = [\"hosted.example\"]\npace = \"gentle\"\n[providers.free]\npace = \"gentle\"\n";
     let mut written = BTreeSet::new();
     for version in versions {
         let number = Version::parse(version).unwrap();
@@ -966,8 +961,11 @@ fn nothing_is_written_that_this_version_does_not_know() {
     // The remedies did take part.
     for name in [
         "inet_protocols",
+        "smtp-free_destination_rate_delay",
+        "smtp-free_transport_rate_delay",
         "smtp_address_preference",
         "smtp_bind_address6",
+        "smtp_connection_reuse_count_limit",
         "smtp_dns_reply_filter",
         "smtp_mx_session_limit",
         "smtp_reply_filter",
@@ -975,4 +973,217 @@ fn nothing_is_written_that_this_version_does_not_know() {
     ] {
         assert!(written.contains(name), "{name}: {written:?}");
     }
+}
+
+/// What a host of this kind comes to with a gentle pace, its table as it stands.
+fn paced(given: Given, table: &[(&str, &str)]) -> Target {
+    let mut facts = facts(&given);
+    if !table.is_empty() {
+        let owned = |(domain, route): &(&str, &str)| ((*domain).to_owned(), (*route).to_owned());
+        facts.own.transport = table.iter().map(owned).collect();
+        facts.own.files = ["transport".to_owned()].into();
+        let ours = "hash:/etc/postfix/mailfix/transport";
+        facts.parameters.set("transport_maps", ours);
+        facts.explicit.insert("transport_maps".to_owned());
+    }
+    let site = site(&given);
+    let profile = Profile::built_in("linux").unwrap();
+    decide(&site, &profile, &site.receivers(), &facts).unwrap()
+}
+
+/// All that a target of one provider's changes.
+#[track_caller]
+fn check_paced(given: Given, table: &[(&str, &str)], expected: &[&str]) {
+    let target = paced(given, table);
+    let lines = shown::lines(
+        &target.settings,
+        &target.services,
+        &target.tables,
+        &target.findings,
+    );
+    assert_eq!(lines, expected);
+}
+
+const ITEM: &str = "transport_maps += hash:/etc/postfix/mailfix/transport";
+const GENTLE_TO_FREE: &str = "[providers.free]\npace = \"gentle\"\n";
+const GENTLE_TO_GOOGLE: &str =
+    "[providers.google]\npace = \"gentle\"\n[remedies]\nuse = [\"ipv4-transport\"]\n";
+const FREE: &str = "hash:transport: free.fr smtp-free:, aliceadsl.fr smtp-free:, libertysurf.fr smtp-free:, online.fr smtp-free:";
+const OF_FREE: [&str; 4] = [
+    "smtp-free_destination_concurrency_failed_cohort_limit = 10",
+    "smtp-free_destination_concurrency_limit = 1",
+    "smtp-free_transport_rate_delay = 5s",
+    ITEM,
+];
+
+#[test]
+fn a_gentle_pace_is_kept_over_either_protocol() {
+    let line = "smtp-free unix - - n - 1 smtp";
+    let expected = [&OF_FREE[..], &[line, FREE]].concat();
+    for given in [
+        RIGHT,
+        Given { ipv6: &[], ..RIGHT },
+        Given {
+            main: "inet_protocols = ipv4",
+            ..RIGHT
+        },
+    ] {
+        let site = GENTLE_TO_FREE;
+        check_paced(Given { site, ..given }, &[], &expected);
+    }
+    // Whoever is told to use IPv4 only has a name that says so.
+    let given = Given {
+        master: "smtp unix - - n - - smtp -o inet_protocols=ipv4",
+        site: GENTLE_TO_FREE,
+        ..RIGHT
+    };
+    let target = paced(given, &[]);
+    assert_eq!(target.services[0].name, "smtp-free-ipv4");
+}
+
+#[test]
+fn one_client_does_all_that_is_wanted_for_a_providers_mail() {
+    let limit = "_destination_concurrency_limit = 5";
+    let check = |given: Given, name: &str, option: &str| {
+        let site = GENTLE_TO_GOOGLE;
+        let expected = [
+            format!("{name}{limit}"),
+            ITEM.to_owned(),
+            format!("{name} unix - - n - 5 smtp{option} -o smtp_connection_reuse_count_limit=49"),
+            format!("hash:transport: gmail.com {name}:, googlemail.com {name}:"),
+        ];
+        let expected = expected.each_ref().map(String::as_str);
+        check_paced(Given { site, ..given }, &[], &expected);
+    };
+    check(NO_PTR, "smtp-google-ipv4", " -o inet_protocols=ipv4");
+    check(RIGHT, "smtp-google", "");
+}
+
+#[test]
+fn a_pace_that_does_not_fit_is_an_error() {
+    let unfit = "pace-unfit: mailfix.toml asks for `pace = \"gentle\"`, which does not fit";
+    for main in [
+        "relayhost = [smart.example]",
+        "content_filter = scan:[127.0.0.1]:10024",
+        "default_transport = slow",
+    ] {
+        let given = Given {
+            main,
+            site: GENTLE_TO_FREE,
+            ..RIGHT
+        };
+        check_paced(given, &[], &[unfit]);
+        let last = paced(given, &[]).decisions.pop().unwrap();
+        assert_eq!(
+            (last.about.as_str(), last.outcome.as_str()),
+            ("Gentle pace", "left out")
+        );
+    }
+}
+
+#[test]
+fn without_its_key_a_client_goes_with_all_its_settings() {
+    let given = Given {
+        main: "smtp-free_destination_concurrency_limit = 1\nsmtp-free_transport_rate_delay = 5s",
+        master: "smtp-free unix - - n - 1 smtp",
+        ..RIGHT
+    };
+    let table = [("free.fr", "smtp-free:")];
+    let gone = [
+        "transport_maps -= hash:/etc/postfix/mailfix/transport",
+        "smtp-free_destination_concurrency_limit unset",
+        "smtp-free_transport_rate_delay unset",
+        "smtp-free absent",
+    ];
+    check_paced(given, &table, &gone);
+    // Also where nobody can judge about IPv6.
+    check_paced(Given { ipv6: &[], ..given }, &table, &gone);
+    // With the key nothing is left to do.
+    let site = GENTLE_TO_FREE;
+    let kept = [&OF_FREE[..], &[FREE]].concat();
+    check_paced(Given { site, ..given }, &table, &kept);
+    let relayed = Given {
+        main: "relayhost = [smart.example]\nsmtp-free_destination_concurrency_limit = 1",
+        site,
+        ..given
+    };
+    let target = paced(relayed, &table);
+    assert_eq!(target.leftovers, ["transport"]);
+    assert!(
+        target
+            .services
+            .iter()
+            .all(|one| one.ensure == Ensure::Absent)
+    );
+}
+
+#[test]
+fn what_takes_ipv4_stays_so_while_nobody_can_judge() {
+    let cured = "smtp-ipv4 unix - - n - - smtp\n -o inet_protocols=ipv4";
+    let table = [
+        ("gmail.com", "smtp-ipv4:"),
+        ("hosted.example", "smtp-ipv4:"),
+    ];
+    let off = Given {
+        ipv6: &[],
+        master: cured,
+        ..RIGHT
+    };
+    // Nothing is wished: the table is none of the target's.
+    check_paced(off, &table, &[]);
+    let line = "smtp-free unix - - n - 1 smtp";
+    let kept = format!("{FREE}, gmail.com smtp-ipv4:, hosted.example smtp-ipv4:");
+    let expected = [&OF_FREE[..], &[line, &kept]].concat();
+    let site = GENTLE_TO_FREE;
+    check_paced(Given { site, ..off }, &table, &expected);
+    // Its own wish moves a provider's domains, and leaves them on IPv4.
+    let site = GENTLE_TO_GOOGLE;
+    check_paced(
+        Given { site, ..off },
+        &table,
+        &[
+            "smtp-google-ipv4_destination_concurrency_limit = 5",
+            ITEM,
+            "smtp-google-ipv4 unix - - n - 5 smtp -o inet_protocols=ipv4 -o smtp_connection_reuse_count_limit=49",
+            "hash:transport: gmail.com smtp-google-ipv4:, googlemail.com smtp-google-ipv4:, hosted.example smtp-ipv4:",
+        ],
+    );
+    // And taken back, they stay there.
+    let back = Given {
+        main: "smtp-google-ipv4_destination_concurrency_limit = 5",
+        master: "smtp-google-ipv4 unix - - n - 5 smtp\n -o inet_protocols=ipv4 -o smtp_connection_reuse_count_limit=49",
+        ..off
+    };
+    check_paced(
+        back,
+        &[("gmail.com", "smtp-google-ipv4:")],
+        &[
+            ITEM,
+            "smtp-google-ipv4_destination_concurrency_limit unset",
+            "smtp-ipv4 unix - - n - - smtp -o inet_protocols=ipv4",
+            "smtp-google-ipv4 absent",
+            "hash:transport: gmail.com smtp-ipv4:",
+        ],
+    );
+}
+
+#[test]
+fn a_copy_of_a_client_is_one_of_what_the_same_plan_makes_of_it() {
+    let given = Given {
+        ipv6: &["2001:db8::25", "2001:db8::26"],
+        site: GENTLE_TO_FREE,
+        ..RIGHT
+    };
+    let lines = |target: &Target| shown::lines(&[], &target.services, &[], &[]);
+    let bound = "-o smtp_bind_address6=2001:db8::25 -o smtp_bind_address_enforce=yes";
+    let copy = format!("smtp-free unix - - n - 1 smtp {bound}");
+    let first = paced(given, &[]);
+    assert!(lines(&first).contains(&copy), "{:?}", lines(&first));
+    let only_ipv4 = Given {
+        site: "[providers.free]\npace = \"gentle\"\n[remedies]\nuse = [\"ipv4-only\"]\n",
+        ..NO_PTR
+    };
+    let copy = "smtp-free-ipv4 unix - - n - 1 smtp -o inet_protocols=ipv4".to_owned();
+    let first = paced(only_ipv4, &[]);
+    assert!(lines(&first).contains(&copy), "{:?}", lines(&first));
 }

@@ -384,48 +384,95 @@ fn a_site_file_is_begun_where_there_is_none() {
     snapshots.end();
 }
 
+const YAHOO: &str = "mta5.am0.yahoodns.net[192.0.2.113]";
+const TOO_FAST: &str = "421 4.7.0 [TSS04] Messages from 192.0.2.25 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes";
+
 #[test]
 fn what_is_mended_elsewhere_is_said_with_its_steps_and_forms() {
     if !has_postfix() {
         return;
     }
-    let yahoo = "mta5.am0.yahoodns.net[192.0.2.113]";
-    let reply = "421 4.7.0 [TSS04] Messages from 192.0.2.25 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes";
     let host = Host::new("linux")
         .site(SITE)
-        .log(&refused("a@yahoo.com", yahoo, reply));
+        .main_cf("relayhost = [smart.example]\n")
+        .log(&refused("a@yahoo.com", YAHOO, TOO_FAST));
     let shown = host.run(&["diagnose", "--plan", "LOG"]);
     assert_eq!(shown.status, 0, "{shown}");
     let snapshots = Snapshots::new("plan-from-log/elsewhere");
     snapshots.check("shown", &host.shown(&shown));
     snapshots.end();
     assert_eq!(host.read(PLACE), SITE);
-    // What it says to type is what Postfix takes.
-    let text = shown
-        .stdout
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let (_, rest) = text.split_once("`postconf -M '").expect("it is said");
-    let (service, _) = rest.split_once("'`").unwrap();
+}
+
+#[test]
+fn mail_that_comes_too_fast_gets_a_client_of_its_own_and_loses_it_again() {
+    if !has_postfix() {
+        return;
+    }
+    let host = Host::new("linux")
+        .site(SITE)
+        .log(&refused("a@yahoo.com", YAHOO, TOO_FAST));
+    let before = host.tree.entries();
+    let (shown, site) = host.carried_out();
+    assert_eq!(
+        site,
+        format!("{SITE}\n[providers.yahoo]\npace = \"gentle\"\n")
+    );
+    let snapshots = Snapshots::new("plan-from-log/too-fast");
+    snapshots.check("shown", &shown);
+    snapshots.end();
+
+    // What Postfix makes of it.
     let config = host.tree.real("/etc/postfix");
-    let postconf = |words: &[&str]| {
-        let output = Command::new("postconf")
-            .arg("-c")
-            .arg(&config)
-            .args(words)
-            .output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{output:?}");
+    let ask = |program: &str, words: &[&str]| {
+        let mut command = Command::new(program);
+        let output = command.arg("-c").arg(&config).args(words).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    postconf(&["-M", service]);
-    let made = postconf(&["-M", "paced_yahoo/unix"]);
+    let made = ask("postconf", &["-M", "smtp-yahoo/unix"]);
     let made: Vec<&str> = made.split_whitespace().collect();
     assert_eq!(
         made,
-        ["paced_yahoo", "unix", "-", "-", "n", "-", "10", "smtp"]
+        [
+            "smtp-yahoo",
+            "unix",
+            "-",
+            "-",
+            "n",
+            "-",
+            "10",
+            "smtp",
+            "-o",
+            "smtp_connection_reuse_count_limit=19"
+        ]
     );
+    let limit = "smtp-yahoo_destination_concurrency_limit";
+    assert_eq!(ask("postconf", &["-h", limit]), "10\n");
+    let table = format!("hash:{}/mailfix/transport", config.display());
+    for (domain, route) in [("aol.com", "smtp-yahoo:\n"), ("gmail.com", "")] {
+        assert_eq!(ask("postmap", &["-q", domain, &table]), route);
+    }
+
+    // The plan has done what it can.
+    let again = host.run(&["diagnose", "--plan", "LOG"]);
+    assert!(again.stdout.contains("What no plan mends"), "{again}");
+    assert!(!again.stdout.contains("+++"), "{again}");
+
+    // Without the key it all goes.
+    let host = host.site(SITE);
+    let gone = host.run(&["apply", "--yes"]);
+    assert_eq!(gone.status, 0, "{gone}");
+    for name in ["/etc/postfix/main.cf", "/etc/postfix/master.cf"] {
+        assert!(!host.read(name).contains("smtp-yahoo"), "{gone}");
+    }
+    let left = host.tree.entries();
+    let of_postfix = |entries: &std::collections::BTreeMap<std::path::PathBuf, _>| {
+        let names = entries
+            .keys()
+            .filter(|path| path.starts_with("/etc/postfix"));
+        names.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of_postfix(&left), of_postfix(&before));
 }
 
 #[test]

@@ -267,6 +267,12 @@ pub fn afterwards(change: &SiteChange) -> Option<&'static str> {
     }
 }
 
+/// Tells whether a change only eases what it is for, and the steps of the cause are to be taken
+/// all the same.
+pub fn only_eases(change: &SiteChange) -> bool {
+    matches!(change, SiteChange::GentlePace(_))
+}
+
 /// Tells whether a table of the plan names a domain.
 fn is_listed(draft: &Draft, domain: &str) -> bool {
     let mut lines = draft

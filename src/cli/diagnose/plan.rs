@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use super::cure::{Fit, Ground, afterwards, holds};
+use super::cure::{Fit, Ground, afterwards, holds, only_eases};
 use crate::cli::apply::{Carried, carry_out as apply};
 use crate::cli::plan::refused;
 use crate::cli::prepare::Wished;
@@ -191,6 +191,15 @@ fn reasons(session: &mut Session, report: &Report, knowledge: &Knowledge, drawn:
             ui.point("-", &format!("`{}`: {first}", change.in_words()));
             for more in whys.chain(afterwards(change).map(ToOwned::to_owned)) {
                 ui.point("  -", &more);
+            }
+            let eased = groups.iter().filter(|_| only_eases(change));
+            let eased = eased.filter_map(|at| report.groups.get(*at));
+            let mut said = Vec::new();
+            for step in eased.flat_map(|group| group.by_hand(knowledge)) {
+                if !said.contains(&step) {
+                    ui.point("  -", &format!("and by hand: {step}"));
+                    said.push(step);
+                }
             }
         }
         ui.data("\n");

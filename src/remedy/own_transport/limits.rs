@@ -119,8 +119,9 @@ pub(super) fn differing(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Fi
         && has > takes
     {
         found.push(format!(
-            "`{name}` may run {has} times at once, and {} takes {takes} connections",
-            provider.name
+            "`{name}` may run {has} times at once, and {} takes {}",
+            provider.name,
+            limits.in_words()
         ));
     }
     for (end, value) in wished(client, facts) {
@@ -133,7 +134,7 @@ pub(super) fn differing(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Fi
     let finding = |title| {
         Finding::note("own-pace", title)
             .because("it is yours, so it stays")
-            .mend("delete it, and `mailfix apply` sets it anew")
+            .mend("if it is not meant, delete the parameter, or write the number into the process limit column")
     };
     found.into_iter().map(finding).collect()
 }

@@ -483,3 +483,255 @@ fn a_default_of_our_transport_is_no_value_of_the_administrators() {
     );
     assert_eq!(limits("smtp-ipv4", IPV4_ONLY, &facts).len(), 1);
 }
+
+/// What mail to a provider gets at a gentle pace.
+#[track_caller]
+fn check_paced(id: &str, ipv4_only: bool, given: Given, expected: &[&str]) {
+    let site = shown::site(&format!("[providers.{id}]\npace = \"gentle\"\n"));
+    let provider = Provider::by_id(id).unwrap();
+    let facts = facts(&given);
+    let case = Case {
+        providers: &[provider],
+        site: &site,
+        profile: &Profile::built_in("linux").unwrap(),
+        facts: &facts,
+    };
+    let mut wanted = Wanted::of(provider, Vec::new(), ipv4_only, &case);
+    wanted.domains.truncate(2);
+    let fitted = fit(&case, vec![wanted], &[]).unwrap().unwrap();
+    let (table, _) = table(&fitted.routes, case.profile, &facts)
+        .unwrap()
+        .unwrap();
+    let given = shown::lines(
+        &fitted.settings,
+        &fitted.services,
+        &[table],
+        &fitted.findings,
+    );
+    assert_eq!(given, expected);
+}
+
+const FREE: &str = "hash:transport: free.fr smtp-free:, aliceadsl.fr smtp-free:";
+
+#[test]
+fn a_provider_is_held_to_what_it_takes_by_the_number_of_clients() {
+    check_paced(
+        "google",
+        false,
+        STOCK,
+        &[
+            "smtp-google_destination_concurrency_limit = 5",
+            "smtp-google unix - - n - 5 smtp -o smtp_connection_reuse_count_limit=49",
+            "hash:transport: gmail.com smtp-google:, googlemail.com smtp-google:",
+        ],
+    );
+    check_paced(
+        "google",
+        true,
+        STOCK,
+        &[
+            "smtp-google-ipv4_destination_concurrency_limit = 5",
+            "smtp-google-ipv4 unix - - n - 5 smtp -o inet_protocols=ipv4 -o smtp_connection_reuse_count_limit=49",
+            "hash:transport: gmail.com smtp-google-ipv4:, googlemail.com smtp-google-ipv4:",
+        ],
+    );
+}
+
+#[test]
+fn each_version_is_told_what_it_knows() {
+    let check = |version, main, expected: &[&str]| {
+        let line = "smtp-free unix - - n - 1 smtp";
+        let expected = [expected, &[line, FREE]].concat();
+        let given = Given {
+            version,
+            main,
+            ..STOCK
+        };
+        check_paced("free", false, given, &expected);
+    };
+    let patience = "smtp-free_destination_concurrency_failed_cohort_limit = 10";
+    let limit = "smtp-free_destination_concurrency_limit = 1";
+    let pause = "smtp-free_transport_rate_delay = 5s";
+    let pause_of_domain = "smtp-free_destination_rate_delay = 5s";
+    check("3.7.11", "", &[patience, limit, pause]);
+    check("2.11.6", "", &[patience, limit, pause_of_domain]);
+    // Before 2.11 a connection has no count, whatever the provider takes.
+    let given = Given {
+        version: "2.10.1",
+        ..STOCK
+    };
+    check_paced(
+        "google",
+        false,
+        given,
+        &[
+            "smtp-google_destination_concurrency_limit = 5",
+            "smtp-google unix - - n - 5 smtp",
+            "hash:transport: gmail.com smtp-google:, googlemail.com smtp-google:",
+        ],
+    );
+}
+
+#[test]
+fn of_two_limits_the_stricter_one_holds() {
+    let check = |main: &'static str, columns: &str, expected: &[&str]| {
+        let given = Given {
+            main,
+            master: format!("smtp unix {columns}").leak(),
+            ..STOCK
+        };
+        check_paced("orange", false, given, expected);
+    };
+    let table = "hash:transport: orange.fr smtp-orange:, wanadoo.fr smtp-orange:";
+    let line = "smtp-orange unix - - n - 2 smtp -o smtp_connection_reuse_count_limit=99";
+    let pause = "smtp-orange_transport_rate_delay = 1s";
+    let limit = "smtp-orange_destination_concurrency_limit = 2";
+    let own = "- - n - - smtp";
+    check("", own, &[limit, pause, line, table]);
+    check(
+        "smtp_destination_concurrency_limit = 9\nsmtp_transport_rate_delay = 0s",
+        own,
+        &[limit, pause, line, table],
+    );
+    check(
+        "smtp_destination_concurrency_limit = 1\nsmtp_transport_rate_delay = 1m",
+        own,
+        &[
+            "smtp-orange_destination_concurrency_limit = $smtp_destination_concurrency_limit",
+            "smtp-orange_transport_rate_delay = $smtp_transport_rate_delay",
+            line,
+            table,
+        ],
+    );
+    check(
+        "smtp_connection_reuse_count_limit = 7",
+        "- - n - 1 smtp",
+        &[limit, pause, "smtp-orange unix - - n - 1 smtp", table],
+    );
+    check(
+        "",
+        "- - n - - smtp -o smtp_connection_reuse_count_limit=200 -o smtp_bind_address6=2001:db8::1",
+        &[
+            limit,
+            pause,
+            "smtp-orange unix - - n - 2 smtp -o smtp_bind_address6=2001:db8::1 -o smtp_connection_reuse_count_limit=99",
+            table,
+        ],
+    );
+}
+
+#[test]
+fn figures_changed_by_hand_stay_and_are_named() {
+    let given = Given {
+        main: "smtp-free_destination_concurrency_limit = 4",
+        master: "smtp-free unix - - n - 3 smtp",
+        ..STOCK
+    };
+    check_paced(
+        "free",
+        false,
+        given,
+        &[
+            "smtp-free_destination_concurrency_failed_cohort_limit = 10",
+            "smtp-free_transport_rate_delay = 5s",
+            FREE,
+            "own-pace: `smtp-free` may run 3 times at once, and Free takes one connection at a time, a delivery every 5s",
+            "own-pace: main.cf sets `smtp-free_destination_concurrency_limit = 4`, not `1`",
+        ],
+    );
+    // Without a limit it does not do it, nor without IPv6.
+    for master in [
+        "smtp-free unix - - n - - smtp",
+        "smtp-free unix - - n - 0 smtp",
+        "smtp-free unix - - n - 1 smtp -o inet_protocols=ipv4",
+    ] {
+        let facts = facts(&Given { master, ..STOCK });
+        let client = Client {
+            ipv4_only: false,
+            paced: Provider::by_id("free"),
+        };
+        assert_eq!(free_name(client, &facts), "smtp-free-2", "{master}");
+    }
+}
+
+#[test]
+fn a_client_made_by_hand_is_taken_with_its_own_figures() {
+    let given = Given {
+        master: "slow unix - - n - 4 smtp",
+        routes: &[["free.fr", TABLE, "free.fr", "slow:"]],
+        ..STOCK
+    };
+    check_paced(
+        "free",
+        false,
+        given,
+        &[
+            "hash:transport: aliceadsl.fr slow:",
+            "already-routed: `hash:/etc/postfix/transport` sends `free.fr` through a client that runs only so often already",
+        ],
+    );
+    let unlimited = Given {
+        master: "slow unix - - n - - smtp",
+        ..given
+    };
+    check_paced(
+        "free",
+        false,
+        unlimited,
+        &[
+            "smtp-free_destination_concurrency_failed_cohort_limit = 10",
+            "smtp-free_destination_concurrency_limit = 1",
+            "smtp-free_transport_rate_delay = 5s",
+            "smtp-free unix - - n - 1 smtp",
+            "hash:transport: aliceadsl.fr smtp-free:",
+            "own-route: `hash:/etc/postfix/transport` routes `free.fr` to `slow:`, which stays as it is",
+        ],
+    );
+}
+
+#[test]
+fn a_client_is_known_by_its_name_and_by_being_as_it_is_made() {
+    let named = |service| {
+        let clients = clients_named(service).into_iter();
+        let names = clients.map(Client::name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(named("smtp-yahoo"), ["smtp-yahoo"]);
+    assert_eq!(named("smtp-yahoo-3"), ["smtp-yahoo"]);
+    assert_eq!(named("smtp-yahoo-jp"), ["smtp-yahoo-jp"]);
+    assert_eq!(named("smtp-yahoo-ipv4-2"), ["smtp-yahoo-ipv4"]);
+    for none in ["smtp-yahoo2", "smtp-yahoos", "smtp-fastmail", "smtp-ipv4"] {
+        assert!(named(none).is_empty(), "{none}");
+    }
+    let check = |name: &str, columns: &str, expected: bool| {
+        let master = format!("{name} unix {columns}").leak();
+        let facts = facts(&Given { master, ..STOCK });
+        assert_eq!(is_as_made(name, &facts).unwrap(), expected, "{master}");
+    };
+    let reuse = "-o smtp_connection_reuse_count_limit=19";
+    check("smtp-yahoo", &format!("- - n - 10 smtp {reuse}"), true);
+    check("smtp-yahoo", &format!("- - y - 10 smtp {reuse}"), true);
+    check("smtp-yahoo-2", &format!("- - n - 10 smtp {reuse}"), true);
+    check("smtp-yahoo", &format!("- - n - 11 smtp {reuse}"), false);
+    check("smtp-yahoo", "- - n - 10 smtp", false);
+    check("smtp-google", &format!("- - n - 10 smtp {reuse}"), false);
+    let both = format!("- - n - 10 smtp -o inet_protocols=ipv4 {reuse}");
+    check("smtp-yahoo-ipv4", &both, true);
+    check("smtp-yahoo", &both, false);
+}
+
+#[test]
+fn settings_that_went_with_a_client_are_those_of_its_provider() {
+    let main = "smtp-free_destination_concurrency_limit = 1\nsmtp-free_transport_rate_delay = 5s\nsmtp-free_destination_rate_delay = 5s\nsmtp-free_initial_destination_concurrency = $smtp_initial_destination_concurrency\nsmtp-free_destination_recipient_limit = 3\nsmtp-free_destination_concurrency_failed_cohort_limit = 11\nsmtp-orange_destination_concurrency_limit = 1";
+    let facts = facts(&Given { main, ..STOCK });
+    assert_eq!(
+        own_limits("smtp-free", &facts),
+        [
+            "smtp-free_destination_concurrency_limit",
+            "smtp-free_destination_rate_delay",
+            "smtp-free_initial_destination_concurrency",
+            "smtp-free_transport_rate_delay",
+        ]
+    );
+    assert!(own_limits("smtp-orange", &facts).is_empty());
+}
