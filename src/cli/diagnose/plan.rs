@@ -194,12 +194,17 @@ fn reasons(session: &mut Session, report: &Report, knowledge: &Knowledge, drawn:
             }
             let eased = groups.iter().filter(|_| only_eases(change));
             let eased = eased.filter_map(|at| report.groups.get(*at));
-            let mut said = Vec::new();
+            let mut steps: Vec<String> = Vec::new();
             for step in eased.flat_map(|group| group.by_hand(knowledge)) {
-                if !said.contains(&step) {
-                    ui.point("  -", &format!("and by hand: {step}"));
-                    said.push(step);
+                if !steps.contains(&step) {
+                    steps.push(step);
                 }
+            }
+            if !steps.is_empty() {
+                ui.point("  -", "it eases that; what is left to do by hand:");
+            }
+            for step in &steps {
+                ui.point("    -", step);
             }
         }
         ui.data("\n");
