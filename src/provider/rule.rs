@@ -115,20 +115,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The numbers in a phrase.
+    /// How many connections at a time, and how often, in a phrase.
     #[must_use]
     pub fn in_words(&self) -> String {
         let connections = self.connections.map(|most| match most {
             1 => "one connection at a time".to_owned(),
             most => format!("{most} connections at a time"),
         });
-        let messages = self.messages.map(|most| format!("{most} messages in each"));
         let delay = self.delay.as_ref();
         let delay = delay.map(|delay| format!("a delivery every {delay}"));
-        let parts: Vec<String> = [connections, messages, delay]
-            .into_iter()
-            .flatten()
-            .collect();
+        let parts: Vec<String> = [connections, delay].into_iter().flatten().collect();
         parts.join(", ")
     }
 }

@@ -75,7 +75,7 @@ pub fn reasons(providers: &[&Provider], facts: &Facts) -> Vec<String> {
     });
     let mut reasons: Vec<String> = takes.collect();
     reasons.push(
-        "Postfix's own limits count each domain for itself, so such a client runs no more often than its receiver takes connections"
+        "Postfix's own limits count each domain for itself, so such a client runs no more often than its receiver takes connections, and keeps none open for the next message"
             .to_owned(),
     );
     let pauses = paces().any(|(_, limits)| limits.delay.is_some());

@@ -965,10 +965,11 @@ fn nothing_is_written_that_this_version_does_not_know() {
         "smtp-free_transport_rate_delay",
         "smtp_address_preference",
         "smtp_bind_address6",
-        "smtp_connection_reuse_count_limit",
+        "smtp_connection_cache_on_demand",
         "smtp_dns_reply_filter",
         "smtp_mx_session_limit",
         "smtp_reply_filter",
+        "smtp_skip_quit_response",
         "transport_maps",
     ] {
         assert!(written.contains(name), "{name}: {written:?}");
@@ -1018,7 +1019,7 @@ const OF_FREE: [&str; 4] = [
 
 #[test]
 fn a_gentle_pace_is_kept_over_either_protocol() {
-    let line = "smtp-free unix - - n - 1 smtp";
+    let line = "smtp-free unix - - n - 1 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no";
     let expected = [&OF_FREE[..], &[line, FREE]].concat();
     for given in [
         RIGHT,
@@ -1049,7 +1050,9 @@ fn one_client_does_all_that_is_wanted_for_a_providers_mail() {
         let expected = [
             format!("{name}{limit}"),
             ITEM.to_owned(),
-            format!("{name} unix - - n - 5 smtp{option} -o smtp_connection_reuse_count_limit=49"),
+            format!(
+                "{name} unix - - n - 5 smtp{option} -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no"
+            ),
             format!("hash:transport: gmail.com {name}:, googlemail.com {name}:"),
         ];
         let expected = expected.each_ref().map(String::as_str);
@@ -1085,7 +1088,7 @@ fn a_pace_that_does_not_fit_is_an_error() {
 fn without_its_key_a_client_goes_with_all_its_settings() {
     let given = Given {
         main: "smtp-free_destination_concurrency_limit = 1\nsmtp-free_transport_rate_delay = 5s",
-        master: "smtp-free unix - - n - 1 smtp",
+        master: "smtp-free unix - - n - 1 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
         ..RIGHT
     };
     let table = [("free.fr", "smtp-free:")];
@@ -1131,7 +1134,7 @@ fn what_takes_ipv4_stays_so_while_nobody_can_judge() {
     };
     // Nothing is wished: the table is none of the target's.
     check_paced(off, &table, &[]);
-    let line = "smtp-free unix - - n - 1 smtp";
+    let line = "smtp-free unix - - n - 1 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no";
     let kept = format!("{FREE}, gmail.com smtp-ipv4:, hosted.example smtp-ipv4:");
     let expected = [&OF_FREE[..], &[line, &kept]].concat();
     let site = GENTLE_TO_FREE;
@@ -1144,14 +1147,14 @@ fn what_takes_ipv4_stays_so_while_nobody_can_judge() {
         &[
             "smtp-google-ipv4_destination_concurrency_limit = 5",
             ITEM,
-            "smtp-google-ipv4 unix - - n - 5 smtp -o inet_protocols=ipv4 -o smtp_connection_reuse_count_limit=49",
+            "smtp-google-ipv4 unix - - n - 5 smtp -o inet_protocols=ipv4 -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
             "hash:transport: gmail.com smtp-google-ipv4:, googlemail.com smtp-google-ipv4:, hosted.example smtp-ipv4:",
         ],
     );
     // And taken back, they stay there.
     let back = Given {
         main: "smtp-google-ipv4_destination_concurrency_limit = 5",
-        master: "smtp-google-ipv4 unix - - n - 5 smtp\n -o inet_protocols=ipv4 -o smtp_connection_reuse_count_limit=49",
+        master: "smtp-google-ipv4 unix - - n - 5 smtp\n -o inet_protocols=ipv4 -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
         ..off
     };
     check_paced(
@@ -1176,14 +1179,16 @@ fn a_copy_of_a_client_is_one_of_what_the_same_plan_makes_of_it() {
     };
     let lines = |target: &Target| shown::lines(&[], &target.services, &[], &[]);
     let bound = "-o smtp_bind_address6=2001:db8::25 -o smtp_bind_address_enforce=yes";
-    let copy = format!("smtp-free unix - - n - 1 smtp {bound}");
+    let copy = format!(
+        "smtp-free unix - - n - 1 smtp {bound} -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no"
+    );
     let first = paced(given, &[]);
     assert!(lines(&first).contains(&copy), "{:?}", lines(&first));
     let only_ipv4 = Given {
         site: "[providers.free]\npace = \"gentle\"\n[remedies]\nuse = [\"ipv4-only\"]\n",
         ..NO_PTR
     };
-    let copy = "smtp-free-ipv4 unix - - n - 1 smtp -o inet_protocols=ipv4".to_owned();
+    let copy = "smtp-free-ipv4 unix - - n - 1 smtp -o inet_protocols=ipv4 -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no".to_owned();
     let first = paced(only_ipv4, &[]);
     assert!(lines(&first).contains(&copy), "{:?}", lines(&first));
 }

@@ -443,7 +443,9 @@ fn mail_that_comes_too_fast_gets_a_client_of_its_own_and_loses_it_again() {
             "10",
             "smtp",
             "-o",
-            "smtp_connection_reuse_count_limit=19"
+            "smtp_connection_cache_on_demand=no",
+            "-o",
+            "smtp_skip_quit_response=no",
         ]
     );
     let limit = "smtp-yahoo_destination_concurrency_limit";

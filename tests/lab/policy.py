@@ -7,6 +7,7 @@ Owns the judgement. Must not know the dialogue it is made in.
   DATA); it refuses what is spam to it.
 - `microsoft` demands both over IPv6 only, and says so with codes for a while.
 - `yahoo` takes so many messages from an address in so many seconds, and puts off the rest.
+- `netease` takes so many connections from an address at a time, over all its hosts, and puts off the rest.
 - `spf` refuses senders whose SPF record says that they do not send from there.
 - `dmarc` refuses what the author's domain wants refused (RFC 7489): neither SPF nor DKIM passes
   for that very domain or one below it.
@@ -15,13 +16,14 @@ Owns the judgement. Must not know the dialogue it is made in.
 All know no user whose name begins with `unknown`.
 """
 
+import contextlib
 import re
 import secrets
 import threading
 import time
 import tomllib
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +49,10 @@ class Behaviour:
     # Messages from one address, and in how many seconds; 0 is no limit.
     rate: int = 0
     seconds: int = 10
+    # Connections from one address at a time; 0 is no limit.
+    connections: int = 0
+    # How long it thinks about a message, in seconds.
+    slow: float = 0
 
 
 @dataclass
@@ -76,7 +82,21 @@ class Judge:
 
     lookup: Lookup
     _seen: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    # Connections that are open, by the kind of receiver and the address they come from.
+    _open: Counter[tuple[str, str]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def connected(self, behaviour: Behaviour, address: str) -> Iterator[None]:
+        """Counts a connection while it is open."""
+        key = (behaviour.kind, address)
+        with self._lock:
+            self._open[key] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[key] -= 1
 
     def refusal(self, behaviour: Behaviour, stage: str, mail: Mail) -> list[str] | None:
         """Returns the words in which this mail is refused at this stage; nothing if it is not."""
@@ -89,6 +109,8 @@ class Judge:
                 return self._microsoft(behaviour, stage, mail)
             case "yahoo":
                 return self._yahoo(behaviour, stage, mail)
+            case "netease":
+                return self._netease(behaviour, stage, mail)
             case "spf" if stage == "rcpt" and spf.check(self.lookup, mail.address, mail.domain) == "fail":
                 return words(behaviour, "spf-fail", address=mail.address, domain=mail.domain)
             case "dmarc" if stage == "end-of-data" and self._is_disowned(mail):
@@ -127,6 +149,13 @@ class Judge:
                 return words(behaviour, "too-fast", address=mail.address)
             times.append(now)
         return None
+
+    def _netease(self, behaviour: Behaviour, stage: str, mail: Mail) -> list[str] | None:
+        if stage != "banner" or not behaviour.connections:
+            return None
+        with self._lock:
+            many = self._open[behaviour.kind, mail.address] > behaviour.connections
+        return words(behaviour, "too-many-connections") if many else None
 
     def _is_confirmed(self, address: str) -> bool:
         """Says whether a name of this address leads back to it (RFC 8601, 2.7.3, "iprev")."""

@@ -9,6 +9,7 @@ import select
 import socket
 import socketserver
 import threading
+import time
 from dataclasses import dataclass, field
 
 from . import dkim, dns, peer
@@ -119,7 +120,8 @@ class _Session(socketserver.BaseRequestHandler):
         self.mail = Mail(self.client_address[0])
         self.recipients: list[str] | None = None
         try:
-            self._converse()
+            with self.receivers.judge.connected(self.host.behaviour, self.mail.address):
+                self._converse()
         except (OSError, dns.DnsError):
             # The client went away, or nothing can be judged: the connection breaks off.
             return
@@ -187,6 +189,7 @@ class _Session(socketserver.BaseRequestHandler):
         if message is None:
             return False
         self.mail.message = message
+        time.sleep(self.host.behaviour.slow)
         if refusal := self._refusal_of_any("end-of-data", recipients):
             return self._refuse("end-of-data", refusal, recipients)
         reply = words(self.host.towards(recipients[0]), "accepted")

@@ -31,9 +31,14 @@ const PAUSE_OF_DOMAIN: &str = "_destination_rate_delay";
 // postconf(5), "default_destination_rate_delay"
 const PATIENCE: u32 = 10;
 
-/// How often a connection is used again. postconf(5) calls it unsafe where it stands in for the
-/// time limit, since a slow host then keeps its connections; that one goes on beside it.
-const REUSE: &str = "smtp_connection_reuse_count_limit";
+/// What a client needs so that there are never more connections than clients. One that is kept open
+/// for the next delivery counts at the receiver too, and so does one that the receiver has not closed
+/// yet: no limit of Postfix's knows of either.
+const NO_MORE: [(&str, &str); 3] = [
+    ("smtp_connection_cache_on_demand", "no"),
+    ("smtp_connection_cache_destinations", ""),
+    ("smtp_skip_quit_response", "no"),
+];
 
 /// Ends of the parameters that qmgr(8) reads per transport (postconf(5), "transport_…"):
 /// a limit set for `smtp` must hold for our transport too.
@@ -150,20 +155,18 @@ pub(super) fn process_limit(client: Client<'_>, smtp: Option<&Service>) -> Strin
     least.to_string()
 }
 
-/// How often a connection may be used again, where that is less than so far.
-pub(super) fn reuse_limit(client: Client<'_>, facts: &Facts) -> Option<(String, String)> {
-    let messages = client.limits()?.messages?;
-    // postconf(5): a connection is used once more than that, and 0 is no limit.
-    let limit = messages.checked_sub(1).filter(|limit| *limit > 0)?;
-    facts.parameters.raw(REUSE)?;
+/// The options that keep a client of a provider's from leaving connections open.
+pub(super) fn no_more_connections(client: Client<'_>, facts: &Facts) -> Vec<(String, String)> {
     let smtp = facts.service("smtp", &ServiceType::Unix);
-    let present = smtp.map_or_else(
-        || facts.parameters.get(REUSE),
-        |smtp| facts.of_service(smtp, REUSE),
-    );
-    let is_stricter = |present: &u32| (1..=limit).contains(present);
-    let is_kept = present.parse().is_ok_and(|present| is_stricter(&present));
-    (!is_kept).then(|| (REUSE.to_owned(), limit.to_string()))
+    let present = |name: &str| match smtp {
+        Some(smtp) => facts.of_service(smtp, name),
+        None => facts.parameters.get(name),
+    };
+    let options = NO_MORE.iter().filter(|_| client.limits().is_some());
+    options
+        .filter(|(name, value)| facts.parameters.raw(name).is_some() && present(name) != *value)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// The limits to set, in the order of [`PER_TRANSPORT`]: the end of the parameter, and its value.

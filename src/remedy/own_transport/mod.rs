@@ -22,7 +22,7 @@ use crate::remedy::{Case, Contribution, Fit, Named, chroot, named};
 use crate::target::{Ensure, ServiceWanted, Setting, TableWanted};
 use crate::template::{self, TemplateError};
 
-use limits::{limits, process_limit, reuse_limit};
+use limits::{limits, no_more_connections, process_limit};
 pub use limits::{own_limits, pauses_for_all};
 
 /// The name of a service that only keeps off IPv6; a number follows where it is taken.
@@ -672,7 +672,7 @@ fn service(
         own.push(("inet_protocols".to_owned(), "ipv4".to_owned()));
     }
     own.extend(interfaces);
-    own.extend(reuse_limit(client, facts));
+    own.extend(no_more_connections(client, facts));
     let is_replaced = |name: &str| {
         (client.ipv4_only && NOT_COPIED.contains(&name)) || own.iter().any(|(own, _)| own == name)
     };

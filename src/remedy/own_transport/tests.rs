@@ -521,7 +521,7 @@ fn a_provider_is_held_to_what_it_takes_by_the_number_of_clients() {
         STOCK,
         &[
             "smtp-google_destination_concurrency_limit = 5",
-            "smtp-google unix - - n - 5 smtp -o smtp_connection_reuse_count_limit=49",
+            "smtp-google unix - - n - 5 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
             "hash:transport: gmail.com smtp-google:, googlemail.com smtp-google:",
         ],
     );
@@ -531,7 +531,7 @@ fn a_provider_is_held_to_what_it_takes_by_the_number_of_clients() {
         STOCK,
         &[
             "smtp-google-ipv4_destination_concurrency_limit = 5",
-            "smtp-google-ipv4 unix - - n - 5 smtp -o inet_protocols=ipv4 -o smtp_connection_reuse_count_limit=49",
+            "smtp-google-ipv4 unix - - n - 5 smtp -o inet_protocols=ipv4 -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
             "hash:transport: gmail.com smtp-google-ipv4:, googlemail.com smtp-google-ipv4:",
         ],
     );
@@ -540,7 +540,7 @@ fn a_provider_is_held_to_what_it_takes_by_the_number_of_clients() {
 #[test]
 fn each_version_is_told_what_it_knows() {
     let check = |version, main, expected: &[&str]| {
-        let line = "smtp-free unix - - n - 1 smtp";
+        let line = "smtp-free unix - - n - 1 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no";
         let expected = [expected, &[line, FREE]].concat();
         let given = Given {
             version,
@@ -555,21 +555,6 @@ fn each_version_is_told_what_it_knows() {
     let pause_of_domain = "smtp-free_destination_rate_delay = 5s";
     check("3.7.11", "", &[patience, limit, pause]);
     check("2.11.6", "", &[patience, limit, pause_of_domain]);
-    // Before 2.11 a connection has no count, whatever the provider takes.
-    let given = Given {
-        version: "2.10.1",
-        ..STOCK
-    };
-    check_paced(
-        "google",
-        false,
-        given,
-        &[
-            "smtp-google_destination_concurrency_limit = 5",
-            "smtp-google unix - - n - 5 smtp",
-            "hash:transport: gmail.com smtp-google:, googlemail.com smtp-google:",
-        ],
-    );
 }
 
 #[test]
@@ -583,7 +568,7 @@ fn of_two_limits_the_stricter_one_holds() {
         check_paced("orange", false, given, expected);
     };
     let table = "hash:transport: orange.fr smtp-orange:, wanadoo.fr smtp-orange:";
-    let line = "smtp-orange unix - - n - 2 smtp -o smtp_connection_reuse_count_limit=99";
+    let line = "smtp-orange unix - - n - 2 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no";
     let pause = "smtp-orange_transport_rate_delay = 1s";
     let limit = "smtp-orange_destination_concurrency_limit = 2";
     let own = "- - n - - smtp";
@@ -604,17 +589,22 @@ fn of_two_limits_the_stricter_one_holds() {
         ],
     );
     check(
-        "smtp_connection_reuse_count_limit = 7",
+        "smtp_connection_cache_on_demand = no\nsmtp_connection_cache_destinations = orange.fr\nsmtp_skip_quit_response = no",
         "- - n - 1 smtp",
-        &[limit, pause, "smtp-orange unix - - n - 1 smtp", table],
-    );
-    check(
-        "",
-        "- - n - - smtp -o smtp_connection_reuse_count_limit=200 -o smtp_bind_address6=2001:db8::1",
         &[
             limit,
             pause,
-            "smtp-orange unix - - n - 2 smtp -o smtp_bind_address6=2001:db8::1 -o smtp_connection_reuse_count_limit=99",
+            "smtp-orange unix - - n - 1 smtp -o smtp_connection_cache_destinations=",
+            table,
+        ],
+    );
+    check(
+        "",
+        "- - n - - smtp -o smtp_skip_quit_response=yes -o smtp_bind_address6=2001:db8::1",
+        &[
+            limit,
+            pause,
+            "smtp-orange unix - - n - 2 smtp -o smtp_bind_address6=2001:db8::1 -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
             table,
         ],
     );
@@ -682,7 +672,7 @@ fn a_client_made_by_hand_is_taken_with_its_own_figures() {
             "smtp-free_destination_concurrency_failed_cohort_limit = 10",
             "smtp-free_destination_concurrency_limit = 1",
             "smtp-free_transport_rate_delay = 5s",
-            "smtp-free unix - - n - 1 smtp",
+            "smtp-free unix - - n - 1 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
             "hash:transport: aliceadsl.fr smtp-free:",
             "own-route: `hash:/etc/postfix/transport` routes `free.fr` to `slow:`, which stays as it is",
         ],
@@ -708,7 +698,7 @@ fn a_client_is_known_by_its_name_and_by_being_as_it_is_made() {
         let facts = facts(&Given { master, ..STOCK });
         assert_eq!(is_as_made(name, &facts).unwrap(), expected, "{master}");
     };
-    let reuse = "-o smtp_connection_reuse_count_limit=19";
+    let reuse = "-o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no";
     check("smtp-yahoo", &format!("- - n - 10 smtp {reuse}"), true);
     check("smtp-yahoo", &format!("- - y - 10 smtp {reuse}"), true);
     check("smtp-yahoo-2", &format!("- - n - 10 smtp {reuse}"), true);
