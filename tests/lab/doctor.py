@@ -13,7 +13,7 @@ from typing import Any
 NOTHING = "nothing"
 
 # What the commands of mailfix ask that write, and how records are printed for a program.
-ANSWERS = dict.fromkeys(["apply", "dkim new", "dkim rotate", "refresh", "undo"], "--no-input --yes")
+ANSWERS = dict.fromkeys(["apply", "diagnose", "dkim new", "dkim rotate", "refresh", "undo"], "--no-input --yes")
 ANSWERS["dns show"] = "--json"
 
 

@@ -236,6 +236,16 @@ class Policy(unittest.TestCase):
         self.assertEqual([bool(reply) for reply in replies], [False, False, True, False])
         self.assertIn("421 4.7.0 [TSS04]", replies[2][0])
 
+    def test_netease_counts_what_is_open_at_all_its_hosts(self) -> None:
+        judge = Judge(lambda name, kind: [])
+        netease, mail = Behaviour("netease", connections=1), Mail("192.0.2.1")
+        with judge.connected(netease, mail.address):
+            self.assertIsNone(judge.refusal(netease, "banner", mail))
+            with judge.connected(netease, mail.address):
+                self.assertEqual(judge.refusal(netease, "banner", mail), ["421 Too many connections"])
+                self.assertIsNone(judge.refusal(netease, "banner", Mail("192.0.2.2")))
+            self.assertIsNone(judge.refusal(netease, "banner", mail))
+
     def test_every_kind_has_all_its_words(self) -> None:
         for kind in policy.KINDS:
             for key in ("banner", "accepted", "no-such-user"):
