@@ -160,6 +160,8 @@ struct Rule {
     signature: Option<usize>,
     sign: Sign,
     wanted: Wanted,
+    /// Whether its cause is the recipient's own matter.
+    is_recipients: bool,
 }
 
 /// All that is known of causes.
@@ -189,14 +191,20 @@ impl Knowledge {
         let Catalogue { providers, causes } = catalogue;
         let mut phrases = phrases::Builder::default();
         let place = |code: &str| causes.iter().position(|cause| cause.code == code);
+        let is_recipients = |cause: usize| {
+            let cause = causes.get(cause);
+            cause.is_some_and(|cause| cause.recipient.is_some())
+        };
         let own = providers
             .iter()
             .map(|provider| {
                 let signatures = provider.signatures.iter().enumerate();
                 let rules = signatures.filter_map(|(number, signature)| {
+                    let cause = place(&signature.cause)?;
                     Some(Rule {
-                        cause: place(&signature.cause)?,
+                        cause,
                         signature: Some(number),
+                        is_recipients: is_recipients(cause),
                         wanted: phrases.wanted(&signature.sign),
                         sign: signature.sign.clone(),
                     })
@@ -214,6 +222,7 @@ impl Knowledge {
                 general.push(Rule {
                     cause,
                     signature: None,
+                    is_recipients: is_recipients(cause),
                     wanted: phrases.wanted(sign),
                     sign: sign.clone(),
                 });
@@ -304,18 +313,20 @@ impl Knowledge {
         let host = seen.host.as_deref();
         let by_host = host.and_then(|host| self.hosts.of_host(host.as_bytes()));
         let is_loopback = by_host.is_none() && host.is_some_and(is_loopback);
+        let looked_up = looked_up(seen);
         let place = |place: Option<usize>| place.map_or(u64::MAX, |place| place as u64);
         let evidence = &seen.evidence;
         let mut hash = Hash::default();
         for number in [
             by_host.map_or(u64::MAX, u64::from),
             place(self.of_domain(seen)),
-            place(self.of_looked_up(seen)),
+            place(looked_up.and_then(|name| self.of_host(name))),
             u64::from(host.is_some())
                 | u64::from(is_loopback) << 1
                 | u64::from(seen.domain.is_some()) << 2
                 | u64::from(evidence.enhanced.is_some()) << 3
                 | u64::from(seen.here) << 4
+                | u64::from(looked_up.is_some()) << 5
                 | (evidence.manner as u64) << 8
                 | u64::from(evidence.family.unwrap_or_default()) << 16
                 | u64::from(evidence.code.unwrap_or_default()) << 32,
@@ -340,7 +351,8 @@ impl Knowledge {
         };
         let provider = self.provider_of(seen, found).or_else(|| {
             // A host of nobody's that we know: the recipient's provider, if it speaks like that.
-            let provider = self.of_domain(seen).filter(|_| !seen.here)?;
+            let is_its = !seen.here && looked_up(seen).is_none();
+            let provider = self.of_domain(seen).filter(|_| is_its)?;
             (!spoke || own(provider).is_some()).then_some(provider)
         });
         let own = provider.and_then(own);
@@ -392,30 +404,17 @@ impl Knowledge {
             return None;
         }
         let host = seen.host.as_deref();
-        let by_host = host.and_then(|host| self.hosts.of_host(host.as_bytes()));
+        let by_host = host.and_then(|host| self.of_host(host));
         let by_mark = || {
             let mut marks = self.marks.iter();
             marks.position(|mark| !mark.is_empty() && mark.fits(found))
         };
+        if let Some(name) = looked_up(seen) {
+            return self.of_host(name);
+        }
         by_host
-            .and_then(place)
             .or_else(|| self.of_domain(seen).filter(|_| host.is_none()))
-            .or_else(|| self.of_looked_up(seen))
             .or_else(by_mark)
-    }
-
-    /// The place of the provider of a mail host whose address Postfix asked DNS for.
-    fn of_looked_up(&self, seen: &Seen<'_>) -> Option<usize> {
-        if seen.host.is_some() || seen.evidence.manner != Manner::Own {
-            return None;
-        }
-        let (_, name) = seen.words.split_once("name=")?;
-        let name = name.split_ascii_whitespace().next()?;
-        // The recipient's own domain is no mail host.
-        if seen.domain.as_deref() == Some(name) {
-            return None;
-        }
-        place(self.hosts.of_host(name.as_bytes())?)
     }
 
     /// A domain of a big receiver is said not to exist, and it does: so no look-up of this host
@@ -437,11 +436,29 @@ impl Knowledge {
         })
     }
 
+    /// The place of the provider of a mail host.
+    fn of_host(&self, name: &str) -> Option<usize> {
+        place(self.hosts.of_host(name.as_bytes())?)
+    }
+
     /// The place of the recipient's provider.
     fn of_domain(&self, seen: &Seen<'_>) -> Option<usize> {
         let domain = seen.domain.as_deref()?.to_ascii_lowercase();
         place(self.hosts.of_domain(domain.as_bytes())?)
     }
+}
+
+/// The mail host whose address Postfix asked DNS for: one of the recipient's, or a relay of ours.
+fn looked_up<'s>(seen: &'s Seen<'_>) -> Option<&'s str> {
+    if seen.host.is_some() || seen.evidence.manner != Manner::Own {
+        return None;
+    }
+    let (_, name) = seen.words.split_once("name=")?;
+    let name = name.split_ascii_whitespace().next()?;
+    // The recipient's own domain is no mail host.
+    let domain = seen.domain.as_deref();
+    let is_domain = domain.is_some_and(|domain| domain.eq_ignore_ascii_case(name));
+    (!is_domain).then_some(name)
 }
 
 /// The place of a provider that [`MailHosts`] numbers; 0 is nobody.
@@ -489,7 +506,12 @@ impl Rule {
 /// The rule that says most of those that fit; of equals the first.
 fn best<'r>(rules: &'r [Rule], evidence: &Evidence<'_>, found: &Found) -> Option<&'r Rule> {
     let mut best: Option<(usize, &Rule)> = None;
-    for rule in rules {
+    // At the greeting nobody has named a recipient yet.
+    let greeting = evidence.manner == Manner::RefusedToTalk;
+    for rule in rules
+        .iter()
+        .filter(|rule| !(greeting && rule.is_recipients))
+    {
         let Some(phrases) = rule.wanted.weight(found) else {
             continue;
         };

@@ -22,6 +22,9 @@ use crate::postfix::log::{Manner, Severity};
 /// The most of a text that is read: what people paste is shorter.
 pub const MOST: usize = 4 * 1024 * 1024;
 
+/// The ports on which clients submit mail (RFC 8314, 3.3).
+const SUBMISSION: [u16; 2] = [465, 587];
+
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
@@ -39,6 +42,8 @@ pub struct Sighting {
     pub family: Option<u8>,
     /// Whether the message was handed to a service of this host, and to no other one.
     pub here: bool,
+    /// Its port, where one is told.
+    pub port: Option<u16>,
     /// Our address, as the reply names it.
     pub client: Option<Client>,
     /// The reply's code.
@@ -124,6 +129,7 @@ impl Default for Sighting {
             address: None,
             family: None,
             here: false,
+            port: None,
             client: None,
             code: None,
             enhanced: None,
@@ -138,6 +144,13 @@ impl Default for Sighting {
 }
 
 impl Sighting {
+    /// Tells whether the host takes mail of its own clients, so that it is a relay of ours and none
+    /// of the recipient's.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        self.host.is_some() && self.port.is_some_and(|port| SUBMISSION.contains(&port))
+    }
+
     /// The recipient's domain.
     #[must_use]
     pub fn domain(&self) -> Option<&str> {

@@ -158,9 +158,10 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
         || sighting.dsn.clone(),
         |code| format!("{}.0.0", code / 100),
     );
+    let is_its = !here && !sighting.is_relayed();
     let mut verdict = knowledge.judge(&Seen {
         host: sighting.host.as_deref().map(Cow::Borrowed),
-        domain: sighting.domain().filter(|_| !here).map(Cow::Borrowed),
+        domain: sighting.domain().filter(|_| is_its).map(Cow::Borrowed),
         here: sighting.here,
         evidence: Evidence {
             dsn: &dsn,
@@ -171,6 +172,11 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
         },
         words: Cow::Borrowed(&sighting.words),
     });
+    if verdict.provider == OTHER
+        && let Some(provider) = of_named_recipient(knowledge, sighting, verdict.cause)
+    {
+        verdict.provider = provider;
+    }
     if here {
         verdict.provider = LOCAL;
         if let Some((cause, confidence)) = turned_away(knowledge, sighting) {
@@ -200,6 +206,27 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
         }
     }
     verdict
+}
+
+/// The receiver of the one address that a reply names, where neither host nor recipient stands
+/// beside it: of what is the recipient's own matter that is who gets the mail, and not who sent it.
+fn of_named_recipient<'k>(
+    knowledge: &'k Knowledge,
+    sighting: &Sighting,
+    cause: Option<&Cause>,
+) -> Option<&'k str> {
+    let is_alone = sighting.kind == Kind::Reply
+        && sighting.host.is_none()
+        && sighting.recipient.is_none()
+        && cause.is_some_and(|cause| cause.recipient.is_some());
+    let addresses = is_alone.then(|| Mask::addresses(&sighting.words))?;
+    let domain = |address: &String| Some(address.rsplit_once('@')?.1.to_ascii_lowercase());
+    let mut domains = addresses.iter().filter_map(domain);
+    let first = domains.next()?;
+    let number = knowledge.hosts().of_domain(first.as_bytes())?;
+    domains
+        .all(|other| other == first)
+        .then(|| knowledge.hosts().id(number))
 }
 
 /// This host refuses for a while, because a name is not found. For most clients that is so, for
@@ -285,13 +312,12 @@ fn chosen(seen: &[Sighting], verdicts: &[Verdict<'_>]) -> Option<usize> {
             Kind::Delivery(Ending::Sent) => 1,
             Kind::Loose => 0,
         };
-        // The service died, and here stands why.
+        // The service died, or could not ask a table, and here stands why.
         let names_why = matches!(one.kind, Kind::Trouble(_))
             && known > 0
             && verdict.confidence > Confidence::Guess
-            && verdict.code() != "transport-broken"
-            && seen.iter().zip(verdicts).any(|(other, verdict)| {
-                !matches!(other.kind, Kind::Trouble(_)) && verdict.code() == "transport-broken"
+            && seen.iter().zip(verdicts).any(|(other, effect)| {
+                !matches!(other.kind, Kind::Trouble(_)) && is_effect(effect, verdict)
             });
         let rank = if names_why { 7 } else { rank };
         // An attempt that was given up for the next address is the way to a delivery line.
@@ -307,6 +333,19 @@ fn chosen(seen: &[Sighting], verdicts: &[Verdict<'_>]) -> Option<usize> {
         }
     }
     best.map(|(_, at)| at)
+}
+
+/// Tells whether what a delivery met is but the effect of what a program said.
+fn is_effect(delivery: &Verdict<'_>, trouble: &Verdict<'_>) -> bool {
+    let of_table = ["hash-map-missing", "map-type-unsupported"].contains(&trouble.code());
+    match delivery.code() {
+        "transport-broken" => trouble.code() != "transport-broken",
+        "local-misconfig" => {
+            let says = |word: &str| delivery.because.iter().any(|words| words.contains(word));
+            of_table && (says("unavailable") || says("lookup") || says("resolver"))
+        }
+        _ => false,
+    }
 }
 
 /// The cause behind one that all of several destinations share.

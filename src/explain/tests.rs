@@ -393,3 +393,75 @@ fn whatever_the_words_they_are_no_reason_to_look_at_a_foreign_address() {
         "{commands:?}"
     );
 }
+
+#[test]
+fn of_whom_a_text_tells_is_read_however_it_is_written() {
+    let line = |to: &str, relay: &str, words: &str| {
+        format!("A1B2C3D: to=<{to}>, relay={relay}, dsn=4.7.5, status=deferred ({words})")
+    };
+    for (text, provider, cause) in [
+        // A blank stands before the bracket.
+        (
+            "A1B2C3D: lost connection with mx2.hotmail.com [192.0.2.1] while sending RCPT TO".to_owned(),
+            "microsoft-consumer",
+            "connection-lost",
+        ),
+        // Words stand in place of the address, and the host is a relay of ours.
+        (
+            line("a@gmx.de", "isp.server[IP address]:587", "Server certificate not trusted"),
+            OTHER,
+            "tls-untrusted",
+        ),
+        // A relay of ours is not found, and not the recipient's host.
+        (
+            line(
+                "a@gmail.com",
+                "none",
+                "Host or domain name not found. Name service error for name=smtp.intranet.example type=A: Host not found",
+            ),
+            OTHER,
+            "dns-nxdomain",
+        ),
+        (
+            line(
+                "a@gmail.com",
+                "none",
+                "Host or domain name not found. Name service error for name=gmail-smtp-in.l.google.com type=A: Host not found, try again",
+            ),
+            "google",
+            "dns-tempfail",
+        ),
+        // A report names what Postfix itself met.
+        (
+            "Final-Recipient: rfc822; bob@example.org\nStatus: 4.2.0\nDiagnostic-Code: X-Postfix; maildir delivery failed: create maildir file\n    /home/bob/Maildir/tmp/1.x: Permission denied".to_owned(),
+            LOCAL,
+            "local-misconfig",
+        ),
+        // The one address of a reply is the recipient's, unless the sender is what is refused.
+        (
+            "(552 5.2.2 <bob@icloud.com>: user is over quota)".to_owned(),
+            "apple",
+            "mailbox-full",
+        ),
+        (
+            "550 5.1.8 <bob@icloud.com>: Sender address rejected: Domain not found".to_owned(),
+            OTHER,
+            "sender-domain-invalid",
+        ),
+        // At the greeting nobody has named a recipient.
+        (
+            "A1B2C3D: host mx.example.org[192.0.2.1] refused to talk to me: 554 mx.example.org ESMTP not accepting messages".to_owned(),
+            OTHER,
+            "ip-reputation",
+        ),
+        // What the table lacks says more than that it could not be asked.
+        (
+            "A1B2C3D: to=<root@example.org>, relay=local, dsn=4.3.0, status=deferred (alias database unavailable)\n\
+             warning: hash:/etc/aliases is unavailable. open database /etc/aliases.db: No such file or directory".to_owned(),
+            LOCAL,
+            "hash-map-missing",
+        ),
+    ] {
+        check(&text, provider, cause);
+    }
+}

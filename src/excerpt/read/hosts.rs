@@ -68,6 +68,7 @@ struct Told<'a> {
     name: Option<&'a str>,
     address: Option<&'a str>,
     manner: Manner,
+    port: Option<u16>,
 }
 
 impl Told<'_> {
@@ -80,6 +81,7 @@ impl Told<'_> {
             },
         };
         sighting.manner = self.manner;
+        sighting.port = self.port;
         sighting.host = self.name.map(str::to_owned);
         set_address(&mut sighting, self.address);
         // Our own address is not that of the host.
@@ -166,6 +168,7 @@ fn spoken<'a>(text: &'a str, mark: &Mark, from: usize) -> Option<Told<'a>> {
         name,
         address,
         manner: mark.manner,
+        port: None,
     })
 }
 
@@ -177,7 +180,11 @@ fn told<'a>(text: &'a str, mark: &Mark) -> Option<Told<'a>> {
         return None;
     }
     let (name, address) = peer(whole);
-    let used = name?.len() + address.map_or(0, |address| address.len() + 2);
+    let name_ends = name?.len();
+    let used = match address {
+        Some(_) => name_ends + whole.get(name_ends..)?.find(']')? + 1,
+        None => name_ends,
+    };
     let after = whole.get(used..)?;
     let port = after.find([' ', ',']).unwrap_or(after.len());
     let (port, rest) = after.split_at_checked(port)?;
@@ -199,6 +206,7 @@ fn told<'a>(text: &'a str, mark: &Mark) -> Option<Told<'a>> {
         name,
         address,
         manner: mark.manner,
+        port: port_of(port),
     })
 }
 
@@ -255,18 +263,30 @@ pub(super) fn recipient_before(before: &str) -> Option<String> {
     word.contains('@').then(|| word.to_owned())
 }
 
-/// Reads `NAME[ADDRESS]` at the start of a text.
+/// Reads `NAME[ADDRESS]` at the start of a text; people and their programs put a blank between.
 pub(super) fn peer(text: &str) -> (Option<&str>, Option<&str>) {
     let end = text.find([' ', ',', '[', ';']).unwrap_or(text.len());
     let name = text.get(..end).unwrap_or_default();
-    let inside = text.get(end..).and_then(|rest| rest.strip_prefix('['));
+    let rest = text.get(end..).unwrap_or_default();
+    let inside = rest.strip_prefix('[').or_else(|| rest.strip_prefix(" ["));
     let address = inside.and_then(|inside| inside.get(..inside.find(']')?));
+    let address =
+        address.filter(|address| rest.starts_with('[') || reply::family_of(address).is_some());
     let name = if address.is_none() {
         name.trim_end_matches([':', '.'])
     } else {
         name
     };
     (Some(name).filter(|name| !name.is_empty()), address)
+}
+
+/// The port behind a host: `:587`.
+pub(super) fn port_of(text: &str) -> Option<u16> {
+    let text = text.strip_prefix(':')?;
+    text.split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 pub(super) fn set_address(sighting: &mut Sighting, address: Option<&str>) {

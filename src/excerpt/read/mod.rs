@@ -13,14 +13,14 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use crate::excerpt::wrap::{is_enhanced, is_time, log_line};
 use crate::excerpt::{Ending, Kind, Sighting};
 use crate::postfix::log::{Line, Manner, Peer, Severity};
-use hosts::{hosts, in_parentheses, is_closed, peer, recipient_before, set_address};
+use hosts::{hosts, in_parentheses, is_closed, peer, port_of, recipient_before, set_address};
 use reply::{coded, start_of_reply};
 
 /// The most words that are kept of a text that has no form.
 const LOOSE: usize = 4000;
 
 /// Words that Postfix prints of itself, in lines that tell of no other host.
-const OWN: [&str; 44] = [
+const OWN: [&str; 80] = [
     "unknown mail transport error",
     "mail transport unavailable",
     "host or domain name not found",
@@ -65,6 +65,42 @@ const OWN: [&str; 44] = [
     "exceeds size limit",
     "does not accept mail (nullmx)",
     "unable to look up host",
+    "transport is unavailable",
+    "name server loop for",
+    "malformed domain name in resource",
+    "numeric domain name in resource",
+    "no tlsa records found",
+    "tlsa records unusable",
+    "mx rrset is insecure",
+    "non dnssec destination",
+    "tlsa lookup error",
+    "offered no supported auth",
+    "offered null auth",
+    "sasl authentication failed;",
+    "maildir delivery failed",
+    "cannot update mailbox",
+    "cannot append message to file",
+    "delivery failed to mailbox",
+    "smtp_connect_addr: bind",
+    "has a valid address record",
+    "unable to find primary relay",
+    "user has moved to",
+    "too many hops",
+    "dns reply filter",
+    "smtputf8 is required",
+    "address resolver failure",
+    "unreadable mail queue entry",
+    "client tls configuration problem",
+    "with my own hostname",
+    "mail to command is restricted",
+    "mail to file is restricted",
+    "deferred transport",
+    "create maildir file",
+    "host found but no data record",
+    "null recipient address",
+    "alias database loop",
+    "invalid host or domain name",
+    "server unavailable or unable to receive",
 ];
 
 static OWN_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -91,6 +127,8 @@ struct Fields {
     host: Option<String>,
     status: String,
     diagnostic: Option<String>,
+    /// Whether the diagnostic is Postfix's own, and no other host's.
+    is_own: bool,
 }
 
 /// Reads whole lines.
@@ -165,7 +203,10 @@ fn field(line: &str, fields: &mut Fields, seen: &mut Vec<Sighting>) -> bool {
                 .unwrap_or_default()
                 .clone_into(&mut fields.status);
         }
-        "diagnostic-code" => fields.diagnostic = Some(typed.to_owned()),
+        "diagnostic-code" => {
+            fields.is_own = value.to_ascii_lowercase().starts_with("x-postfix");
+            fields.diagnostic = Some(typed.to_owned());
+        }
         _ => return false,
     }
     true
@@ -178,6 +219,7 @@ fn flush(fields: &mut Fields, seen: &mut Vec<Sighting>) {
         host,
         status,
         diagnostic,
+        is_own,
     } = std::mem::take(fields);
     let before = seen.len();
     if let Some(diagnostic) = diagnostic {
@@ -186,8 +228,9 @@ fn flush(fields: &mut Fields, seen: &mut Vec<Sighting>) {
             hosts(&diagnostic, &Around::default(), seen);
         }
         if seen.len() == before {
+            let manner = if is_own { Manner::Own } else { Manner::Said };
             seen.push(Sighting {
-                manner: Manner::Said,
+                manner,
                 ..reply::sighting(&diagnostic)
             });
         }
@@ -322,11 +365,18 @@ fn delivery(text: &str, at: usize, around: &Around, seen: &mut Vec<Sighting>) {
             }
         });
     }
-    let relay = after(fields, "relay=").map(|relay| relay.trim_end_matches(','));
-    let is_here = relay.is_some_and(|relay| Peer::parse(relay.as_bytes()).is_here());
+    // In brackets there may be words in place of an address.
+    let relay = fields.split_once("relay=").map(|(_, relay)| relay);
+    let is_here = relay.is_some_and(|relay| {
+        let word = relay.split([' ', ',']).next().unwrap_or_default();
+        Peer::parse(word.as_bytes()).is_here()
+    });
     let (name, address) = relay.map(peer).unwrap_or_default();
+    let behind = relay.and_then(|relay| relay.split_once(']'));
+    let port = behind.and_then(|(_, behind)| port_of(behind));
     for sighting in seen.iter_mut().skip(first) {
         sighting.is_cut |= is_cut;
+        sighting.port = sighting.port.or(port);
         if let Some(dsn) = after(fields, "dsn=") {
             dsn.trim_end_matches(',').clone_into(&mut sighting.dsn);
         }
