@@ -2,12 +2,14 @@
 //!
 //! Owns [`mix`]: one number for all replies of which the same is to be said, found much sooner than
 //! that is. A word with an id, or an address of mail, counts as any other such word but for the
-//! marks around it, unless a phrase may have a part in it, a code, or the address of a host. Must
-//! not know what is said of a reply.
+//! marks around it and the phrases within it, unless a phrase may reach into it from outside, or it
+//! has a code or the address of a host. Must not know what is said of a reply.
+
+use memchr::memchr_iter;
 
 use super::log::Hash;
 use super::phrases::Phrases;
-use crate::address::within;
+use crate::postfix::log::near_digit_or;
 
 /// From how many bytes on a word with a digit can be an id; shorter ones are codes and counts.
 const ID: usize = 8;
@@ -16,7 +18,7 @@ const ID: usize = 8;
 pub(super) fn mix(hash: &mut Hash, said: &[u8], phrases: &Phrases) {
     // What stands between ids is taken in one piece.
     let (mut piece, mut at) = (0, 0);
-    while let Some(sign) = digit_or_at(said.get(at..).unwrap_or_default()) {
+    while let Some(sign) = near_digit_or(b'@', said.get(at..).unwrap_or_default()) {
         let (before, behind) = said.split_at_checked(at + sign).unwrap_or_default();
         let is_blank = |byte: &u8| byte.is_ascii_whitespace();
         let start = before
@@ -26,11 +28,12 @@ pub(super) fn mix(hash: &mut Hash, said: &[u8], phrases: &Phrases) {
         let rest = behind.iter().position(is_blank).unwrap_or(behind.len());
         let end = before.len() + rest;
         let word = said.get(start..end).unwrap_or_default();
-        if is_id(word, phrases) {
+        if let Some(within) = as_id(word, phrases) {
             let is_mark = |byte: &u8| !byte.is_ascii_alphanumeric();
             let first = usize::from(word.first().is_some_and(is_mark));
             let last = word.iter().rev().take_while(|byte| is_mark(byte)).count();
             hash.add(said.get(piece..start + first).unwrap_or_default());
+            hash.mix(within);
             piece = end - last;
         }
         at = end;
@@ -38,33 +41,26 @@ pub(super) fn mix(hash: &mut Hash, said: &[u8], phrases: &Phrases) {
     hash.add(said.get(piece..).unwrap_or_default());
 }
 
-/// Finds the first digit or `@`, eight bytes at a time.
-fn digit_or_at(text: &[u8]) -> Option<usize> {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = EACH << 7;
-    let (eights, rest) = text.as_chunks::<8>();
-    for (at, eight) in eights.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        // A digit becomes less than ten, and what is not sets its byte's highest bit.
-        let digit = word ^ (EACH * u64::from(b'0'));
-        let no_digit = ((digit & !HIGH) + EACH * (0x80 - 10)) | digit;
-        let at_sign = word ^ (EACH * u64::from(b'@'));
-        let no_at = ((at_sign & !HIGH) + EACH * 0x7F) | at_sign;
-        let found = !(no_digit & no_at) & HIGH;
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let is_wanted = |byte: &u8| byte.is_ascii_digit() || *byte == b'@';
-    Some(eights.len() * 8 + rest.iter().position(is_wanted)?)
-}
-
-/// Tells of a word with a digit or an `@` whether it does not matter which it is.
-fn is_id(word: &[u8], phrases: &Phrases) -> bool {
+/// Takes a word with a digit or an `@`, of which it does not matter which it is, for the phrases that
+/// lie within it.
+fn as_id(word: &[u8], phrases: &Phrases) -> Option<u64> {
     // Digits and these are codes, counts, times and addresses.
     let is_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b':' | b'-');
-    let may_be = word.contains(&b'@') || (word.len() >= ID && !word.iter().all(is_number));
-    may_be && !is_code(word) && !phrases.may_touch(word) && within(word).next().is_none()
+    let may_be = (word.len() >= ID && !word.iter().all(is_number)) || word.contains(&b'@');
+    if !may_be || is_code(word) || may_have_address(word) {
+        return None;
+    }
+    let mut hash = Hash::default();
+    phrases.inside(word, |phrase| hash.mix(u64::from(phrase)))?;
+    Some(hash.number())
+}
+
+/// Tells whether a word may hold the address of a host: all have two colons, or three full stops
+/// behind digits.
+fn may_have_address(word: &[u8]) -> bool {
+    let colons = memchr_iter(b':', word).count();
+    let is_stop = |pair: &&[u8]| matches!(pair, [b'0'..=b'9', b'.']);
+    colons >= 2 || word.windows(2).filter(is_stop).count() >= 3
 }
 
 /// Tells whether a word begins as a reply's code does (RFC 5321, 4.2.1; RFC 3463, 2).
@@ -85,6 +81,7 @@ mod tests {
     use proptest::sample::{Index, select};
 
     use super::*;
+    use crate::address::within;
     use crate::diagnose::Knowledge;
     use crate::diagnose::phrases::Found;
     use crate::postfix::log::Answer;
@@ -122,18 +119,6 @@ mod tests {
         let words = words.filter(|word| !word.is_empty()).collect();
         (replies, words)
     });
-
-    #[test]
-    fn digits_and_at_signs_are_found() {
-        for byte in 0..=u8::MAX {
-            for at in 0..19 {
-                let mut text = [0xFF; 19];
-                text[at] = byte;
-                let found = byte.is_ascii_digit() || byte == b'@';
-                assert_eq!(digit_or_at(&text), found.then_some(at), "{byte} {at}");
-            }
-        }
-    }
 
     #[test]
     fn ids_do_not_matter_and_codes_addresses_and_phrases_do() {

@@ -311,22 +311,18 @@ impl Knowledge {
     /// [`Self::of_known_name`].
     fn number(&self, seen: &Seen<'_>, found: &Found) -> u64 {
         let host = seen.host.as_deref();
-        let by_host = host.and_then(|host| self.hosts.of_host(host.as_bytes()));
-        let is_loopback = by_host.is_none() && host.is_some_and(is_loopback);
         let looked_up = looked_up(seen);
         let place = |place: Option<usize>| place.map_or(u64::MAX, |place| place as u64);
         let evidence = &seen.evidence;
         let mut hash = Hash::default();
         for number in [
-            by_host.map_or(u64::MAX, u64::from),
+            host.map_or(u64::MAX, |host| u64::from(self.number_of_host(host))),
             place(self.of_domain(seen)),
             place(looked_up.and_then(|name| self.of_host(name))),
-            u64::from(host.is_some())
-                | u64::from(is_loopback) << 1
-                | u64::from(seen.domain.is_some()) << 2
-                | u64::from(evidence.enhanced.is_some()) << 3
-                | u64::from(seen.here) << 4
-                | u64::from(looked_up.is_some()) << 5
+            u64::from(seen.domain.is_some())
+                | u64::from(evidence.enhanced.is_some()) << 1
+                | u64::from(seen.here) << 2
+                | u64::from(looked_up.is_some()) << 3
                 | (evidence.manner as u64) << 8
                 | u64::from(evidence.family.unwrap_or_default()) << 16
                 | u64::from(evidence.code.unwrap_or_default()) << 32,
@@ -339,6 +335,14 @@ impl Knowledge {
             hash.mix(u64::from(id));
         }
         hash.number()
+    }
+
+    /// A number for all that a verdict hangs on of the name of the host that spoke.
+    fn number_of_host(&self, host: &str) -> u32 {
+        match self.hosts.of_host(host.as_bytes()) {
+            Some(provider) => u32::from(provider),
+            None => u32::from(is_loopback(host)) << 16,
+        }
     }
 
     /// The verdict without what decided, and the rule that did.

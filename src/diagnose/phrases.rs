@@ -253,20 +253,44 @@ impl Builder {
 }
 
 impl Phrases {
-    /// Tells whether a phrase may have a part in a word of a text, whatever words stand around it;
-    /// a mark before the word, and any behind it, may be part of one all the same. That it has
-    /// none is sure.
-    pub(super) fn may_touch(&self, word: &[u8]) -> bool {
+    /// Visits the phrases that lie within a word of a text, whatever words stand around it; `None`
+    /// where one may reach into it, or out of it. A mark before the word, and any behind it, may be
+    /// part of one all the same.
+    pub(super) fn inside(&self, word: &[u8], mut visit: impl FnMut(Id)) -> Option<()> {
         let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
         let end = word.iter().rposition(is_letter).map_or(0, |last| last + 1);
+        if self.last.may_begin(word) {
+            return None;
+        }
         let mut is_within = false;
-        self.last.may_begin(word)
-            || word.iter().take(end).enumerate().any(|(at, byte)| {
-                let begins = !(is_within && is_letter(byte));
-                is_within = is_letter(byte);
-                let rest = word.get(at..).unwrap_or_default();
-                begins && (self.single.may_begin(rest) || self.others.may_be(rest))
-            })
+        for (at, byte) in word.iter().take(end).enumerate() {
+            let begins = !(is_within && is_letter(byte));
+            is_within = is_letter(byte);
+            if !begins {
+                continue;
+            }
+            let rest = word.get(at..).unwrap_or_default();
+            if self.others.may_be(rest) {
+                return None;
+            }
+            if self.single.may_begin(rest) {
+                let lower = rest.to_ascii_lowercase();
+                let found = self.beginning(&lower);
+                let found = found.filter(|(phrase, _)| lower.starts_with(phrase));
+                found.for_each(|(_, id)| visit(*id));
+            }
+        }
+        Some(())
+    }
+
+    /// Those that may stand at the beginning of a text in lower case.
+    fn beginning(&self, text: &[u8]) -> impl Iterator<Item = &Phrase> {
+        let found = [
+            self.long.beginning(text),
+            self.middle.beginning(text),
+            self.short.beginning(text),
+        ];
+        found.into_iter().flatten()
     }
 
     /// Finds all of them in a text; what was found before is forgotten.
@@ -284,12 +308,7 @@ impl Phrases {
             is_within = is_letter;
             if begins {
                 let rest = lower.get(at..).unwrap_or_default();
-                let found = [
-                    self.long.beginning(rest),
-                    self.middle.beginning(rest),
-                    self.short.beginning(rest),
-                ];
-                for (phrase, id) in found.into_iter().flatten() {
+                for (phrase, id) in self.beginning(rest) {
                     if rest.starts_with(phrase) && places.iter().all(|(held, _)| held != id) {
                         places.push((*id, at..at + phrase.len()));
                     }

@@ -4,22 +4,18 @@
 //! nothing of it but names, so that parts of a log can be read side by side. Must not know what
 //! lines mean together.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Options;
+use super::kinds::{Kinds, wording};
 use super::markers::{Markers, PASSING};
-use super::note::{ByHash, Class, Detail, Hash, Key, Notes, Numbered, Texts, Told, What, hash};
+use super::note::{Class, Detail, Key, Notes, Numbered, Texts, Told, What, hash};
 use super::passed::{Passing, message, process};
-use crate::address::within;
-use crate::diagnose::gist;
-use crate::diagnose::phrases::Found;
-use crate::diagnose::{Knowledge, LOCAL, NO_DOMAIN, NO_RESOLVER, Seen};
-use crate::postfix::log::{Answer, Delivery, Event, Line, Manner, Severity, Sign, Status, Trouble};
+use crate::diagnose::{Knowledge, LOCAL, Seen};
+use crate::postfix::log::{Answer, Delivery, Event, Line, Severity, Sign, Status, Trouble};
 use crate::stats::{Clock, Family, LastDay};
 
 /// Most tags that are told apart in a part of a log.
@@ -33,12 +29,6 @@ const MAX_CLASSES: usize = 4000;
 
 /// Most wordings of warnings that are known to tell nothing.
 const MAX_DULL: usize = 20_000;
-
-/// Most verdicts that are remembered.
-const MAX_VERDICTS: usize = 10_000;
-
-/// Most replies that are remembered.
-const MAX_REPLIES: usize = 20_000;
 
 /// How much of a line is kept as an example.
 const EXAMPLE: usize = 1500;
@@ -98,9 +88,6 @@ pub(super) struct Reader<'k> {
     knowledge: &'k Knowledge,
     markers: Arc<Markers>,
     options: Options,
-    /// Places of what the knowledge names.
-    providers: HashMap<&'k str, u16>,
-    causes: HashMap<&'k str, u16>,
     classes: HashMap<Key, u32, Numbered>,
     notes: Notes,
     passing: Passing,
@@ -113,38 +100,16 @@ pub(super) struct Reader<'k> {
     dull: HashSet<u64>,
     /// The last domain, in lower case.
     domain: Vec<u8>,
-    /// The last words, as a person reads them, and the phrases they have.
-    words: String,
-    found: Found,
-    /// Verdicts by all that they hang on.
-    verdicts: HashMap<u64, Brief<'k>>,
-    /// Kinds of failures by what replies have in common.
-    replies: ByHash<Key>,
-}
-
-/// What matters of a verdict.
-#[derive(Clone, Copy, Debug)]
-struct Brief<'k> {
-    provider: &'k str,
-    code: &'k str,
-    is_here: bool,
-    is_new: bool,
+    kinds: Kinds<'k>,
 }
 
 impl<'k> Reader<'k> {
     /// Begins with nothing.
     pub(super) fn new(knowledge: &'k Knowledge, markers: Arc<Markers>, options: Options) -> Self {
-        let numbered = |names: Vec<&'k str>| {
-            let numbers = names.into_iter().enumerate();
-            let numbers = numbers.map(|(number, name)| (name, u16::try_from(number).unwrap_or(0)));
-            numbers.collect()
-        };
         Self {
             knowledge,
             markers,
             options,
-            providers: numbered(super::providers(knowledge)),
-            causes: numbered(super::causes(knowledge)),
             classes: HashMap::default(),
             notes: Notes::default(),
             passing: Passing::new(),
@@ -153,10 +118,7 @@ impl<'k> Reader<'k> {
             is_resolved: false,
             dull: HashSet::new(),
             domain: Vec::new(),
-            words: String::new(),
-            found: Found::default(),
-            verdicts: HashMap::new(),
-            replies: ByHash::default(),
+            kinds: Kinds::new(knowledge),
         }
     }
 
@@ -376,8 +338,8 @@ impl<'k> Reader<'k> {
         // Each fault is told in its own words; what only follows from one is not.
         let wording = if is_reason { wording } else { 0 };
         let key = Key {
-            provider: self.provider(LOCAL),
-            cause: self.cause(cause),
+            provider: self.kinds.provider(LOCAL),
+            cause: self.kinds.cause(cause),
             address: None,
             tag,
             family: Family::None,
@@ -421,8 +383,8 @@ impl<'k> Reader<'k> {
         let at = memrchr(b'@', name).map_or(0, |at| at + 1);
         let domain = name.get(at..).unwrap_or_default().to_ascii_lowercase();
         let key = Key {
-            provider: self.provider(LOCAL),
-            cause: self.cause("chroot-dns"),
+            provider: self.kinds.provider(LOCAL),
+            cause: self.kinds.cause("chroot-dns"),
             address: None,
             tag,
             family: Family::None,
@@ -440,42 +402,6 @@ impl<'k> Reader<'k> {
         });
     }
 
-    /// What is to be said of words, with the protocol. A verdict is made once for all lines that
-    /// it would be the same for.
-    fn verdict(
-        &mut self,
-        delivery: Option<&Delivery<'_>>,
-        answer: &Answer<'_>,
-    ) -> (Brief<'k>, Option<u8>) {
-        let knowledge = self.knowledge;
-        answer.plain_into(&mut self.words);
-        knowledge.phrases.find(&self.words, &mut self.found);
-        let words = Cow::Borrowed(self.words.as_str());
-        let seen = match delivery {
-            Some(delivery) => Seen::with_words(answer, delivery.dsn, words).of_delivery(delivery),
-            None => Seen::with_words(answer, b"", words),
-        };
-        let family = seen.evidence.family;
-        let number = knowledge.number(&seen, &self.found);
-        if let Some(brief) = self.verdicts.get(&number) {
-            return (*brief, family);
-        }
-        let (verdict, _) = knowledge.decide(&seen, &self.found);
-        let code = verdict.cause.map_or("", |cause| cause.code.as_str());
-        let brief = Brief {
-            provider: verdict.provider,
-            code,
-            is_here: knowledge.is_here(code),
-            is_new: verdict.is_new,
-        };
-        // Whether a name is one that must be there is not in the phrases.
-        let is_of_a_name = seen.host.is_none() && [NO_DOMAIN, NO_RESOLVER].contains(&code);
-        if !is_of_a_name && self.verdicts.len() < MAX_VERDICTS {
-            self.verdicts.insert(number, brief);
-        }
-        (brief, family)
-    }
-
     /// The number of the kind of failure that a line tells of; without a delivery it is an
     /// attempt.
     fn class(
@@ -486,73 +412,11 @@ impl<'k> Reader<'k> {
         tag: u16,
         is_here: bool,
     ) -> u32 {
-        let reply = self.reply(delivery, answer, is_here);
-        let known = reply.and_then(|reply| self.replies.get(&reply).copied());
-        let mut key = known.unwrap_or_else(|| self.key(delivery, answer, is_here));
-        if known.is_none()
-            && let Some(reply) = reply
-        {
-            if self.replies.len() >= MAX_REPLIES {
-                self.replies.clear();
-            }
-            self.replies.insert(reply, key);
-        }
+        let mut key = self.kinds.of(delivery, answer, is_here);
         if key.address.is_none() {
             key.tag = tag;
         }
         self.number(key, text, answer.said)
-    }
-
-    /// A number for all that the kind of a failure hangs on. A host must have spoken, or been
-    /// spoken to: other words hold names that matter.
-    fn reply(
-        &self,
-        delivery: Option<&Delivery<'_>>,
-        answer: &Answer<'_>,
-        is_here: bool,
-    ) -> Option<u64> {
-        let peer = answer.peer?;
-        let mut hash = Hash::default();
-        hash.mix(
-            u64::from(is_here) | u64::from(delivery.is_some()) << 1 | (answer.manner as u64) << 2,
-        );
-        hash.add(peer.name);
-        hash.add(peer.address.unwrap_or_default());
-        if let Some(delivery) = delivery {
-            hash.add(delivery.dsn);
-            hash.add(delivery.relay.address.unwrap_or_default());
-        }
-        gist::mix(&mut hash, answer.said, &self.knowledge.phrases);
-        Some(hash.number())
-    }
-
-    /// The kind of a failure, whatever program told it.
-    fn key(&mut self, delivery: Option<&Delivery<'_>>, answer: &Answer<'_>, is_here: bool) -> Key {
-        let (verdict, family) = self.verdict(delivery, answer);
-        let code = verdict.code;
-        let is_here = is_here || verdict.is_here;
-        let provider = if is_here { LOCAL } else { verdict.provider };
-        let family = match family {
-            _ if is_here => Family::None,
-            Some(6) => Family::V6,
-            Some(_) => Family::V4,
-            None => Family::None,
-        };
-        let refused = answer.manner == Manner::RefusedToTalk;
-        Key {
-            provider: self.provider(provider),
-            cause: self.cause(code),
-            address: own_address(answer, family),
-            tag: 0,
-            family,
-            is_attempt: delivery.is_none(),
-            is_greeting: refused && answer.code().is_some_and(|code| code >= 500),
-            wording: if verdict.is_new || code.is_empty() {
-                wording(answer.said)
-            } else {
-                0
-            },
-        }
     }
 
     fn number(&mut self, key: Key, text: &[u8], words: &[u8]) -> u32 {
@@ -573,14 +437,6 @@ impl<'k> Reader<'k> {
             words: cut(words, EXAMPLE).into(),
         });
         number
-    }
-
-    fn provider(&self, id: &str) -> u16 {
-        self.providers.get(id).copied().unwrap_or_default()
-    }
-
-    fn cause(&self, code: &str) -> u16 {
-        self.causes.get(code).copied().unwrap_or_default()
     }
 }
 
@@ -627,38 +483,6 @@ fn is_here(line: &Line<'_>, delivery: &Delivery<'_>) -> bool {
     let is_agent = [b"local".as_slice(), b"virtual", b"pipe"].contains(&line.daemon());
     let is_socket = relay.address.is_some_and(|address| address.contains(&b'/'));
     is_agent || is_socket || (!relay.is_none() && relay.address.is_none())
-}
-
-/// Our own address, where the reply names it: one of the session's protocol that is not the
-/// other side's. Black lists answer with addresses too, of `127.0.0.0/8`.
-fn own_address(answer: &Answer<'_>, family: Family) -> Option<IpAddr> {
-    if !matches!(answer.manner, Manner::Said | Manner::RefusedToTalk) {
-        return None;
-    }
-    let peer = answer.peer.and_then(|peer| peer.ip());
-    within(answer.said).find(|address| {
-        let fits = match family {
-            Family::V4 => address.is_ipv4(),
-            Family::V6 => address.is_ipv6(),
-            Family::None => true,
-        };
-        fits && Some(*address) != peer && !address.is_loopback() && !address.is_unspecified()
-    })
-}
-
-/// A number for words, whatever ids, addresses and counts stand between them.
-fn wording(said: &[u8]) -> u64 {
-    let mut hash = Hash::default();
-    let words = said.split(u8::is_ascii_whitespace);
-    let is_own = |word: &&[u8]| {
-        !word
-            .iter()
-            .any(|byte| byte.is_ascii_digit() || *byte == b'@')
-    };
-    for word in words.filter(|word| !word.is_empty()).filter(is_own) {
-        hash.add(word);
-    }
-    hash.number()
 }
 
 fn cut(text: &[u8], most: usize) -> &[u8] {

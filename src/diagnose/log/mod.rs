@@ -11,6 +11,7 @@
 mod counts;
 mod group;
 mod join;
+mod kinds;
 mod lines;
 mod markers;
 mod masked;

@@ -5,12 +5,10 @@
 //! whose it is; and [`Passed`], what is kept of it. What it sees only decides who may want to read
 //! the line: what it tells is known when it was read. Must not know who waits.
 
-use std::collections::HashSet;
+use memchr::memchr;
 
-use memchr::memmem::Finder;
-
-use super::note::{Hash, Numbered, hash};
-use crate::postfix::log::{Heads, near_either, number};
+use super::note::{Hash, hash};
+use crate::postfix::log::{Heads, last_word, near_either, trailing_number};
 use crate::stats::{LastDay, Span, Stamp};
 
 /// What a line of a delivery has behind its queue id.
@@ -20,13 +18,12 @@ pub(super) const TO: &[u8] = b": to=<";
 pub(super) const REMOVED: &[u8] = b": removed";
 
 /// What a line of a delivery has where a recipient's mail was taken.
-const SENT: &[u8] = b" status=sent (";
+const SENT: &[u8] = b", status=sent (";
 
-/// How long the longest word is that is looked at as a queue id.
-const ID: usize = 24;
-
-/// Most queue managers that are known to have been heard.
-const MANAGERS: usize = 1000;
+/// How many places there are for queue managers that were heard, and how many have one place;
+/// whoever has more of them has some read anew, now and then.
+const MANAGERS: usize = 64;
+const AT_A_PLACE: usize = 4;
 
 /// A line that nobody read.
 #[derive(Clone, Copy, Debug)]
@@ -69,33 +66,31 @@ impl Lines {
 /// Tells which lines are such.
 #[derive(Debug)]
 pub(super) struct Passing {
-    status: Finder<'static>,
     heads: Heads,
     /// What the last head came to: the time, by the day the log ends on, and the host.
     stamp: Option<Stamp>,
     last: Option<LastDay>,
     host: u64,
     /// Queue managers that said of a message that it left the queue.
-    managers: HashSet<u64, Numbered>,
+    managers: [[u64; AT_A_PLACE]; MANAGERS],
 }
 
 impl Passing {
     /// Begins with nothing.
     pub(super) fn new() -> Self {
         Self {
-            status: Finder::new(b" status="),
             heads: Heads::default(),
             stamp: None,
             last: None,
             host: 0,
-            managers: HashSet::default(),
+            managers: [[0; AT_A_PLACE]; MANAGERS],
         }
     }
 
     /// Forgets what was seen: a new part of a log begins.
     pub(super) fn begin(&mut self) {
         self.last = None;
-        self.managers.clear();
+        self.managers = [[0; AT_A_PLACE]; MANAGERS];
     }
 
     /// Keeps a line that tells of a recipient whose mail was taken, or of a message that left the
@@ -114,7 +109,7 @@ impl Passing {
         let kept = if is_removed {
             at + REMOVED.len()
         } else {
-            at + self.taken(behind)?
+            at + Self::taken(behind)?
         };
         let is_same = self.heads.read(before)?;
         if !is_same || self.last != Some(last) {
@@ -126,14 +121,10 @@ impl Passing {
             }
         }
         // `TAG[PROCESS]: ID`, read backwards from where it ends.
-        let near_end = before.get(before.len().saturating_sub(ID)..)?;
-        let length = near_end.iter().rev().position(|byte| *byte == b' ')?;
-        let (before, id) = before.split_at_checked(before.len() - length)?;
-        let before = before.strip_suffix(b"]: ")?;
-        let open = before.iter().rposition(|byte| !byte.is_ascii_digit())?;
-        let (before, digits) = before.split_at_checked(open + 1)?;
+        let (before, id) = last_word(before)?;
+        let (before, pid) = trailing_number(before.strip_suffix(b"]: ")?)?;
         let tag = before.strip_suffix(b"[")?.get(self.heads.length()..)?;
-        let process = process(self.host, number(digits)?);
+        let process = process(self.host, pid);
         if is_removed && tag.ends_with(b"/qmgr") && !self.is_known_manager(process, tag) {
             return None;
         }
@@ -154,15 +145,15 @@ impl Passing {
 
     /// How much of a delivery's line tells that the mail was taken, where that is plain: an address
     /// with quotes may hold what looks like another field.
-    fn taken(&self, line: &[u8]) -> Option<usize> {
+    fn taken(line: &[u8]) -> Option<usize> {
         let to = line.strip_prefix(TO)?;
         let close = near_either([b'>', b'"'], to)?;
         let rest = to.get(close..)?;
         let start = TO.len() + close;
         rest.starts_with(b">, ").then_some(())?;
-        let status = self.status.find(rest)?;
-        let is_sent = rest.get(status..)?.starts_with(SENT);
-        (is_sent && rest.get(..status)?.ends_with(b",")).then_some(start + status + SENT.len())
+        // What the receiver said begins with the first such bracket, or an address holds one.
+        let end = memchr(b'(', rest)? + 1;
+        rest.get(..end)?.ends_with(SENT).then_some(start + end)
     }
 
     /// Tells whether it was heard before; from now on it was.
@@ -170,11 +161,17 @@ impl Passing {
         let mut hash = Hash::default();
         hash.mix(process);
         hash.add(tag);
-        // Whoever has more of them has them read anew, now and then.
-        if self.managers.len() >= MANAGERS {
-            self.managers.clear();
+        let number = hash.number();
+        let place = usize::try_from(number >> 32).unwrap_or_default() % MANAGERS;
+        let Some(held) = self.managers.get_mut(place) else {
+            return false;
+        };
+        let is_known = held.contains(&number);
+        if !is_known {
+            held.rotate_right(1);
+            held[0] = number;
         }
-        !self.managers.insert(hash.number())
+        is_known
     }
 }
 

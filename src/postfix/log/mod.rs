@@ -10,6 +10,7 @@
 //! length alone. To read gigabytes, find lines by a [`Marker`] and parse those only.
 
 mod blocks;
+mod eights;
 mod event;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
 
 pub use blocks::blocks;
+use eights::{begins_with, near};
+pub(crate) use eights::{last_word, near_digit_or, near_either, trailing_number};
 pub use event::{Answer, Delivery, Event, Manner, Severity, Sign, Status, Tls, Trouble};
 
 /// How many words before the program's name are looked at: more than any known head has.
@@ -296,7 +299,7 @@ impl Heads {
     /// Reads how a line begins, as [`Line::parse`] does, where it begins as nearly all do; gives
     /// whether that is how the line before began.
     pub fn read(&mut self, line: &[u8]) -> Option<bool> {
-        if !self.last.is_empty() && line.starts_with(&self.last) {
+        if !self.last.is_empty() && begins_with(line, &self.last) {
             return Some(true);
         }
         let (time, host) = usual_head(line)?;
@@ -455,31 +458,6 @@ pub fn is_queue_id(word: &[u8]) -> bool {
 fn leading(text: &[u8], is: impl Fn(&u8) -> bool) -> &[u8] {
     let end = text.iter().position(|byte| !is(byte)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
-}
-
-/// Finds a byte that is near: eight bytes at a time and no call, which makes most of what a
-/// search by [`memchr`] costs over a few bytes.
-fn near(byte: u8, text: &[u8]) -> Option<usize> {
-    near_either([byte, byte], text)
-}
-
-/// The same for the nearer of two.
-pub(crate) fn near_either(bytes: [u8; 2], text: &[u8]) -> Option<usize> {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    let [one, two] = bytes.map(|byte| EACH * u64::from(byte));
-    // A byte that is wanted becomes zero, and the lowest zero is the lowest whose highest bit a
-    // subtraction sets.
-    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
-    let (eights, rest) = text.as_chunks::<8>();
-    for (at, eight) in eights.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        let found = zeros(word ^ one) | zeros(word ^ two);
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = rest.iter().position(|other| bytes.contains(other))?;
-    Some(eights.len() * 8 + at)
 }
 
 /// A number at the start of a text, and what follows; one that is too large is the largest.
