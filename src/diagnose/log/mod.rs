@@ -24,9 +24,9 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::thread;
 
 use crate::diagnose::{Knowledge, LOCAL, OTHER};
@@ -127,69 +127,103 @@ impl<'k> Reading<'k> {
 
 /// The notes of all threads, on their way into one order.
 struct Order {
-    state: Mutex<State>,
+    queue: Mutex<Queue>,
     turned: Condvar,
+    /// Held by the thread that joins; others leave their notes to it and read on.
+    join: Mutex<Join>,
     /// How many finished parts may wait.
     most: usize,
 }
 
-struct State {
+struct Queue {
     /// The job whose notes come next.
     next: usize,
+    /// Notes in the order of the log, to be joined.
+    ready: VecDeque<Notes>,
+    /// Those of jobs that came before their turn.
     waiting: BTreeMap<usize, Notes>,
-    join: Join,
     /// Room for more notes.
     rooms: Vec<Notes>,
     /// A thread ended early, and nobody need wait for it.
     is_broken: bool,
 }
 
-impl State {
-    fn take(&mut self, notes: Notes) {
-        self.join.take(&notes);
-        self.rooms.push(notes.emptied());
-    }
-}
-
 impl Order {
     /// Room for notes, that of others where there is some.
     fn room(&self) -> io::Result<Notes> {
-        Ok(self.lock()?.rooms.pop().unwrap_or_default())
+        Ok(lock(&self.queue)?.rooms.pop().unwrap_or_default())
     }
 
     /// Hands the notes of a job over, and waits until there is room; of a job that goes on only
     /// when its turn has come. Gives whether there is anybody to go on for.
     fn hand_over(&self, job: usize, notes: Notes, is_last: bool) -> io::Result<bool> {
-        let mut state = self.lock()?;
-        while job != state.next && (!is_last || state.waiting.len() >= self.most) {
-            if state.is_broken {
+        let mut queue = lock(&self.queue)?;
+        while job != queue.next && (!is_last || queue.waiting.len() >= self.most) {
+            if queue.is_broken {
                 return Ok(false);
             }
-            state = self.turned.wait(state).map_err(|_| io::ErrorKind::Other)?;
+            queue = self.turned.wait(queue).map_err(|_| io::ErrorKind::Other)?;
         }
-        if job != state.next {
-            state.waiting.insert(job, notes);
-            return Ok(!state.is_broken);
+        if job != queue.next {
+            queue.waiting.insert(job, notes);
+            return Ok(!queue.is_broken);
         }
-        state.take(notes);
+        queue.ready.push_back(notes);
         if is_last {
-            state.next += 1;
+            queue.next += 1;
             loop {
-                let next = state.next;
-                let Some(notes) = state.waiting.remove(&next) else {
+                let next = queue.next;
+                let Some(notes) = queue.waiting.remove(&next) else {
                     break;
                 };
-                state.take(notes);
-                state.next += 1;
+                queue.ready.push_back(notes);
+                queue.next += 1;
             }
             self.turned.notify_all();
         }
-        Ok(!state.is_broken)
+        let (is_broken, is_full) = (queue.is_broken, queue.ready.len() > self.most);
+        drop(queue);
+        self.join_ready(is_full)?;
+        Ok(!is_broken)
     }
 
-    fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
-        self.state.lock().map_err(|_| io::ErrorKind::Other.into())
+    /// Joins all notes that are ready, unless another thread is at it; who must waits for that one.
+    fn join_ready(&self, must: bool) -> io::Result<()> {
+        let mut must = must;
+        loop {
+            let join = if must {
+                Some(lock(&self.join)?)
+            } else {
+                match self.join.try_lock() {
+                    Ok(join) => Some(join),
+                    Err(TryLockError::WouldBlock) => None,
+                    Err(TryLockError::Poisoned(_)) => return Err(io::ErrorKind::Other.into()),
+                }
+            };
+            let Some(mut join) = join else {
+                return Ok(());
+            };
+            while let Some(notes) = self.ready()? {
+                join.take(&notes);
+                lock(&self.queue)?.rooms.push(notes.emptied());
+            }
+            drop(join);
+            // Who came meanwhile left it to this thread.
+            if lock(&self.queue)?.ready.is_empty() {
+                return Ok(());
+            }
+            must = false;
+        }
     }
+
+    /// The notes that come next, where they are ready.
+    fn ready(&self) -> io::Result<Option<Notes>> {
+        Ok(lock(&self.queue)?.ready.pop_front())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> io::Result<MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| io::ErrorKind::Other.into())
 }
 
 /// Tells the others, whichever way a thread ends.
@@ -198,8 +232,8 @@ struct Ending<'o>(&'o Order, bool);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if !self.1 {
-            if let Ok(mut state) = self.0.state.lock() {
-                state.is_broken = true;
+            if let Ok(mut queue) = self.0.queue.lock() {
+                queue.is_broken = true;
             }
             self.0.turned.notify_all();
         }
@@ -228,14 +262,15 @@ fn read_in_ranges(
 ) -> io::Result<Report> {
     let parts = Parts::new(sources, range);
     let order = Order {
-        state: Mutex::new(State {
+        queue: Mutex::new(Queue {
             next: 0,
+            ready: VecDeque::new(),
             waiting: BTreeMap::new(),
-            join: Join::new(knowledge, options),
             rooms: Vec::new(),
             is_broken: false,
         }),
         turned: Condvar::new(),
+        join: Mutex::new(Join::new(knowledge, options)),
         most: parts.threads(),
     };
     let markers = Arc::new(Markers::new());
@@ -277,6 +312,6 @@ fn read_in_ranges(
         }
         outcome
     })?;
-    let state = order.state.into_inner().map_err(|_| io::ErrorKind::Other)?;
-    Ok(group::report(knowledge, &state.join))
+    let join = order.join.into_inner().map_err(|_| io::ErrorKind::Other)?;
+    Ok(group::report(knowledge, &join))
 }
