@@ -35,6 +35,12 @@ const NO_DOMAIN: &str = "dns-nxdomain";
 /// What that means where the domain is known to be there.
 const NO_RESOLVER: &str = "chroot-dns";
 
+/// The cause of what a host takes later, and says no more of.
+const PUT_OFF: &str = "remote-temporary";
+
+/// What that means where the host is this one.
+const FAULT_HERE: &str = "local-misconfig";
+
 /// The cause of a line that tells of no failure.
 pub const DELIVERED: &str = "delivered";
 
@@ -383,6 +389,15 @@ impl Knowledge {
             }
         };
         let nobody = if is_here { LOCAL } else { OTHER };
+        let cause = rule.and_then(|rule| self.causes.get(rule.cause));
+        // What puts mail off without a word more is here no trouble of somebody else's.
+        let is_ours = is_here && provider.is_none();
+        let is_put_off = cause.is_some_and(|cause| cause.code == PUT_OFF);
+        let cause = if is_ours && is_put_off {
+            self.cause(FAULT_HERE).or(cause)
+        } else {
+            cause
+        };
         let confidence = rule.map_or(Confidence::Guess, |rule| match rule {
             _ if signature.is_some() => Confidence::Certain,
             rule if !spoke && !rule.sign.is_of_a_kind() => Confidence::Certain,
@@ -392,7 +407,7 @@ impl Knowledge {
         });
         let verdict = Verdict {
             provider: provider_data.map_or(nobody, |provider| &provider.id),
-            cause: rule.and_then(|rule| self.causes.get(rule.cause)),
+            cause,
             signature,
             confidence,
             because: Vec::new(),

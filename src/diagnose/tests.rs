@@ -608,6 +608,13 @@ fn what_a_service_of_this_host_says_is_no_receivers() {
         LOCAL,
         "local-misconfig",
     );
+    check(
+        &format!(
+            "to=<b@example.org>, relay={socket}, dsn=4.3.0, status=deferred (host {socket} said: 451 4.3.0 Temporary internal failure (in reply to end of DATA command))"
+        ),
+        LOCAL,
+        "local-misconfig",
+    );
     // Tables of this host, whoever it was for; and what only looks as if it were a service.
     check(
         "to=<b@gmail.com>, relay=none, dsn=5.1.1, status=bounced (User unknown in virtual alias table)",

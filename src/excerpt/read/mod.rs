@@ -19,8 +19,9 @@ use reply::{coded, start_of_reply};
 /// The most words that are kept of a text that has no form.
 const LOOSE: usize = 4000;
 
-/// Words that Postfix prints of itself, in lines that tell of no other host.
-const OWN: [&str; 80] = [
+/// Words that Postfix prints of itself, in lines that tell of no other host; at the end those of
+/// Exim and qmail.
+const OWN: [&str; 88] = [
     "unknown mail transport error",
     "mail transport unavailable",
     "host or domain name not found",
@@ -101,6 +102,14 @@ const OWN: [&str; 80] = [
     "alias database loop",
     "invalid host or domain name",
     "server unavailable or unable to receive",
+    "retry timeout exceeded",
+    "have been failing for a long time",
+    "lowest numbered mx record",
+    "all relevant mx records",
+    "couldn't find any host named",
+    "able to establish an smtp connection",
+    "cname lookup failed",
+    "no recipients specified",
 ];
 
 static OWN_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
