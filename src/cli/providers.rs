@@ -5,6 +5,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde_json::{Value, json};
 
 use crate::catalogue::Catalogue;
+use crate::cli::ui::Ui;
 use crate::cli::{Failure, FailureKind, Session, json};
 use crate::dns::{Name, RecordType};
 use crate::finding::escape;
@@ -292,9 +293,7 @@ fn show(session: &mut Session, provider: &Provider, because: Option<&str>, catal
         ui.point("-", &in_words(rule));
     }
     if let Some(limits) = &provider.limits {
-        ui.data("\n");
-        ui.heading("What it takes without complaint");
-        ui.point("-", &limits_in_words(limits));
+        show_limits(ui, provider, limits);
     }
     if !provider.forms.is_empty() {
         ui.data("\n");
@@ -370,6 +369,20 @@ fn in_words(rule: &Rule) -> String {
         rule.source,
         rule.date
     )
+}
+
+fn show_limits(ui: &mut Ui, provider: &Provider, limits: &Limits) {
+    ui.data("\n");
+    ui.heading("What it takes without complaint");
+    ui.point("-", &limits_in_words(limits));
+    // Plans go by mailfix's own files alone.
+    if Provider::by_id(&provider.id).is_some_and(|own| own.pace().is_some()) {
+        let key = format!(
+            "`pace = \"gentle\"` below `[providers.{}]` in mailfix.toml keeps to the connections and pauses",
+            provider.id
+        );
+        ui.point("-", &key);
+    }
 }
 
 fn limits_in_words(limits: &Limits) -> String {

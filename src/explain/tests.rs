@@ -465,3 +465,60 @@ fn of_whom_a_text_tells_is_read_however_it_is_written() {
         check(&text, provider, cause);
     }
 }
+
+#[test]
+fn who_comes_too_fast_is_told_the_key_or_what_to_do_by_hand() {
+    let steps = |host: &str, reply: &str, provider, cause| {
+        let line = format!(
+            "A1B2C3D: to=<a@example.org>, relay={host}[192.0.2.9]:25, dsn=4.7.0, status=deferred (host {host}[192.0.2.9] said: {reply} (in reply to MAIL FROM command))"
+        );
+        let advice = check(&line, provider, cause).advice;
+        let says = advice.steps.iter().map(|step| step.says.clone());
+        let says = says.collect::<Vec<_>>().join("\n");
+        let is_planned = advice.commands().contains(&"mailfix diagnose --plan");
+        (is_planned, says)
+    };
+    let by_hand = "give the receiver a client of its own";
+    let (is_planned, says) = steps(
+        "mx.example.org",
+        "421 4.7.0 too many connections",
+        "other",
+        "rate-limited",
+    );
+    assert!(!is_planned && says.contains(by_hand), "{says}");
+    // Of Fastmail nobody knows how much it takes.
+    let (is_planned, says) = steps(
+        "in1-smtp.messagingengine.com",
+        "421 4.7.0 too many connections",
+        "fastmail",
+        "rate-limited",
+    );
+    assert!(!is_planned && says.contains(by_hand), "{says}");
+    let key = "`pace = \"gentle\"` below `[providers.yahoo]`";
+    let yahoo = "mta5.am0.yahoodns.net";
+    let (is_planned, says) = steps(
+        yahoo,
+        "421 4.7.0 too many connections",
+        "yahoo",
+        "rate-limited",
+    );
+    assert!(
+        is_planned && says.contains(key) && !says.contains(by_hand),
+        "{says}"
+    );
+    // A bad opinion that is said to pass, and one that is not.
+    let (is_planned, says) = steps(
+        yahoo,
+        "421 4.7.0 [TSS04] Messages from 192.0.2.25 temporarily deferred due to user complaints",
+        "yahoo",
+        "ip-reputation",
+    );
+    assert!(is_planned && says.contains(key), "{says}");
+    let (is_planned, _) = steps(
+        yahoo,
+        "421 4.7.1 [TS03] All messages from 192.0.2.25 will be permanently deferred; Retrying will NOT succeed",
+        "yahoo",
+        "ip-reputation",
+    );
+    assert!(!is_planned);
+}

@@ -11,6 +11,10 @@ fn every_embedded_provider_is_read() {
     assert!(all.iter().all(Provider::has_demands));
     for provider in Provider::known() {
         assert!(!provider.domains.is_empty() || !provider.mx_suffixes.is_empty());
+        // A process limit of 0 is none (master(5)).
+        assert!(provider.limits.is_none() || provider.pace().is_some());
+        let connections = provider.limits.as_ref().map(|limits| limits.connections);
+        assert_ne!(connections, Some(Some(0)), "{}", provider.id);
         let demands = [provider.demands.ipv6, provider.demands.ipv4];
         for demand in demands.into_iter().flatten() {
             assert!(demand.date.parse::<jiff::civil::Date>().is_ok());

@@ -422,6 +422,14 @@ fn mail_that_comes_too_fast_gets_a_client_of_its_own_and_loses_it_again() {
     snapshots.check("shown", &shown);
     snapshots.end();
 
+    // A key that nobody has applied yet is enough.
+    let waiting = Host::new("linux")
+        .site(&site)
+        .log(&refused("a@yahoo.com", YAHOO, TOO_FAST));
+    let seen = waiting.run(&["diagnose", "--plan", "LOG"]);
+    assert!(seen.stdout.contains("What the plan sees to"), "{seen}");
+    assert!(!seen.stdout.contains("What no plan mends"), "{seen}");
+
     // What Postfix makes of it.
     let config = host.tree.real("/etc/postfix");
     let ask = |program: &str, words: &[&str]| {

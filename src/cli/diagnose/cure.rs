@@ -90,16 +90,13 @@ impl Ground<'_> {
             let change = SiteChange::GentlePace(group.provider.clone());
             return is_here.then_some(Fit::Change(change));
         }
-        let receiver = group.receiver(self.knowledge);
-        let mut routes = target.routes.iter().filter(|one| one.whose == receiver);
         // Where it keeps to that pace already, the plan brings nothing.
         let is_new = |name: &str| {
             let mut services = target.services.iter();
             services.any(|one| one.name == name && matches!(one.ensure, Ensure::Whole(_)))
         };
-        routes
-            .any(|route| is_new(&route.service))
-            .then_some(Fit::Seen)
+        let mut services = services_of(&group.provider, self.draft);
+        services.any(is_new).then_some(Fit::Seen)
     }
 
     /// Domains that went to the receiver's hosts, and that the list of those lacks.
@@ -240,11 +237,7 @@ pub fn holds(change: &SiteChange, draft: &Draft) -> bool {
         SiteChange::Sign(_) => draft.target.signing.is_some(),
         SiteChange::Profile(_) => !draft.target.copies.is_empty() && draft.refusals.is_empty(),
         SiteChange::ListDomains(_, domains) => domains.iter().all(|name| is_listed(draft, name)),
-        SiteChange::GentlePace(id) => {
-            let name = Provider::by_id(id).map(|provider| &provider.name);
-            let mut routes = draft.target.routes.iter();
-            routes.any(|route| Some(&route.whose) == name)
-        }
+        SiteChange::GentlePace(id) => services_of(id, draft).next().is_some(),
         SiteChange::AvoidIpv6(_)
         | SiteChange::NameAddress(_)
         | SiteChange::RewriteSenders
@@ -265,6 +258,15 @@ pub fn afterwards(change: &SiteChange) -> Option<&'static str> {
         | SiteChange::RewriteSenders
         | SiteChange::Profile(_) => None,
     }
+}
+
+/// The services that a provider's mail goes through by the transport table of a plan.
+fn services_of<'d>(id: &str, draft: &'d Draft) -> impl Iterator<Item = &'d str> {
+    let name = Provider::by_id(id).map(|provider| &provider.name);
+    let routes = draft.target.routes.iter();
+    routes
+        .filter(move |route| Some(&route.whose) == name)
+        .map(|route| route.service.as_str())
 }
 
 /// Tells whether a change only eases what it is for, and the steps of the cause are to be taken

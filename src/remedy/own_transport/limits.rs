@@ -4,9 +4,7 @@
 //! with them. Those set for the host's own client hold for ours too; of two limits the stricter
 //! one holds. Which parameters this Postfix has is what postconf(1) says.
 
-use std::collections::BTreeSet;
-
-use super::{Client, clients_named, processes};
+use super::{Client, IPV4_ONLY, clients_named, processes};
 use crate::finding::Finding;
 use crate::host::Facts;
 use crate::postfix::{Field, Service, ServiceType};
@@ -67,12 +65,7 @@ const PER_TRANSPORT: [&str; 17] = [
 pub(super) fn limits(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Setting> {
     wished(client, facts)
         .into_iter()
-        .filter(|(end, value)| {
-            // A value the administrator gave our transport is meant; the default that
-            // postconf(1) shows of every service is not.
-            let own = format!("{name}{end}");
-            !facts.explicit.contains(&own) || facts.parameters.raw(&own) == Some(value)
-        })
+        .filter(|(end, _)| theirs(name, end, client, facts).is_none())
         .map(|(end, value)| Setting::Is {
             name: format!("{name}{end}"),
             value,
@@ -83,23 +76,27 @@ pub(super) fn limits(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Setti
 /// The limits that main.cf sets for a service of ours as we would.
 #[must_use]
 pub fn own_limits(name: &str, facts: &Facts) -> Vec<String> {
-    let clients = clients_named(name);
-    let figures: BTreeSet<(&str, String)> = clients
-        .iter()
-        .filter_map(|client| client.limits())
-        .flat_map(figures)
-        .collect();
-    PER_TRANSPORT
-        .iter()
-        .filter(|end| {
-            let Some(value) = facts.parameters.raw(&format!("{name}{end}")) else {
-                return false;
-            };
-            value == format!("$smtp{end}") || figures.contains(&(**end, value.to_owned()))
-        })
-        .map(|end| format!("{name}{end}"))
+    let clients = [clients_named(name), vec![IPV4_ONLY]].concat();
+    let is_ours = |end: &str| {
+        let mut clients = clients.iter();
+        clients.any(|client| theirs(name, end, *client, facts).is_none())
+    };
+    let own = PER_TRANSPORT.iter().filter(|end| is_ours(end));
+    own.map(|end| format!("{name}{end}"))
         .filter(|own| facts.explicit.contains(own))
         .collect()
+}
+
+/// The value of a limit that the administrator has given a service of ours, which is meant: one that
+/// is none of those we would give it. The default that postconf(1) shows of every service is none.
+fn theirs<'f>(name: &str, end: &str, client: Client<'_>, facts: &'f Facts) -> Option<&'f str> {
+    let own = format!("{name}{end}");
+    let value = facts.parameters.raw(&own)?;
+    let is_ours = || {
+        let mut figures = client.limits().into_iter().flat_map(figures);
+        value == format!("$smtp{end}") || figures.any(|figure| figure == (end, value.to_owned()))
+    };
+    (facts.explicit.contains(&own) && !is_ours()).then_some(value)
 }
 
 /// Tells whether this Postfix can pause between two deliveries whatever their domain.
@@ -130,10 +127,8 @@ pub(super) fn differing(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Fi
         ));
     }
     for (end, value) in wished(client, facts) {
-        let own = format!("{name}{end}");
-        let has = facts.parameters.raw(&own).unwrap_or_default();
-        if facts.explicit.contains(&own) && has != value {
-            found.push(format!("main.cf sets `{own} = {has}`, not `{value}`"));
+        if let Some(has) = theirs(name, end, client, facts) {
+            found.push(format!("main.cf sets `{name}{end} = {has}`, not `{value}`"));
         }
     }
     let finding = |title| {

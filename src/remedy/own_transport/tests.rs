@@ -611,6 +611,30 @@ fn of_two_limits_the_stricter_one_holds() {
 }
 
 #[test]
+fn a_limit_of_ours_follows_when_that_of_the_hosts_own_client_changes() {
+    let check = |main, expected: &str| {
+        let given = facts(&Given { main, ..STOCK });
+        let client = Client {
+            ipv4_only: false,
+            paced: Provider::by_id("google"),
+        };
+        let lines = shown::lines(&limits("smtp-google", client, &given), &[], &[], &[]);
+        assert_eq!(lines, [expected]);
+    };
+    let set = "smtp-google_destination_concurrency_limit = 5";
+    let follows = "smtp-google_destination_concurrency_limit = $smtp_destination_concurrency_limit";
+    check("smtp-google_destination_concurrency_limit = 5", set);
+    check(
+        "smtp-google_destination_concurrency_limit = 5\nsmtp_destination_concurrency_limit = 3",
+        follows,
+    );
+    check(
+        "smtp-google_destination_concurrency_limit = $smtp_destination_concurrency_limit\nsmtp_destination_concurrency_limit = 30",
+        set,
+    );
+}
+
+#[test]
 fn figures_changed_by_hand_stay_and_are_named() {
     let given = Given {
         main: "smtp-free_destination_concurrency_limit = 4",
