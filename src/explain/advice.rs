@@ -48,9 +48,11 @@ impl<'k> Advice<'k> {
         if let Some(signature) = signature {
             let own = signature.steps.iter().map(|says| Step::of(says));
             advice.steps.splice(0..0, own);
-            advice
-                .not
-                .splice(0..0, signature.not.iter().map(String::as_str));
+            // What the receiver's own words say of a matter is said once.
+            let own = signature.not.iter().map(String::as_str);
+            let is_said = |says: &str| own.clone().any(|own| matter(own) == matter(says));
+            advice.not.retain(|says| !is_said(says));
+            advice.not.splice(0..0, own);
         }
         let first = looks(cause, sighting);
         // What they say at less length.
@@ -160,6 +162,11 @@ impl Step {
         let named = quoted.filter(|words| words.starts_with("mailfix "));
         self.command.as_deref().into_iter().chain(named)
     }
+}
+
+/// What a phrase is about: what stands before the reason.
+fn matter(says: &str) -> &str {
+    says.split([':', ',']).next().unwrap_or(says)
 }
 
 /// What is to be looked at first of the address that mail left from.

@@ -81,8 +81,12 @@ pub fn show_looked(ui: &mut Ui, looked: &Looked) {
         } else {
             ""
         };
-        let checks = at.checks;
-        ui.point("-", &format!("`{config}`: {checks} checks{postfix}"));
+        let checks = if at.unreadable.contains(config) {
+            "its syntax alone".to_owned()
+        } else {
+            format!("{} checks{postfix}", at.checks)
+        };
+        ui.point("-", &format!("`{config}`: {checks}"));
     }
     if let Some(queue) = at.queue {
         ui.point("-", &format!("the queue: {}", many(queue, "message")));

@@ -42,6 +42,7 @@ impl Looking<'_> {
             self.looked.at.postfix_check |= checked.checked;
             self.found(By::Host, checked.findings);
             let Some(host) = checked.host else {
+                self.looked.at.unreadable.push(config.clone());
                 self.found(By::Host, self.stopped_unasked(&config)?);
                 continue;
             };

@@ -57,7 +57,9 @@ pub struct Looked {
 pub struct At {
     /// The configuration directories.
     pub configurations: Vec<Utf8PathBuf>,
-    /// How many checks each was given.
+    /// Those that Postfix itself cannot read: their syntax alone was checked.
+    pub unreadable: Vec<Utf8PathBuf>,
+    /// How many checks each of the others was given.
     pub checks: usize,
     /// Whether Postfix's own check was among them.
     pub postfix_check: bool,
