@@ -165,17 +165,22 @@ fn state(
     let is_drifted = holdings
         .iter()
         .any(|held| held.standing == Standing::Drifted && !brought_back.contains(held.path));
-    if let Some(id) = receipt.undoes.clone().filter(|_| is_after) {
-        let paths = undone.entry(id).or_default();
-        paths.extend(holdings.iter().map(|held| held.path.to_owned()));
+    // An undo that was taken back has done its part too: what is older stands between the two.
+    let is_there = holdings.iter().all(|held| is(held, Standing::After));
+    if let Some(id) = receipt.undoes.clone().filter(|_| is_there) {
+        let paths = holdings.iter().map(|held| held.path);
+        let paths = paths.filter(|path| !brought_back.contains(*path));
+        undone
+            .entry(id)
+            .or_default()
+            .extend(paths.map(ToOwned::to_owned));
     }
     let mut has_directories = false;
-    if receipt.undoes.is_none() || is_after {
+    if receipt.undoes.is_none() || is_there {
         for held in holdings.iter().filter(|held| held.is_ours()) {
             view.set(held.path, held.before.cloned());
         }
-    }
-    if receipt.undoes.is_none() {
+        // What an undo made anew is nothing that an older apply of the same has left behind.
         for new in directories(receipt) {
             has_directories |= view.remove_directory(&new.path)?;
         }

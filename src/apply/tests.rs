@@ -281,6 +281,46 @@ fn many_applies_to_one_file_are_undone_one_after_the_other() {
 }
 
 #[test]
+fn a_folder_that_comes_and_goes_is_undone_as_often() {
+    let mut system = machine();
+    let mut trees = Vec::new();
+    // There and gone and there again: each is the folder's with the table in it.
+    for service in [Some("smtp-ipv4"), None, Some("smtp-google")] {
+        trees.push(tree(&system));
+        let text = service.map(|service| format!("gmail.com {service}:\n"));
+        let path = Utf8Path::new("/etc/postfix/mailfix/table");
+        let folder = NewDirectory {
+            path: "/etc/postfix/mailfix".into(),
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+        };
+        let (directories, abandoned) = if text.is_some() {
+            (vec![folder], Vec::new())
+        } else {
+            (Vec::new(), vec![folder])
+        };
+        let step = Step {
+            files: vec![FileChange {
+                path: path.to_owned(),
+                before: system.read(path).unwrap(),
+                after: text.map(|text| File::new(text, 0o644, 0, 0)),
+                nature: Nature::Text,
+            }],
+            directories,
+            abandoned,
+            ..Step::default()
+        };
+        run(&mut system, &Plan { steps: vec![step] }, None).unwrap();
+    }
+    for before in trees.iter().rev() {
+        run_undo(&mut system).unwrap();
+        assert_eq!(&tree(&system), before);
+    }
+    assert!(!states(&system).contains(&State::PartlyApplied));
+}
+
+#[test]
 fn an_empty_plan_touches_nothing() {
     let mut system = machine();
     let whole = system.tree_without("/nothing");
@@ -680,6 +720,7 @@ fn an_undo_can_be_undone() {
     // What comes after an undo is the content from before, which the undo's receipt has whole.
     run(&mut system, &plan.unwrap(), Some(undone.id.clone())).unwrap();
     assert_eq!(tree(&system), after);
+    assert_eq!(states(&system).last(), Some(&State::Applied));
     run_undo(&mut system).unwrap();
     assert_eq!(tree(&system), before);
 }
