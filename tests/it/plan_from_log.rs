@@ -405,6 +405,43 @@ fn what_is_mended_elsewhere_is_said_with_its_steps_and_forms() {
 }
 
 #[test]
+fn domains_that_a_receiver_hosts_go_at_its_pace_too() {
+    if !has_postfix() {
+        return;
+    }
+    let google = "aspmx.l.google.com[192.0.2.98]";
+    let to = |domain: &str| refused(&format!("a@{domain}"), google, "421 4.7.28 unusual rate");
+    // What the administrator routes stays where it is, and out of the site file.
+    let host = Host::new("linux")
+        .site(&format!(
+            "{SITE}\n[providers.google]\nipv6 = \"keep\"\npace = \"normal\" # once\n"
+        ))
+        .main_cf("transport_maps = inline:{ own.example=relay: }\n")
+        .log(&(to("hosted.example") + &to("own.example") + &to("gmail.com")));
+    let (_, site) = host.carried_out();
+    let wish = "[providers.google]\nipv6 = \"keep\"\npace = \"gentle\" # once\n";
+    let wish = format!("{wish}hosted_domains = [\"hosted.example\"]\n");
+    assert!(site.ends_with(&wish), "{site}");
+    let table = host.read("/etc/postfix/mailfix/transport");
+    assert!(table.contains("hosted.example smtp-google:"), "{table}");
+    assert!(!table.contains("own.example"), "{table}");
+
+    // One that comes later is added, and the wish stays.
+    let host = host.log(&to("later.example"));
+    host.carried_out();
+    let table = host.read("/etc/postfix/mailfix/transport");
+    for domain in ["later.example", "hosted.example", "gmail.com"] {
+        assert!(
+            table.contains(&format!("{domain} smtp-google:")),
+            "{domain}"
+        );
+    }
+    let again = host.run(&["diagnose", "--plan", "LOG"]);
+    assert!(again.stdout.contains("What no plan mends"), "{again}");
+    assert!(!again.stdout.contains("+++"), "{again}");
+}
+
+#[test]
 fn mail_that_comes_too_fast_gets_a_client_of_its_own_and_loses_it_again() {
     if !has_postfix() {
         return;

@@ -24,8 +24,14 @@ use crate::wizard::SiteChange;
 pub enum Fit {
     /// The plan sees to it by what the site file says already.
     Seen,
-    /// The site file has to say this.
-    Change(SiteChange),
+    /// The site file has to say all of this.
+    Changes(Vec<SiteChange>),
+}
+
+impl From<SiteChange> for Fit {
+    fn from(change: SiteChange) -> Self {
+        Self::Changes(vec![change])
+    }
 }
 
 /// What a cure is judged by.
@@ -57,7 +63,7 @@ impl Ground<'_> {
             Cure::RewriteSenders => self.rewrite_senders(group),
             Cure::PublishDmarc => {
                 let is_left = self.site.dmarc.policy.is_none();
-                is_left.then_some(Fit::Change(SiteChange::PublishDmarc))
+                is_left.then_some(SiteChange::PublishDmarc.into())
             }
             Cure::FillJail => self.fill_jail(),
             Cure::Restore => self.restores(group).then_some(Fit::Seen),
@@ -79,16 +85,21 @@ impl Ground<'_> {
         if self.is_avoided(group) {
             return Fit::Seen;
         }
-        Fit::Change(SiteChange::AvoidIpv6(group.provider.clone()))
+        SiteChange::AvoidIpv6(group.provider.clone()).into()
     }
 
     /// No faster than the receiver takes it, where it has a client of its own or may get one.
     fn gentle_pace(&self, group: &Group) -> Option<Fit> {
         let target = &self.draft.target;
-        if !self.site.is_gentle_to(&group.provider) {
-            let is_here = self.draft.host.facts.sent_elsewhere().is_none();
-            let change = SiteChange::GentlePace(group.provider.clone());
-            return is_here.then_some(Fit::Change(change));
+        if self.draft.host.facts.sent_elsewhere().is_some() {
+            return None;
+        }
+        let is_wished = self.site.is_gentle_to(&group.provider);
+        let wish = (!is_wished).then(|| SiteChange::GentlePace(group.provider.clone()));
+        // It goes by recipient domain, and of the receiver's own ones alone the plan knows.
+        let changes: Vec<SiteChange> = wish.into_iter().chain(self.unlisted(group)).collect();
+        if !changes.is_empty() {
+            return Some(Fit::Changes(changes));
         }
         // Where it keeps to that pace already, the plan brings nothing.
         let is_new = |name: &str| {
@@ -104,6 +115,11 @@ impl Ground<'_> {
         if !self.draft.target.lists_hosted_domains() || !self.is_avoided(group) {
             return None;
         }
+        self.unlisted(group).map(Fit::from)
+    }
+
+    /// Those that went to the receiver's hosts, and that no table of ours sends on.
+    fn unlisted(&self, group: &Group) -> Option<SiteChange> {
         let provider = self.knowledge.provider(&group.provider)?;
         let is_missing = |name: &&String| {
             !provider.domains.contains(name)
@@ -112,8 +128,7 @@ impl Ground<'_> {
         };
         let names = group.domains.iter().map(|(name, _)| name);
         let missing: Vec<String> = names.filter(is_missing).cloned().collect();
-        let change = SiteChange::ListDomains(group.provider.clone(), missing.clone());
-        (!missing.is_empty()).then_some(Fit::Change(change))
+        (!missing.is_empty()).then(|| SiteChange::ListDomains(group.provider.clone(), missing))
     }
 
     /// An address of ours that no record is made for.
@@ -131,7 +146,7 @@ impl Ground<'_> {
         let is_hidden = !alike.any(Scope::is_global)
             && (Scope::of(address).is_global() || self.site.allow_non_global);
         let is_ours = own.contains(&address) || is_hidden;
-        is_ours.then_some(Fit::Change(SiteChange::NameAddress(address)))
+        is_ours.then(|| SiteChange::NameAddress(address).into())
     }
 
     /// The one signer that is installed, where there is a key and nobody is said to sign with it.
@@ -148,9 +163,7 @@ impl Ground<'_> {
                 signing.keys.get(&dkim.key)?.as_ref().ok()?;
                 let mut installed = signing.signers.iter().filter(|seen| seen.installed);
                 match (installed.next(), installed.next()) {
-                    (Some(only), None) => {
-                        Some(Fit::Change(SiteChange::Sign(only.signer.id.clone())))
-                    }
+                    (Some(only), None) => Some(SiteChange::Sign(only.signer.id.clone()).into()),
                     _ => None,
                 }
             }
@@ -169,7 +182,7 @@ impl Ground<'_> {
             return None;
         }
         match self.site.srs {
-            None => Some(Fit::Change(SiteChange::RewriteSenders)),
+            None => Some(SiteChange::RewriteSenders.into()),
             Some(Srs::Postsrsd) => {
                 let is_planned = self.draft.target.rewriter.is_some()
                     && self.brings(|change| adds(change, "sender_canonical_maps"));
@@ -204,7 +217,7 @@ impl Ground<'_> {
         let locked_in = Profile::all().find(|other| {
             other.chroot && other.paths.config == paths.config && other.paths.queue == paths.queue
         })?;
-        Some(Fit::Change(SiteChange::Profile(locked_in.name)))
+        Some(SiteChange::Profile(locked_in.name).into())
     }
 
     /// Whether the plan brings back the service or the file that the log misses.
@@ -231,12 +244,16 @@ impl Ground<'_> {
     }
 }
 
-/// Tells whether a plan with a change does what the change is for.
-pub fn holds(change: &SiteChange, draft: &Draft) -> bool {
+/// Tells whether a plan with a change does what the change is for; takes out of it what comes to
+/// nothing.
+pub fn holds(change: &mut SiteChange, draft: &Draft) -> bool {
     match change {
         SiteChange::Sign(_) => draft.target.signing.is_some(),
         SiteChange::Profile(_) => !draft.target.copies.is_empty() && draft.refusals.is_empty(),
-        SiteChange::ListDomains(_, domains) => domains.iter().all(|name| is_listed(draft, name)),
+        SiteChange::ListDomains(_, domains) => {
+            domains.retain(|name| is_listed(draft, name));
+            !domains.is_empty()
+        }
         SiteChange::GentlePace(id) => services_of(id, draft).next().is_some(),
         SiteChange::AvoidIpv6(_)
         | SiteChange::NameAddress(_)

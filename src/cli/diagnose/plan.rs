@@ -139,10 +139,12 @@ fn draw(session: &mut Session, report: &Report, knowledge: &Knowledge) -> Result
         match ground.fit(group) {
             None => {}
             Some(Fit::Seen) => cured.push(number),
-            Some(Fit::Change(change)) => {
-                match changes.iter_mut().find(|(known, _)| *known == change) {
-                    Some((_, groups)) => groups.push(number),
-                    None => changes.push((change, vec![number])),
+            Some(Fit::Changes(wanted)) => {
+                for change in wanted {
+                    match changes.iter_mut().find(|(known, _)| *known == change) {
+                        Some((_, groups)) => groups.push(number),
+                        None => changes.push((change, vec![number])),
+                    }
                 }
             }
         }
@@ -151,9 +153,9 @@ fn draw(session: &mut Session, report: &Report, knowledge: &Knowledge) -> Result
     // What does not do what it is for, once all is drawn with it, is left out.
     while !changes.is_empty() {
         (text, wished, draft) = session.with(&begun, &changes, call.clone(), &draft)?;
-        let before = changes.len();
-        changes.retain(|(change, _)| holds(change, &draft));
-        if changes.len() == before {
+        let before = changes.clone();
+        changes.retain_mut(|(change, _)| holds(change, &draft));
+        if changes == before {
             break;
         }
         if changes.is_empty() {
