@@ -1,8 +1,8 @@
 //! How much a client of its own sends at a time.
 //!
 //! Owns the parameters that qmgr(8) reads per transport, and how a provider's limits are said
-//! with them. Those set for the host's own client hold for ours too; of two limits the stricter
-//! one holds. Which parameters this Postfix has is what postconf(1) says.
+//! with them. Those set for the host's own client, or for all clients, hold for ours too; of two
+//! limits the stricter one holds. Which parameters this Postfix has is what postconf(1) says.
 
 use super::{Client, IPV4_ONLY, clients_named, processes};
 use crate::finding::Finding;
@@ -94,7 +94,9 @@ fn theirs<'f>(name: &str, end: &str, client: Client<'_>, facts: &'f Facts) -> Op
     let value = facts.parameters.raw(&own)?;
     let is_ours = || {
         let mut figures = client.limits().into_iter().flat_map(figures);
-        value == format!("$smtp{end}") || figures.any(|figure| figure == (end, value.to_owned()))
+        let of_others = [format!("$smtp{end}"), format!("$default{end}")];
+        of_others.iter().any(|other| other == value)
+            || figures.any(|figure| figure == (end, value.to_owned()))
     };
     (facts.explicit.contains(&own) && !is_ours()).then_some(value)
 }
@@ -141,12 +143,16 @@ pub(super) fn differing(name: &str, client: Client<'_>, facts: &Facts) -> Vec<Fi
 
 /// The process limit of a new service: all that Postfix has to hold a whole provider, for its
 /// limits go by single domains.
-pub(super) fn process_limit(client: Client<'_>, smtp: Option<&Service>) -> String {
+pub(super) fn process_limit(client: Client<'_>, smtp: Option<&Service>, facts: &Facts) -> String {
     let own = smtp.map_or("-", |smtp| smtp.field(Field::ProcessLimit));
     let Some(takes) = client.limits().and_then(|limits| limits.connections) else {
         return own.to_owned();
     };
-    let least = smtp.and_then(processes).map_or(takes, |own| own.min(takes));
+    let present = match own {
+        "-" => number(&facts.parameters.get("default_process_limit")).filter(|limit| *limit > 0),
+        _ => smtp.and_then(processes),
+    };
+    let least = present.map_or(takes, |own| own.min(takes));
     least.to_string()
 }
 
@@ -170,12 +176,17 @@ fn wished(client: Client<'_>, facts: &Facts) -> Vec<(&'static str, String)> {
     let taken = taken.unwrap_or_default();
     let wished = PER_TRANSPORT.iter().filter_map(|&end| {
         let of_smtp = format!("smtp{end}");
+        let of_all = format!("default{end}");
         let follows = facts.explicit.contains(&of_smtp);
-        let present = facts.parameters.get(&of_smtp);
+        let present = if follows { &of_smtp } else { &of_all };
+        let present = facts.parameters.get(present);
         let taken = taken.iter().find(|(known, _)| *known == end);
         match taken {
-            Some((_, value)) if !(follows && is_stricter(end, &present, value)) => {
-                Some((end, value.clone()))
+            Some((_, value)) if !is_stricter(end, &present, value) => Some((end, value.clone())),
+            // Whoever holds all clients back means this one too.
+            Some(_) if !follows => {
+                let is_set = facts.explicit.contains(&of_all);
+                is_set.then(|| (end, format!("${of_all}")))
             }
             _ => follows.then(|| (end, format!("${of_smtp}"))),
         }

@@ -686,7 +686,7 @@ fn service(
             field(Field::Private),
             field(Field::Unprivileged),
             field(Field::Wakeup),
-            process_limit(client, smtp),
+            process_limit(client, smtp, facts),
         ),
         options: options
             .map(|(name, value)| written(&name, &value, facts.version))

@@ -588,6 +588,22 @@ fn of_two_limits_the_stricter_one_holds() {
             table,
         ],
     );
+    // Whoever holds all clients back holds this one too.
+    check(
+        "default_destination_concurrency_limit = 1\ndefault_transport_rate_delay = 1m\ndefault_process_limit = 1",
+        own,
+        &[
+            "smtp-orange_destination_concurrency_limit = $default_destination_concurrency_limit",
+            "smtp-orange_transport_rate_delay = $default_transport_rate_delay",
+            "smtp-orange unix - - n - 1 smtp -o smtp_connection_cache_on_demand=no -o smtp_skip_quit_response=no",
+            table,
+        ],
+    );
+    check(
+        "default_destination_concurrency_limit = 1\nsmtp_destination_concurrency_limit = 9\ndefault_process_limit = 1",
+        "- - n - 9 smtp",
+        &[limit, pause, line, table],
+    );
     check(
         "smtp_connection_cache_on_demand = no\nsmtp_connection_cache_destinations = orange.fr\nsmtp_skip_quit_response = no",
         "- - n - 1 smtp",
