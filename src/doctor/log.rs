@@ -3,6 +3,8 @@
 //! Owns how a group of failures becomes a witness, and the command that follows from what its
 //! words name. Must not know how logs are read.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::DateTime;
 
 use super::queue::quoted;
@@ -13,18 +15,29 @@ use crate::diagnose::Knowledge;
 use crate::diagnose::log::{From, Group, Report};
 use crate::finding::{Severity, escape};
 use crate::host::Facts;
+use crate::provider::Provider;
+use crate::remedy::own_transport;
 use crate::stats::{Family, Stamp};
 
-/// What each group of failures tells of these instances of Postfix.
+/// What each group of failures tells of these instances of Postfix. `routes` are the entries of our
+/// transport table: domain and value.
 #[must_use]
-pub fn witnesses(report: &Report, knowledge: &Knowledge, instances: &[Facts]) -> Vec<Witness> {
+pub fn witnesses(
+    report: &Report,
+    knowledge: &Knowledge,
+    instances: &[Facts],
+    routes: &BTreeMap<String, String>,
+) -> Vec<Witness> {
     let groups = report.groups.iter();
     groups
-        .map(|group| witness(group, knowledge, instances))
+        .map(|group| Witness {
+            commands: commands(group, knowledge, instances, routes),
+            ..witness(group, knowledge)
+        })
         .collect()
 }
 
-fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness {
+fn witness(group: &Group, knowledge: &Knowledge) -> Witness {
     let mut says = escape(&group.title(knowledge));
     let words = quoted(&group.quoted());
     if !words.is_empty() {
@@ -57,18 +70,37 @@ fn witness(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Witness
             cause::Harm::Delayed => Harm::Delayed,
             cause::Harm::Harmless => Harm::Hygiene,
         }),
-        commands: commands(group, knowledge, instances),
+        commands: Vec::new(),
         steps: group.steps(knowledge),
     }
 }
 
 /// What to type, by what its words name or else by the cause alone.
-fn commands(group: &Group, knowledge: &Knowledge, instances: &[Facts]) -> Vec<String> {
+fn commands(
+    group: &Group,
+    knowledge: &Knowledge,
+    instances: &[Facts],
+    routes: &BTreeMap<String, String>,
+) -> Vec<String> {
     if let Some(command) = missing_client(group, instances) {
         return vec![command];
     }
+    // Where it goes at the receiver's pace, a plan has done what it can.
+    let gentler = group.gentler(knowledge);
+    if gentler.is_some_and(|provider| has_pace(group, provider, routes)) {
+        return Vec::new();
+    }
     let own = group.commands(knowledge).into_iter();
     own.map(|words| format!("mailfix {words}")).collect()
+}
+
+/// Whether all that mail goes through a client that keeps to the receiver's pace.
+fn has_pace(group: &Group, provider: &Provider, routes: &BTreeMap<String, String>) -> bool {
+    let is_paced = |domain: &String| {
+        let service = routes.get(domain).and_then(|value| value.split(':').next());
+        service.is_some_and(|service| own_transport::is_paced(service, Some(provider)))
+    };
+    group.further == 0 && group.domains.iter().all(|(domain, _)| is_paced(domain))
 }
 
 /// What makes the service that a line misses, where master.cf has none of that name.

@@ -505,6 +505,18 @@ fn mail_that_comes_too_fast_gets_a_client_of_its_own_and_loses_it_again() {
     assert!(again.stdout.contains("What no plan mends"), "{again}");
     assert!(!again.stdout.contains("+++"), "{again}");
 
+    // What was put off before that is past; what still is, no plan mends further.
+    let late = refused("a@yahoo.com", YAHOO, "421 4.7.0 too many connections");
+    let doctor = |host: &Host| host.run(&["doctor", "--offline", "--profile", "linux"]);
+    let host = host.with("/var/log/mail.log", &late);
+    let past = doctor(&host);
+    assert!(!past.stdout.contains("[rate-limited]"), "{past}");
+    assert!(past.stdout.contains("left out: 1 failure"), "{past}");
+    let host = host.with("/var/log/mail.log", &late.replace("03-03T10", "03-04T01"));
+    let still = doctor(&host);
+    assert!(still.stdout.contains("[rate-limited]"), "{still}");
+    assert!(!still.stdout.contains("--plan"), "{still}");
+
     // Without the key it all goes.
     let host = host.site(SITE);
     let gone = host.run(&["apply", "--yes"]);

@@ -297,7 +297,8 @@ impl Group {
     }
 
     /// The receiver, where a plan can send to it no faster than it takes mail, and that helps.
-    fn gentler(&self, knowledge: &Knowledge) -> Option<&'static Provider> {
+    #[must_use]
+    pub fn gentler(&self, knowledge: &Knowledge) -> Option<&'static Provider> {
         let known = self.known(knowledge);
         let cause = known.cause.filter(|_| !self.is_new)?;
         let provider = Provider::gentler(&self.provider, cause, known.signature);

@@ -5,7 +5,7 @@
 mod host;
 mod network;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -155,7 +155,9 @@ pub fn look(session: &mut Session, command: &Doctor) -> Result<Looked, Failure> 
     }
     let draft = looking.plan(wished.as_ref(), &instances);
     looking.receipts(draft.as_ref(), site_path.as_deref(), &profile)?;
-    looking.log(command.since, &knowledge, &instances);
+    let routes = draft.map(|draft| draft.host.facts.own.transport);
+    let routes = routes.unwrap_or_default();
+    looking.log(command.since, &knowledge, &instances, &routes);
     looking.dns(!instances.is_empty())?;
     if let Some(host) = &command.port25 {
         looking.port25(host, command.patience(), &instances)?;
@@ -200,7 +202,13 @@ impl Looking<'_> {
     }
 
     /// What the mail log tells of the last days.
-    fn log(&mut self, since: Moment, knowledge: &Knowledge, instances: &[Facts]) {
+    fn log(
+        &mut self,
+        since: Moment,
+        knowledge: &Knowledge,
+        instances: &[Facts],
+        routes: &BTreeMap<String, String>,
+    ) {
         let now = self.session.now;
         let sources = match self.session.logs(&[], Some(since)) {
             Ok(sources) => sources,
@@ -243,7 +251,7 @@ impl Looking<'_> {
                     lines: report.lines,
                 });
                 self.witnesses
-                    .extend(log::witnesses(&report, knowledge, instances));
+                    .extend(log::witnesses(&report, knowledge, instances, routes));
             }
             Err(error) => self.looked.miss("log", error.to_string()),
         }
