@@ -170,6 +170,9 @@ pub struct Sign {
     /// Whether it was this host that said so, whoever the mail was for: its own tables, say.
     #[serde(default)]
     pub here: bool,
+    /// What to do where these very words were said, each a phrase; before the steps of the cause.
+    #[serde(default)]
+    pub steps: Vec<String>,
 }
 
 /// The word for a [`Manner`] in files.
@@ -355,13 +358,13 @@ impl Sign {
     /// Tells whether it names anything at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { decides, here, .. } = *self;
-        *self
-            == Self {
-                decides,
-                here,
-                ..Self::default()
-            }
+        let bare = Self {
+            decides: self.decides,
+            here: self.here,
+            steps: self.steps.clone(),
+            ..Self::default()
+        };
+        *self == bare
     }
 }
 
@@ -404,7 +407,12 @@ mod tests {
         let causes = Cause::all();
         for cause in causes {
             let phrases = cause.advice.iter().chain([&cause.says]);
-            for text in phrases.chain(&cause.steps).chain(&cause.not) {
+            let of_signs = cause.signs.iter().flat_map(|sign| &sign.steps);
+            for text in phrases
+                .chain(&cause.steps)
+                .chain(&cause.not)
+                .chain(of_signs)
+            {
                 assert!(
                     !text.ends_with('.') && text.len() < 200,
                     "{}: {text}",

@@ -132,6 +132,8 @@ pub struct Verdict<'k> {
     pub cause: Option<&'k Cause>,
     /// The receiver's own sign that it was known by.
     pub signature: Option<&'k Signature>,
+    /// What to do where these very words were said, beside what the cause says: see [`Sign::steps`].
+    pub steps: &'k [String],
     /// How sure that is.
     pub confidence: Confidence,
     /// What decided: words as they stand in the text, codes.
@@ -409,6 +411,7 @@ impl Knowledge {
             provider: provider_data.map_or(nobody, |provider| &provider.id),
             cause,
             signature,
+            steps: rule.map_or(&[], |rule| &rule.sign.steps),
             confidence,
             because: Vec::new(),
             is_new: spoke && provider.is_some() && confidence == Confidence::Guess,
@@ -449,6 +452,7 @@ impl Knowledge {
             provider: &self.providers.get(provider)?.id,
             cause: Some(self.cause(NO_RESOLVER)?),
             signature: None,
+            steps: &[],
             confidence: Confidence::Likely,
             because: Vec::new(),
             is_new: false,

@@ -38,8 +38,45 @@ pub(super) fn clean(text: &str) -> Vec<Cow<'_, str>> {
         if let Some(rest) = after_lead(line) {
             *line = Cow::Owned(rest.to_owned());
         }
+        if let Some(plain) = printed(line) {
+            *line = Cow::Owned(plain);
+        }
     }
     lines
+}
+
+/// What stands between the code and the words of a reply where a program prints its parts: Python's
+/// `(550, b'…')`, Go's `Code: 550, Msg: "…"`, JSON's `"code": 550, "message": "…"`.
+const PARTS: [&str; 8] = [
+    ", b'",
+    ", b\"",
+    ", '",
+    ", \"",
+    ", Msg: \"",
+    ", Msg:\"",
+    ", \"message\": \"",
+    ",\"message\":\"",
+];
+
+/// Puts a reply together whose parts a program printed one by one; `None` where there is none.
+fn printed(line: &str) -> Option<String> {
+    let (at, behind) = line
+        .match_indices(", ")
+        .chain(line.match_indices(",\""))
+        .find_map(|(at, _)| {
+            let (before, rest) = line.split_at_checked(at)?;
+            let code = before.get(before.len().checked_sub(3)?..)?;
+            let lead = before.strip_suffix(code)?.trim_end();
+            let is_code =
+                code.starts_with(['4', '5']) && code.bytes().all(|byte| byte.is_ascii_digit());
+            let is_told = lead.ends_with(['(', ':']);
+            let part = PARTS.iter().filter(|part| rest.starts_with(**part));
+            let part = part.max_by_key(|part| part.len())?;
+            (is_code && is_told).then_some((at, rest.get(part.len()..)?))
+        })?;
+    let (lead, code) = line.get(..at)?.split_at_checked(at.checked_sub(3)?)?;
+    let lead = lead.trim_end_matches(|c: char| c == '(' || c.is_whitespace());
+    Some(format!("{lead}: {code} {behind}"))
 }
 
 /// Characters that break a line, beside the usual one.

@@ -45,6 +45,10 @@ impl<'k> Advice<'k> {
         if let Some(says) = signature.and_then(|signature| signature.says.as_deref()) {
             advice.means.insert(0, says);
         }
+        if verdict.code() == cause.code {
+            let of_words = verdict.steps.iter().map(|says| Step::of(says));
+            advice.steps.splice(0..0, of_words);
+        }
         if let Some(signature) = signature {
             let own = signature.steps.iter().map(|says| Step::of(says));
             advice.steps.splice(0..0, own);

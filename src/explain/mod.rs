@@ -199,6 +199,7 @@ fn judged<'k>(knowledge: &'k Knowledge, sighting: &Sighting) -> Verdict<'k> {
         verdict.confidence = Confidence::Certain;
         verdict.because = vec!["status=sent".to_owned()];
         verdict.signature = None;
+        verdict.steps = &[];
         verdict.is_new = false;
         // What has a code came from another host, also where the line no longer names it.
         if sighting.code.is_some() && !sighting.here && verdict.provider == LOCAL {

@@ -522,3 +522,104 @@ fn who_comes_too_fast_is_told_the_key_or_what_to_do_by_hand() {
     );
     assert!(!is_planned);
 }
+
+#[test]
+fn who_said_so_is_known_by_words_where_no_host_is_named() {
+    for (text, provider, cause) in [
+        // As programs print the parts of a reply.
+        (
+            "err: &textproto.Error{Code: 550, Msg: \"User not found: b@163.com\"},",
+            "netease",
+            "mailbox-unknown",
+        ),
+        (
+            "{'b@example.org': (550, b'5.7.1 Mail from IP 192.0.2.25 was rejected due to listing in Spamhaus SBL.')}",
+            "apple",
+            "ip-blocklist",
+        ),
+        (
+            "{\"code\": 421, \"message\": \"4.7.0 [TSS04] Messages from 192.0.2.25 temporarily deferred\"}",
+            "yahoo",
+            "ip-reputation",
+        ),
+        (
+            "{ code: \"552\", detail: \"552 1 Requested mail action aborted, mailbox not found\" }",
+            "yahoo",
+            "mailbox-unknown",
+        ),
+        // The name of a machine within.
+        (
+            "452 4.5.3 Recipients belong to multiple regions ATTR38 [AMS1EPF0000008F.eurprd05.prod.outlook.com]",
+            "microsoft-consumer",
+            "remote-temporary",
+        ),
+        (
+            "554 5.2.2 mailbox full [AM0PR0102MB1.eurprd01.prod.exchangelabs.com]",
+            "microsoft-eop",
+            "mailbox-full",
+        ),
+        (
+            "552 5.2.2 user quota exceeded (UserSearch)",
+            "free",
+            "mailbox-full",
+        ),
+        (
+            "554 IP=192.0.2.25 - None/bad reputation. (Ask your postmaster for help)",
+            "t-online",
+            "ip-reputation",
+        ),
+        (
+            "550 5.7.1 No such user! 1700000000-kwTVGUHdeiE0-huj9x1Wr",
+            "yandex",
+            "mailbox-unknown",
+        ),
+        // What thousands of hosts say is no mark, nor is what leads to a reply a part of it.
+        (
+            "554 5.7.1 Service unavailable; Client host [192.0.2.25] blocked using zen.spamhaus.org",
+            OTHER,
+            "ip-blocklist",
+        ),
+        (
+            "[address] does not like recipient.\nRemote host said: 554 5.7.1 Rejected - your IP address was found in a blacklist",
+            OTHER,
+            "ip-blocklist",
+        ),
+        (
+            "<b@example.org>:\nSorry, I couldn't find a mail exchanger or IP address. (#5.4.4)",
+            OTHER,
+            "dns-no-data",
+        ),
+        (
+            "<b@example.org>:\nSorry, I couldn't find any host by that name.",
+            OTHER,
+            "dns-nxdomain",
+        ),
+        // This host's own, whoever the mail is for.
+        (
+            "A1B2C3D: to=<b@gmail.com>, relay=none, dsn=5.4.6, status=bounced (mail for box.example.org loops back to myself)",
+            LOCAL,
+            "local-misconfig",
+        ),
+        (
+            "A1B2C3D: to=<b@aol.com>, relay=none, dsn=4.3.0, status=deferred (mail transport unavailable)",
+            LOCAL,
+            "transport-missing",
+        ),
+    ] {
+        check(text, provider, cause);
+    }
+}
+
+#[test]
+fn steps_of_certain_words_are_told_where_these_were_said() {
+    let is_told = |reply: &str| {
+        let line = format!("host mx.example.org[192.0.2.1] refused to talk to me: 554 {reply}");
+        let advice = check(&line, OTHER, "ip-reputation").advice;
+        let mut steps = advice.steps.iter();
+        steps.any(|step| step.says.contains("talosintelligence.com"))
+    };
+    assert!(is_told(
+        "Your access to this mail system has been rejected due to the sending MTA's poor reputation."
+    ));
+    assert!(!is_told("5.7.1 Your address has a bad reputation"));
+}

@@ -21,7 +21,7 @@ const LOOSE: usize = 4000;
 
 /// Words that Postfix prints of itself, in lines that tell of no other host; at the end those of
 /// Exim and qmail.
-const OWN: [&str; 88] = [
+const OWN: [&str; 89] = [
     "unknown mail transport error",
     "mail transport unavailable",
     "host or domain name not found",
@@ -106,7 +106,8 @@ const OWN: [&str; 88] = [
     "have been failing for a long time",
     "lowest numbered mx record",
     "all relevant mx records",
-    "couldn't find any host named",
+    "couldn't find any host",
+    "find a mail exchanger or ip address",
     "able to establish an smtp connection",
     "cname lookup failed",
     "no recipients specified",
@@ -128,6 +129,9 @@ const TALKING: [&str; 4] = [
     "Remote Server: ",
     "rejected your message: ",
 ];
+
+/// What words of another program end in before they tell a reply.
+const TOLD: [&str; 4] = ["said", "replied", "responded", "response"];
 
 /// What lines around a delivery report said.
 #[derive(Default)]
@@ -613,7 +617,9 @@ fn reply_at(text: &str, at: usize) -> Sighting {
     sighting.host = name.map(str::to_owned);
     set_address(&mut sighting, address);
     sighting.recipient = recipient_before(before.trim_end()).or_else(|| only_address(before));
-    if !alone.is_empty() && sighting.host.is_none() && sighting.recipient.is_none() {
+    let is_told = TOLD.iter().any(|told| alone.ends_with(told));
+    let is_of_it = !alone.is_empty() && !is_told;
+    if is_of_it && sighting.host.is_none() && sighting.recipient.is_none() {
         sighting.words = format!("{} {}", before.trim(), sighting.words);
     }
     sighting
