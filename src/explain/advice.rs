@@ -73,15 +73,17 @@ impl<'k> Advice<'k> {
             };
             !first.iter().any(is_first)
         });
+        let looks = first.len();
         advice.steps.splice(0..0, first);
         if let Some(provider) = Provider::gentler(verdict.provider, cause, signature) {
+            let step = Step {
+                command: Some("mailfix diagnose --plan".to_owned()),
+                says: provider.gentle_in_words(),
+            };
             advice
                 .steps
                 .retain(|step| Some(&step.says) != cause.pace.as_ref());
-            advice.steps.push(Step {
-                command: Some("mailfix diagnose --plan".to_owned()),
-                says: provider.gentle_in_words(),
-            });
+            advice.steps.insert(looks, step);
         }
         if let Some(provider) = knowledge.provider(verdict.provider) {
             advice.forms = provider.forms_for(&cause.code).collect();
