@@ -82,6 +82,10 @@ const COMMANDS: [&[u8]; 12] = [
     b"newaliases",
 ];
 
+/// How a warning begins that the administrator's own checks asked for: it quotes a message.
+// header_checks(5), "WARN"
+const QUOTES: [&[u8]; 3] = [b"header ", b"body ", b"content "];
+
 /// Makes notes of lines.
 #[derive(Debug)]
 pub(super) struct Reader<'k> {
@@ -307,7 +311,9 @@ impl<'k> Reader<'k> {
 
     fn trouble(&mut self, text: &[u8], line: &Line<'_>, trouble: &Trouble<'_>, tag: u16) {
         let daemon = line.daemon();
-        if line.syslog_name().is_empty() || COMMANDS.contains(&daemon) {
+        let mut quotes = QUOTES.iter();
+        let is_quote = quotes.any(|part| trouble.said.starts_with(part));
+        if line.syslog_name().is_empty() || COMMANDS.contains(&daemon) || is_quote {
             return;
         }
         let is_warning = trouble.severity < Severity::Fatal;

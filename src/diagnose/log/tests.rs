@@ -410,6 +410,85 @@ fn strangers_and_mistyped_commands_are_no_faults_of_ours() {
 }
 
 #[test]
+fn what_strangers_make_a_program_warn_of_is_no_fault_of_ours() {
+    for (daemon, said) in [
+        (
+            "smtpd",
+            "unknown[192.0.2.9]: SASL LOGIN authentication failed: authentication failure",
+        ),
+        (
+            "smtpd",
+            "unknown[192.0.2.9]: SASL PLAIN authentication failed: Connection lost to authentication server",
+        ),
+        (
+            "smtpd",
+            "SASL authentication failure: Password verification failed",
+        ),
+        (
+            "smtpd",
+            "SASL authentication failure: no secret in database",
+        ),
+        (
+            "smtpd",
+            "hostname x.example does not resolve to address 192.0.2.9: Name or service not known",
+        ),
+        (
+            "smtpd",
+            "non-SMTP command from unknown[192.0.2.9]: GET / HTTP/1.1",
+        ),
+        (
+            "smtpd",
+            "Connection rate limit exceeded: 61 from unknown[192.0.2.9] for service smtp",
+        ),
+        (
+            "smtpd",
+            "TLS library problem: error:0A000102:SSL routines::unsupported protocol:ssl/statem/statem_srvr.c:1657:",
+        ),
+        (
+            "smtpd",
+            "Illegal address syntax from unknown[192.0.2.9] in MAIL command: <x@>",
+        ),
+        (
+            "smtpd",
+            "malformed domain name in resource data of MX record for x.example: ",
+        ),
+        (
+            "smtpd",
+            "Unable to look up MX host for x.example: Host not found",
+        ),
+        (
+            "smtpd",
+            "9.2.0.192.dnsbl.example: RBL lookup error: Host or domain name not found. Name service error for name=9.2.0.192.dnsbl.example type=A: Host not found, try again",
+        ),
+        (
+            "dnsblog",
+            "dnsblog_query: lookup error for DNS query 9.2.0.192.dnsbl.example: Host or domain name not found. Name service error for name=9.2.0.192.dnsbl.example type=A: Host not found, try again",
+        ),
+        ("postscreen", "dnsblog reply timeout 10s for dnsbl.example"),
+        (
+            "cleanup",
+            "header Subject: Server configuration error, permission denied from x[192.0.2.9]; from=<a@x.example> to=<b@sender.example>",
+        ),
+        (
+            "cleanup",
+            "body lookup failure from x[192.0.2.9]; from=<a@x.example> to=<b@sender.example>",
+        ),
+    ] {
+        let warning = format!("warning: {said}");
+        log()
+            .say(&format!("postfix/{daemon}"), 5, &warning)
+            .check(&[]);
+        log()
+            .say(
+                &format!("postfix/{daemon}"),
+                5,
+                &format!("A1B2C3: {warning}"),
+            )
+            .check(&[]);
+    }
+}
+
+#[test]
 fn when_no_destination_answers_it_is_port_25() {
     let deferred = |log: Log, at: u32| {
         log.smtp(&format!("A1B2C{at}: to=<a@d{at}.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (connect to mx.d{at}.example[192.0.2.{at}]:25: Connection timed out)"))
