@@ -257,18 +257,12 @@ impl Phrases {
     /// where one may reach into it, or out of it. A mark before the word, and any behind it, may be
     /// part of one all the same.
     pub(super) fn inside(&self, word: &[u8], mut visit: impl FnMut(Id)) -> Option<()> {
-        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
-        let end = word.iter().rposition(is_letter).map_or(0, |last| last + 1);
+        let end = word.iter().rposition(u8::is_ascii_alphanumeric);
+        let end = end.map_or(0, |last| last + 1);
         if self.last.may_begin(word) {
             return None;
         }
-        let mut is_within = false;
-        for (at, byte) in word.iter().take(end).enumerate() {
-            let begins = !(is_within && is_letter(byte));
-            is_within = is_letter(byte);
-            if !begins {
-                continue;
-            }
+        for at in beginnings(word.get(..end).unwrap_or_default()) {
             let rest = word.get(at..).unwrap_or_default();
             if self.others.may_be(rest) {
                 return None;
@@ -300,23 +294,27 @@ impl Phrases {
         lower.clear();
         lower.extend_from_slice(text.as_bytes());
         lower.make_ascii_lowercase();
-        let mut is_within = false;
-        for (at, byte) in lower.iter().enumerate() {
-            let is_letter = byte.is_ascii_alphanumeric();
-            // There is no `spam` in a host's name that ends so.
-            let begins = !(is_within && is_letter);
-            is_within = is_letter;
-            if begins {
-                let rest = lower.get(at..).unwrap_or_default();
-                for (phrase, id) in self.beginning(rest) {
-                    if rest.starts_with(phrase) && places.iter().all(|(held, _)| held != id) {
-                        places.push((*id, at..at + phrase.len()));
-                    }
+        for at in beginnings(lower) {
+            let rest = lower.get(at..).unwrap_or_default();
+            for (phrase, id) in self.beginning(rest) {
+                if rest.starts_with(phrase) && places.iter().all(|(held, _)| held != id) {
+                    places.push((*id, at..at + phrase.len()));
                 }
             }
         }
         places.sort_unstable_by_key(|(id, _)| *id);
     }
+}
+
+/// The places of a text where a phrase may begin: there is no `spam` in a host's name that ends so.
+fn beginnings(text: &[u8]) -> impl Iterator<Item = usize> {
+    let mut is_within = false;
+    text.iter().enumerate().filter_map(move |(at, byte)| {
+        let is_letter = byte.is_ascii_alphanumeric();
+        let begins = !(is_within && is_letter);
+        is_within = is_letter;
+        begins.then_some(at)
+    })
 }
 
 impl Found {

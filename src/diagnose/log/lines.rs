@@ -311,9 +311,8 @@ impl<'k> Reader<'k> {
 
     fn trouble(&mut self, text: &[u8], line: &Line<'_>, trouble: &Trouble<'_>, tag: u16) {
         let daemon = line.daemon();
-        let mut quotes = QUOTES.iter();
-        let is_quote = quotes.any(|part| trouble.said.starts_with(part));
-        if line.syslog_name().is_empty() || COMMANDS.contains(&daemon) || is_quote {
+        let is_quote = |said: &[u8]| QUOTES.iter().any(|part| said.starts_with(part));
+        if line.syslog_name().is_empty() || COMMANDS.contains(&daemon) || is_quote(trouble.said) {
             return;
         }
         let is_warning = trouble.severity < Severity::Fatal;

@@ -21,31 +21,39 @@ pub(crate) fn near_either(bytes: [u8; 2], text: &[u8]) -> Option<usize> {
     // A byte that is wanted becomes zero, and the lowest zero is the lowest whose highest bit a
     // subtraction sets.
     let zeros = |word: u64| word.wrapping_sub(EACH) & !word & HIGH;
-    let (eights, rest) = text.as_chunks::<8>();
-    for (at, eight) in eights.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        let found = zeros(word ^ one) | zeros(word ^ two);
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = rest.iter().position(|other| bytes.contains(other))?;
-    Some(eights.len() * 8 + at)
+    first(
+        text,
+        |eight| zeros(eight ^ one) | zeros(eight ^ two),
+        |other| bytes.contains(other),
+    )
 }
 
 /// Finds the first digit or other byte.
 pub(crate) fn near_digit_or(byte: u8, text: &[u8]) -> Option<usize> {
+    let marks = |eight: u64| {
+        let other = eight ^ (EACH * u64::from(byte));
+        let no_other = ((other & !HIGH) + (HIGH - EACH)) | other;
+        !(no_digits(eight) & no_other) & HIGH
+    };
+    let is_wanted = |other: &u8| other.is_ascii_digit() || *other == byte;
+    first(text, marks, is_wanted)
+}
+
+/// Finds the first byte that is wanted; `marks` gives the highest bit of such bytes among eight, the
+/// lowest of which has to be right.
+#[inline]
+fn first(
+    text: &[u8],
+    marks: impl Fn(u64) -> u64,
+    is_wanted: impl Fn(&u8) -> bool,
+) -> Option<usize> {
     let (eights, rest) = text.as_chunks::<8>();
     for (at, eight) in eights.iter().enumerate() {
-        let word = u64::from_le_bytes(*eight);
-        let other = word ^ (EACH * u64::from(byte));
-        let no_other = ((other & !HIGH) + (HIGH - EACH)) | other;
-        let found = !(no_digits(word) & no_other) & HIGH;
+        let found = marks(u64::from_le_bytes(*eight));
         if found != 0 {
             return Some(at * 8 + found.trailing_zeros() as usize / 8);
         }
     }
-    let is_wanted = |other: &u8| other.is_ascii_digit() || *other == byte;
     Some(eights.len() * 8 + rest.iter().position(is_wanted)?)
 }
 
